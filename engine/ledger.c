@@ -1,0 +1,1262 @@
+/* The ledger's rules.
+ *
+ * Reading order: identity (is the id new, and if not, is the event the same?), the checks of plain
+ * and pending transfers, the checks of post and void, apply and undo, prefetching, the request loop
+ * with its chains, expiry, lookups, replay.
+ *
+ * Every check returns one named result and changes nothing. The order of the checks is the order of
+ * precedence that docs/protocol.md promises. What has passed them is applied, and applying cannot
+ * fail; apply is shared with replay. An accepted record is built in place, in the log's open block,
+ * so that it is copied once between the socket and the disk. */
+#include "engine/ledger.h"
+
+#include "engine/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Events between two overlapped stages: long enough for a cache miss, short enough that the lines
+ * are still there when they are needed. */
+enum { PREFETCH_DISTANCE = 12 };
+
+/* Result codes that accounts and transfers share, by the same numbers. */
+enum {
+    LINKED_EVENT_FAILED = GIRO_TRANSFER_LINKED_EVENT_FAILED,
+    LINKED_EVENT_CHAIN_OPEN = GIRO_TRANSFER_LINKED_EVENT_CHAIN_OPEN,
+    TIMESTAMP_MUST_BE_ZERO = GIRO_TRANSFER_TIMESTAMP_MUST_BE_ZERO,
+    FLAG_LINKED = GIRO_TRANSFER_LINKED,
+};
+_Static_assert(LINKED_EVENT_FAILED == (int)GIRO_ACCOUNT_LINKED_EVENT_FAILED, "shared code");
+_Static_assert(LINKED_EVENT_CHAIN_OPEN == (int)GIRO_ACCOUNT_LINKED_EVENT_CHAIN_OPEN, "shared code");
+_Static_assert(TIMESTAMP_MUST_BE_ZERO == (int)GIRO_ACCOUNT_TIMESTAMP_MUST_BE_ZERO, "shared code");
+_Static_assert(FLAG_LINKED == (int)GIRO_ACCOUNT_LINKED, "shared flag");
+
+int ledger_create(const struct ledger_config *config, struct ledger **out_ledger)
+{
+    struct ledger *ledger = calloc(1, sizeof *ledger);
+    if (ledger == NULL)
+        return -ENOMEM;
+    ledger->hash_seed = config->hash_seed;
+    ledger->events = calloc(LEDGER_EVENTS_MAX, sizeof *ledger->events);
+    ledger->ended = calloc(LEDGER_EVENTS_MAX, sizeof *ledger->ended);
+    if (ledger->events == NULL || ledger->ended == NULL ||
+        accounts_init(&ledger->accounts, config->accounts_max, config->hash_seed) != 0 ||
+        holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
+            0 ||
+        index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
+                   INDEX_LOAD_DENSE) != 0) {
+        ledger_destroy(ledger);
+        return -ENOMEM;
+    }
+    *out_ledger = ledger;
+    return 0;
+}
+
+void ledger_destroy(struct ledger *ledger)
+{
+    if (ledger == NULL)
+        return;
+    accounts_free(&ledger->accounts);
+    holds_free(&ledger->holds);
+    index_free(&ledger->transfers);
+    free(ledger->events);
+    free(ledger->ended);
+    free(ledger);
+}
+
+enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t count)
+{
+    return ledger->accounts.capacity - ledger->accounts.count < count ? LEDGER_FULL_ACCOUNTS
+                                                                      : LEDGER_ROOM;
+}
+
+enum ledger_room ledger_room_transfers(const struct ledger *ledger,
+                                       const struct giro_transfer *events, uint32_t count)
+{
+    if (ledger->transfers.capacity - ledger->transfers.count < count)
+        return LEDGER_FULL_TRANSFERS;
+    uint32_t holds_left = ledger->holds.capacity - ledger->holds.count;
+    if (holds_left >= count)
+        return LEDGER_ROOM;
+    uint32_t pending = 0;
+    for (uint32_t i = 0; i < count; i++)
+        pending += (events[i].flags & GIRO_TRANSFER_PENDING) != 0;
+    return pending > holds_left ? LEDGER_FULL_HOLDS : LEDGER_ROOM;
+}
+
+/* ---- Identity ---------------------------------------------------------------------------- */
+
+/* The record that was accepted, or burnt, under this id; NULL when the id is new. */
+static const union record *record_find(const struct ledger *ledger,
+                                       const struct record_cache *cache, giro_u128 id,
+                                       uint64_t hash, uint64_t *out_address)
+{
+    struct index_cursor cursor = index_search(&ledger->transfers, hash);
+    for (;;) {
+        uint64_t address = index_next(&ledger->transfers, &cursor);
+        if (address == 0)
+            return NULL;
+        const union record *record = record_at(&ledger->window, cache, address);
+        assert(record != NULL); /* ledger_prepare_*() asked for it */
+        if (record->transfer.id == id) {
+            *out_address = address;
+            return record;
+        }
+    }
+}
+
+/* The pending transfer that a post or void names, from the hold while there is one. */
+struct pending {
+    const struct giro_transfer *record; /* NULL: not found */
+    struct hold *hold;                  /* NULL when it ended before this request */
+    enum hold_state state;
+};
+
+static struct pending pending_find(const struct ledger *ledger, const struct record_cache *cache,
+                                   giro_u128 id)
+{
+    struct hold *hold = holds_find(&ledger->holds, id);
+    if (hold != NULL)
+        return (struct pending){.record = &hold->record, .hold = hold, .state = hold->state};
+
+    uint64_t address = 0;
+    const union record *record =
+        record_find(ledger, cache, id, id_hash(id, ledger->hash_seed), &address);
+    if (record == NULL || record_kind(record) != RECORD_TRANSFER)
+        return (struct pending){0};
+    return (struct pending){
+        .record = &record->transfer,
+        .state = holds_outcome(&ledger->holds, address),
+    };
+}
+
+static enum giro_transfer_result exists_plain(const struct giro_transfer *event,
+                                              const struct giro_transfer *existing)
+{
+    if (event->debit_account_id != existing->debit_account_id)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID;
+    if (event->credit_account_id != existing->credit_account_id)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
+    /* A balancing transfer's amount is an upper limit, the stored one is what was moved. */
+    bool balancing =
+        (event->flags & (GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT)) != 0;
+    if (balancing ? event->amount < existing->amount : event->amount != existing->amount)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
+    if (event->user_data_128 != existing->user_data_128)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_128;
+    if (event->user_data_64 != existing->user_data_64)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_64;
+    if (event->user_data_32 != existing->user_data_32)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_32;
+    if (event->ledger != existing->ledger)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_LEDGER;
+    if (event->code != existing->code)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CODE;
+    return GIRO_TRANSFER_EXISTS;
+}
+
+/* As exists_plain(), where a zero field stands for what was inherited from the pending transfer. */
+static enum giro_transfer_result exists_resolved(const struct giro_transfer *event,
+                                                 const struct giro_transfer *existing,
+                                                 const struct giro_transfer *pending)
+{
+    if (event->debit_account_id != 0 && event->debit_account_id != existing->debit_account_id)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID;
+    if (event->credit_account_id != 0 && event->credit_account_id != existing->credit_account_id)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
+    bool all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? event->amount == 0
+                                                                : event->amount == GIRO_U128_MAX;
+    if (existing->amount != (all ? pending->amount : event->amount))
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
+    giro_u128 user_data_128 =
+        event->user_data_128 != 0 ? event->user_data_128 : pending->user_data_128;
+    if (existing->user_data_128 != user_data_128)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_128;
+    uint64_t user_data_64 = event->user_data_64 != 0 ? event->user_data_64 : pending->user_data_64;
+    if (existing->user_data_64 != user_data_64)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_64;
+    uint32_t user_data_32 = event->user_data_32 != 0 ? event->user_data_32 : pending->user_data_32;
+    if (existing->user_data_32 != user_data_32)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_32;
+    if (event->ledger != 0 && event->ledger != existing->ledger)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_LEDGER;
+    if (event->code != 0 && event->code != existing->code)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CODE;
+    return GIRO_TRANSFER_EXISTS;
+}
+
+static enum giro_transfer_result transfer_exists(const struct ledger *ledger,
+                                                 const struct record_cache *cache,
+                                                 const struct giro_transfer *event,
+                                                 const struct giro_transfer *existing)
+{
+    if (event->flags != existing->flags)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_FLAGS;
+    if (event->pending_id != existing->pending_id)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_PENDING_ID;
+    if (event->timeout != existing->timeout)
+        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_TIMEOUT;
+    if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) == 0)
+        return exists_plain(event, existing);
+    struct pending pending = pending_find(ledger, cache, event->pending_id);
+    assert(pending.record != NULL); /* the existing transfer resolved it */
+    return exists_resolved(event, existing, pending.record);
+}
+
+/* GIRO_TRANSFER_CREATED when the event is well-formed and its id is new. */
+static enum giro_transfer_result transfer_identity(const struct ledger *ledger,
+                                                   const struct record_cache *cache,
+                                                   const struct giro_transfer *event, uint64_t hash)
+{
+    if ((event->flags & ~GIRO_TRANSFER_FLAGS_ALL) != 0)
+        return GIRO_TRANSFER_RESERVED_FLAG;
+    if (event->id == 0)
+        return GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO;
+    if (event->id == GIRO_U128_MAX)
+        return GIRO_TRANSFER_ID_MUST_NOT_BE_INT_MAX;
+    uint64_t address;
+    const union record *existing = record_find(ledger, cache, event->id, hash, &address);
+    if (existing == NULL)
+        return GIRO_TRANSFER_CREATED;
+    if (record_kind(existing) == RECORD_BURNT)
+        return GIRO_TRANSFER_ID_ALREADY_FAILED;
+    return transfer_exists(ledger, cache, event, &existing->transfer);
+}
+
+static enum giro_account_result account_exists(const struct giro_account *event,
+                                               const struct giro_account *existing)
+{
+    if (event->flags != existing->flags)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_FLAGS;
+    if (event->user_data_128 != existing->user_data_128)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_128;
+    if (event->user_data_64 != existing->user_data_64)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_64;
+    if (event->user_data_32 != existing->user_data_32)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_32;
+    if (event->ledger != existing->ledger)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_LEDGER;
+    if (event->code != existing->code)
+        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_CODE;
+    return GIRO_ACCOUNT_EXISTS;
+}
+
+/* As transfer_identity(). */
+static enum giro_account_result account_identity(const struct ledger *ledger,
+                                                 const struct giro_account *event)
+{
+    if (event->reserved != 0)
+        return GIRO_ACCOUNT_RESERVED_FIELD;
+    if ((event->flags & ~GIRO_ACCOUNT_FLAGS_ALL) != 0)
+        return GIRO_ACCOUNT_RESERVED_FLAG;
+    if (event->id == 0)
+        return GIRO_ACCOUNT_ID_MUST_NOT_BE_ZERO;
+    if (event->id == GIRO_U128_MAX)
+        return GIRO_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
+    uint32_t row = accounts_find(&ledger->accounts, event->id);
+    if (row == ACCOUNTS_NONE)
+        return GIRO_ACCOUNT_CREATED;
+    return account_exists(event, &ledger->accounts.rows[row]);
+}
+
+/* ---- Plain and pending transfers --------------------------------------------------------- */
+
+static enum giro_transfer_result plain_check_fields(const struct giro_transfer *event)
+{
+    if (event->debit_account_id == 0)
+        return GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
+    if (event->debit_account_id == GIRO_U128_MAX)
+        return GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
+    if (event->credit_account_id == 0)
+        return GIRO_TRANSFER_CREDIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
+    if (event->credit_account_id == GIRO_U128_MAX)
+        return GIRO_TRANSFER_CREDIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
+    if (event->debit_account_id == event->credit_account_id)
+        return GIRO_TRANSFER_ACCOUNTS_MUST_BE_DIFFERENT;
+    if (event->pending_id != 0)
+        return GIRO_TRANSFER_PENDING_ID_MUST_BE_ZERO;
+    if ((event->flags & GIRO_TRANSFER_PENDING) == 0) {
+        if (event->timeout != 0)
+            return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
+        if ((event->flags & (GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT)) != 0)
+            return GIRO_TRANSFER_CLOSING_TRANSFER_MUST_BE_PENDING;
+    }
+    if (event->ledger == 0)
+        return GIRO_TRANSFER_LEDGER_MUST_NOT_BE_ZERO;
+    if (event->code == 0)
+        return GIRO_TRANSFER_CODE_MUST_NOT_BE_ZERO;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* An imported transfer's timestamp is greater than any transfer's before it and no account's. */
+static bool transfer_timestamp_regresses(const struct ledger *ledger, uint64_t timestamp)
+{
+    return timestamp <= ledger->transfer_timestamp_last ||
+           (timestamp <= ledger->account_timestamp_last &&
+            accounts_timestamp_exists(&ledger->accounts, timestamp));
+}
+
+static enum giro_transfer_result plain_check_accounts(const struct ledger *ledger,
+                                                      const struct giro_transfer *event,
+                                                      const struct ledger_event *prepared)
+{
+    if (prepared->debit_row == ACCOUNTS_NONE)
+        return GIRO_TRANSFER_DEBIT_ACCOUNT_NOT_FOUND;
+    if (prepared->credit_row == ACCOUNTS_NONE)
+        return GIRO_TRANSFER_CREDIT_ACCOUNT_NOT_FOUND;
+    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
+    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
+    if (debit->ledger != credit->ledger)
+        return GIRO_TRANSFER_ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER;
+    if (event->ledger != debit->ledger)
+        return GIRO_TRANSFER_TRANSFER_MUST_HAVE_THE_SAME_LEDGER_AS_ACCOUNTS;
+    if ((event->flags & GIRO_TRANSFER_IMPORTED) != 0) {
+        if (transfer_timestamp_regresses(ledger, event->timestamp))
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
+        if (event->timestamp <= debit->timestamp)
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_DEBIT_ACCOUNT;
+        if (event->timestamp <= credit->timestamp)
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_CREDIT_ACCOUNT;
+        if (event->timeout != 0)
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMEOUT_MUST_BE_ZERO;
+    }
+    if ((debit->flags & GIRO_ACCOUNT_CLOSED) != 0)
+        return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
+    if ((credit->flags & GIRO_ACCOUNT_CLOSED) != 0)
+        return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* The amount after balancing: at most what the balances leave. */
+static giro_u128 plain_amount(const struct giro_transfer *event, const struct giro_account *debit,
+                              const struct giro_account *credit)
+{
+    giro_u128 amount = event->amount;
+    if ((event->flags & GIRO_TRANSFER_BALANCING_DEBIT) != 0) {
+        giro_u128 used = debit->debits_posted + debit->debits_pending;
+        giro_u128 left = debit->credits_posted > used ? debit->credits_posted - used : 0;
+        amount = amount < left ? amount : left;
+    }
+    if ((event->flags & GIRO_TRANSFER_BALANCING_CREDIT) != 0) {
+        giro_u128 used = credit->credits_posted + credit->credits_pending;
+        giro_u128 left = credit->debits_posted > used ? credit->debits_posted - used : 0;
+        amount = amount < left ? amount : left;
+    }
+    return amount;
+}
+
+static bool sum_overflows(giro_u128 a, giro_u128 b)
+{
+    return a > GIRO_U128_MAX - b;
+}
+
+static enum giro_transfer_result plain_check_amount(const struct giro_transfer *transfer,
+                                                    const struct giro_account *debit,
+                                                    const struct giro_account *credit)
+{
+    giro_u128 amount = transfer->amount;
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        if (sum_overflows(debit->debits_pending, amount))
+            return GIRO_TRANSFER_OVERFLOWS_DEBITS_PENDING;
+        if (sum_overflows(credit->credits_pending, amount))
+            return GIRO_TRANSFER_OVERFLOWS_CREDITS_PENDING;
+    }
+    if (sum_overflows(debit->debits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_DEBITS_POSTED;
+    if (sum_overflows(credit->credits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_CREDITS_POSTED;
+    /* pending + posted never overflows: that is what these two checks keep up. */
+    if (sum_overflows(debit->debits_pending + debit->debits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_DEBITS;
+    if (sum_overflows(credit->credits_pending + credit->credits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_CREDITS;
+    if (transfer->timeout * GIRO_NS_PER_S > GIRO_TIMESTAMP_MAX - transfer->timestamp)
+        return GIRO_TRANSFER_OVERFLOWS_TIMEOUT;
+    if ((debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 &&
+        debit->debits_pending + debit->debits_posted + amount > debit->credits_posted)
+        return GIRO_TRANSFER_EXCEEDS_CREDITS;
+    if ((credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0 &&
+        credit->credits_pending + credit->credits_posted + amount > credit->debits_posted)
+        return GIRO_TRANSFER_EXCEEDS_DEBITS;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* ---- Post and void ----------------------------------------------------------------------- */
+
+static enum giro_transfer_result resolve_check_fields(const struct giro_transfer *event)
+{
+    const unsigned both = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
+    const unsigned excluded = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_BALANCING_DEBIT |
+                              GIRO_TRANSFER_BALANCING_CREDIT | GIRO_TRANSFER_CLOSING_DEBIT |
+                              GIRO_TRANSFER_CLOSING_CREDIT;
+    if ((event->flags & both) == both || (event->flags & excluded) != 0)
+        return GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
+    if (event->pending_id == 0)
+        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_ZERO;
+    if (event->pending_id == GIRO_U128_MAX)
+        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_INT_MAX;
+    if (event->pending_id == event->id)
+        return GIRO_TRANSFER_PENDING_ID_MUST_BE_DIFFERENT;
+    if (event->timeout != 0)
+        return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
+    return GIRO_TRANSFER_CREATED;
+}
+
+static enum giro_transfer_result resolve_check_pending(const struct giro_transfer *event,
+                                                       const struct giro_transfer *pending)
+{
+    if (pending == NULL)
+        return GIRO_TRANSFER_PENDING_TRANSFER_NOT_FOUND;
+    if ((pending->flags & GIRO_TRANSFER_PENDING) == 0)
+        return GIRO_TRANSFER_PENDING_TRANSFER_NOT_PENDING;
+    if (event->debit_account_id != 0 && event->debit_account_id != pending->debit_account_id)
+        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID;
+    if (event->credit_account_id != 0 && event->credit_account_id != pending->credit_account_id)
+        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CREDIT_ACCOUNT_ID;
+    if (event->ledger != 0 && event->ledger != pending->ledger)
+        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_LEDGER;
+    if (event->code != 0 && event->code != pending->code)
+        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CODE;
+    return GIRO_TRANSFER_CREATED;
+}
+
+static giro_u128 resolve_amount(const struct giro_transfer *event,
+                                const struct giro_transfer *pending)
+{
+    giro_u128 all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? 0 : GIRO_U128_MAX;
+    return event->amount == all ? pending->amount : event->amount;
+}
+
+static enum giro_transfer_result resolve_check_state(const struct ledger *ledger,
+                                                     const struct giro_transfer *transfer,
+                                                     const struct pending *pending)
+{
+    bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
+    if (transfer->amount > pending->record->amount)
+        return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
+    if (is_void && transfer->amount < pending->record->amount)
+        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
+    switch (pending->state) {
+    case HOLD_POSTED:
+        return GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_POSTED;
+    case HOLD_VOIDED:
+        return GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_VOIDED;
+    case HOLD_EXPIRED:
+        return GIRO_TRANSFER_PENDING_TRANSFER_EXPIRED;
+    case HOLD_OPEN:
+        break;
+    }
+    const struct hold *hold = pending->hold;
+    assert(hold != NULL); /* an open pending transfer has its hold */
+    if (hold->expires_at != 0 && hold->expires_at <= transfer->timestamp)
+        return GIRO_TRANSFER_PENDING_TRANSFER_EXPIRED;
+    if ((transfer->flags & GIRO_TRANSFER_IMPORTED) != 0 &&
+        transfer_timestamp_regresses(ledger, transfer->timestamp))
+        return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
+    if (!is_void) {
+        if ((ledger->accounts.rows[hold->debit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
+            return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
+        if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
+            return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
+    }
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* ---- Apply and undo ---------------------------------------------------------------------- */
+
+static void account_set_closed(struct giro_account *account, bool closed)
+{
+    if (closed)
+        account->flags |= GIRO_ACCOUNT_CLOSED;
+    else
+        account->flags &= (uint16_t)~GIRO_ACCOUNT_CLOSED;
+}
+
+/* Sets or clears `closed` on the accounts that a closing transfer names. */
+static void closing_apply(struct ledger *ledger, const struct hold *hold, bool closed)
+{
+    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_DEBIT) != 0)
+        account_set_closed(&ledger->accounts.rows[hold->debit_row], closed);
+    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_CREDIT) != 0)
+        account_set_closed(&ledger->accounts.rows[hold->credit_row], closed);
+}
+
+static void timestamp_seen(struct ledger *ledger, uint64_t timestamp)
+{
+    if (timestamp > ledger->timestamp_last)
+        ledger->timestamp_last = timestamp;
+}
+
+/* Applies an accepted plain or pending transfer. From here on nothing can fail. */
+static void plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                        uint64_t address, uint64_t hash, uint32_t debit_row, uint32_t credit_row)
+{
+    struct giro_account *debit = &ledger->accounts.rows[debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[credit_row];
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        debit->debits_pending += transfer->amount;
+        credit->credits_pending += transfer->amount;
+        const struct hold *hold =
+            holds_insert(&ledger->holds, transfer, address, debit_row, credit_row);
+        closing_apply(ledger, hold, true);
+    } else {
+        debit->debits_posted += transfer->amount;
+        credit->credits_posted += transfer->amount;
+    }
+    index_insert(&ledger->transfers, hash, address);
+    ledger->transfers_count++;
+    ledger->transfer_timestamp_last = transfer->timestamp;
+    timestamp_seen(ledger, transfer->timestamp);
+}
+
+/* Releases a hold, posting amount of it. */
+static void hold_apply(struct ledger *ledger, struct hold *hold, enum hold_state state,
+                       giro_u128 amount)
+{
+    struct giro_account *debit = &ledger->accounts.rows[hold->debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[hold->credit_row];
+    debit->debits_pending -= hold->record.amount;
+    credit->credits_pending -= hold->record.amount;
+    if (state == HOLD_POSTED) {
+        debit->debits_posted += amount;
+        credit->credits_posted += amount;
+    } else {
+        closing_apply(ledger, hold, false);
+    }
+    hold_settle(&ledger->holds, hold, state);
+}
+
+/* Applies an accepted post or void; the ended hold stays until ended_holds_remove(). */
+static void resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                          uint64_t address, uint64_t hash, struct hold *hold)
+{
+    bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
+    hold_apply(ledger, hold, is_void ? HOLD_VOIDED : HOLD_POSTED, transfer->amount);
+    ledger->ended[ledger->ended_count++] = hold;
+    index_insert(&ledger->transfers, hash, address);
+    ledger->transfers_count++;
+    ledger->transfer_timestamp_last = transfer->timestamp;
+    timestamp_seen(ledger, transfer->timestamp);
+}
+
+static void ended_holds_remove(struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->ended_count; i++)
+        hold_remove(&ledger->holds, ledger->ended[i]);
+    ledger->ended_count = 0;
+}
+
+static void account_apply(struct ledger *ledger, const struct giro_account *account)
+{
+    struct giro_account *row = accounts_append(&ledger->accounts, account);
+    row->flags &= RECORD_FLAGS_MASK;
+    ledger->account_timestamp_last = account->timestamp;
+    timestamp_seen(ledger, account->timestamp);
+}
+
+static void burn_apply(struct ledger *ledger, const struct giro_transfer *burnt, uint64_t address,
+                       uint64_t hash)
+{
+    index_insert(&ledger->transfers, hash, address);
+    ledger->burnt_count++;
+    timestamp_seen(ledger, burnt->timestamp);
+}
+
+static void resolve_undo(struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    assert(ledger->ended_count > 0);
+    struct hold *hold = ledger->ended[--ledger->ended_count];
+    assert(hold->record.id == transfer->pending_id);
+    struct giro_account *debit = &ledger->accounts.rows[hold->debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[hold->credit_row];
+    if (hold->state == HOLD_POSTED) {
+        debit->debits_posted -= transfer->amount;
+        credit->credits_posted -= transfer->amount;
+    } else {
+        closing_apply(ledger, hold, true);
+    }
+    debit->debits_pending += hold->record.amount;
+    credit->credits_pending += hold->record.amount;
+    hold_reopen(&ledger->holds, hold);
+}
+
+static void plain_undo(struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    uint32_t debit_row = accounts_find(&ledger->accounts, transfer->debit_account_id);
+    uint32_t credit_row = accounts_find(&ledger->accounts, transfer->credit_account_id);
+    struct giro_account *debit = &ledger->accounts.rows[debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[credit_row];
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) == 0) {
+        debit->debits_posted -= transfer->amount;
+        credit->credits_posted -= transfer->amount;
+        return;
+    }
+    debit->debits_pending -= transfer->amount;
+    credit->credits_pending -= transfer->amount;
+    struct hold *hold = holds_find(&ledger->holds, transfer->id);
+    closing_apply(ledger, hold, false);
+    hold_remove(&ledger->holds, hold);
+}
+
+/* Takes back one record of a chain; records are undone newest first. */
+static void record_undo(struct ledger *ledger, const union record *record, uint64_t address)
+{
+    if (record_kind(record) == RECORD_ACCOUNT) {
+        accounts_pop(&ledger->accounts);
+        return;
+    }
+    const struct giro_transfer *transfer = &record->transfer;
+    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+        resolve_undo(ledger, transfer);
+    else
+        plain_undo(ledger, transfer);
+    index_remove(&ledger->transfers, id_hash(transfer->id, ledger->hash_seed), address);
+    ledger->transfers_count--;
+}
+
+/* ---- Prefetching ------------------------------------------------------------------------- */
+
+/* A cache miss costs more than executing a transfer, so a request is worked on in overlapped
+ * stages, PREFETCH_DISTANCE events apart:
+ *
+ *   ledger_prepare_transfers()   hash the id, ask for its index line | ask for the overflow line |
+ *                                look for records that must be fetched
+ *   pipeline_step(), then        hash the accounts, ask for their index lines | ask for the rows |
+ *   execution or replay          confirm the rows, execute
+ */
+
+static void prepare_hash(const struct ledger *ledger, const struct giro_transfer *event,
+                         struct ledger_event *prepared)
+{
+    prepared->id_hash = id_hash(event->id, ledger->hash_seed);
+    index_prefetch(&ledger->transfers, prepared->id_hash);
+    if (event->pending_id != 0)
+        index_prefetch(&ledger->holds.index, id_hash(event->pending_id, ledger->hash_seed));
+}
+
+static void pipeline_accounts(const struct ledger *ledger, const struct giro_transfer *event,
+                              struct ledger_event *prepared)
+{
+    prepared->debit_hash = id_hash(event->debit_account_id, ledger->hash_seed);
+    prepared->credit_hash = id_hash(event->credit_account_id, ledger->hash_seed);
+    index_prefetch(&ledger->accounts.index, prepared->debit_hash);
+    index_prefetch(&ledger->accounts.index, prepared->credit_hash);
+}
+
+/* The first candidate's row is nearly always the right one: have it on its way. */
+static uint32_t pipeline_row(const struct accounts *accounts, uint64_t hash)
+{
+    struct index_cursor cursor = index_search(&accounts->index, hash);
+    uint64_t value = index_next(&accounts->index, &cursor);
+    if (value == 0)
+        return ACCOUNTS_NONE;
+    const struct giro_account *row = &accounts->rows[value - 1];
+    __builtin_prefetch(row, 1, 3);
+    __builtin_prefetch(&row->credits_posted, 1, 3);
+    return (uint32_t)(value - 1);
+}
+
+static uint32_t pipeline_confirm(const struct accounts *accounts, giro_u128 id, uint64_t hash,
+                                 uint32_t row)
+{
+    if (row == ACCOUNTS_NONE || accounts->rows[row].id == id)
+        return row;
+    return accounts_find_hashed(accounts, id, hash);
+}
+
+/* Does what has to be done ahead for event `done` to be executed now: afterwards its debit_row and
+ * credit_row are right. To be called once for every event, in order, before it is executed. */
+static void pipeline_step(struct ledger *ledger, const struct giro_transfer *events, uint32_t count,
+                          uint32_t done)
+{
+    /* The first event also gets the stages of those before it in the pipeline. */
+    uint32_t i = done == 0 ? 0 : done + 2 * PREFETCH_DISTANCE;
+    for (; i <= done + 2 * PREFETCH_DISTANCE; i++) {
+        if (i < count)
+            pipeline_accounts(ledger, &events[i], &ledger->events[i]);
+        if (i >= PREFETCH_DISTANCE && i - PREFETCH_DISTANCE < count) {
+            struct ledger_event *prepared = &ledger->events[i - PREFETCH_DISTANCE];
+            index_prefetch(&ledger->transfers, prepared->id_hash);
+            prepared->debit_row = pipeline_row(&ledger->accounts, prepared->debit_hash);
+            prepared->credit_row = pipeline_row(&ledger->accounts, prepared->credit_hash);
+        }
+    }
+    struct ledger_event *prepared = &ledger->events[done];
+    prepared->debit_row = pipeline_confirm(&ledger->accounts, events[done].debit_account_id,
+                                           prepared->debit_hash, prepared->debit_row);
+    prepared->credit_row = pipeline_confirm(&ledger->accounts, events[done].credit_account_id,
+                                            prepared->credit_hash, prepared->credit_row);
+}
+
+/* Lists the records that may be stored under a hash and that are out of memory. */
+static uint32_t missing_add(const struct ledger *ledger, const struct record_cache *cache,
+                            uint64_t hash, uint64_t *addresses, uint32_t count)
+{
+    struct index_cursor cursor = index_search(&ledger->transfers, hash);
+    for (;;) {
+        uint64_t address = index_next(&ledger->transfers, &cursor);
+        if (address == 0)
+            return count;
+        if (record_at(&ledger->window, cache, address) == NULL && count < LEDGER_FETCH_MAX)
+            addresses[count++] = address;
+    }
+}
+
+uint32_t ledger_prepare_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                                  uint32_t count, const struct record_cache *cache,
+                                  uint64_t *addresses)
+{
+    const uint32_t distance = PREFETCH_DISTANCE;
+    uint32_t missing = 0;
+    assert(count <= LEDGER_EVENTS_MAX);
+    for (uint32_t i = 0; i < count + 2 * distance; i++) {
+        if (i < count)
+            prepare_hash(ledger, &events[i], &ledger->events[i]);
+        if (i >= distance && i - distance < count)
+            index_prefetch_overflow(&ledger->transfers, ledger->events[i - distance].id_hash);
+        if (i < 2 * distance)
+            continue;
+        uint32_t ready = i - 2 * distance;
+        giro_u128 pending_id = events[ready].pending_id;
+        missing = missing_add(ledger, cache, ledger->events[ready].id_hash, addresses, missing);
+        if (pending_id != 0 && holds_find(&ledger->holds, pending_id) == NULL)
+            missing = missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses,
+                                  missing);
+    }
+    return missing;
+}
+
+/* ---- Execution of one event -------------------------------------------------------------- */
+
+static uint32_t account_execute(struct ledger *ledger, const struct giro_account *event,
+                                uint64_t timestamp, union record *record)
+{
+    enum giro_account_result result = account_identity(ledger, event);
+    if (result != GIRO_ACCOUNT_CREATED)
+        return result;
+    const unsigned limits =
+        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
+    if ((event->flags & limits) == limits)
+        return GIRO_ACCOUNT_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
+    if (event->debits_pending != 0)
+        return GIRO_ACCOUNT_DEBITS_PENDING_MUST_BE_ZERO;
+    if (event->debits_posted != 0)
+        return GIRO_ACCOUNT_DEBITS_POSTED_MUST_BE_ZERO;
+    if (event->credits_pending != 0)
+        return GIRO_ACCOUNT_CREDITS_PENDING_MUST_BE_ZERO;
+    if (event->credits_posted != 0)
+        return GIRO_ACCOUNT_CREDITS_POSTED_MUST_BE_ZERO;
+    if (event->ledger == 0)
+        return GIRO_ACCOUNT_LEDGER_MUST_NOT_BE_ZERO;
+    if (event->code == 0)
+        return GIRO_ACCOUNT_CODE_MUST_NOT_BE_ZERO;
+    /* Stricter than it need be: the rule is "no transfer has this timestamp", and only the last
+     * transfer's is known here. Importing in order of time, or accounts first, always passes. */
+    if ((event->flags & GIRO_ACCOUNT_IMPORTED) != 0 &&
+        (timestamp <= ledger->account_timestamp_last ||
+         timestamp <= ledger->transfer_timestamp_last))
+        return GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
+
+    record->account = *event;
+    record->account.timestamp = timestamp;
+    record->account.flags |= RECORD_ACCOUNT << RECORD_KIND_SHIFT;
+    account_apply(ledger, &record->account);
+    return GIRO_ACCOUNT_CREATED;
+}
+
+static uint32_t plain_execute(struct ledger *ledger, const struct giro_transfer *event,
+                              const struct ledger_event *prepared, uint64_t timestamp,
+                              struct giro_transfer *transfer, uint64_t address)
+{
+    enum giro_transfer_result result = plain_check_fields(event);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    result = plain_check_accounts(ledger, event, prepared);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
+    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
+    *transfer = *event;
+    transfer->timestamp = timestamp;
+    transfer->amount = plain_amount(event, debit, credit);
+    result = plain_check_amount(transfer, debit, credit);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+
+    plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
+                prepared->credit_row);
+    return GIRO_TRANSFER_CREATED;
+}
+
+static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache *cache,
+                                const struct giro_transfer *event,
+                                const struct ledger_event *prepared, uint64_t timestamp,
+                                struct giro_transfer *transfer, uint64_t address)
+{
+    enum giro_transfer_result result = resolve_check_fields(event);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    struct pending pending = pending_find(ledger, cache, event->pending_id);
+    result = resolve_check_pending(event, pending.record);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+
+    *transfer = *event;
+    transfer->timestamp = timestamp;
+    transfer->amount = resolve_amount(event, pending.record);
+    transfer->debit_account_id = pending.record->debit_account_id;
+    transfer->credit_account_id = pending.record->credit_account_id;
+    transfer->ledger = pending.record->ledger;
+    transfer->code = pending.record->code;
+    if (event->user_data_128 == 0)
+        transfer->user_data_128 = pending.record->user_data_128;
+    if (event->user_data_64 == 0)
+        transfer->user_data_64 = pending.record->user_data_64;
+    if (event->user_data_32 == 0)
+        transfer->user_data_32 = pending.record->user_data_32;
+    result = resolve_check_state(ledger, transfer, &pending);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+
+    resolve_apply(ledger, transfer, address, prepared->id_hash, pending.hold);
+    return GIRO_TRANSFER_CREATED;
+}
+
+static uint32_t transfer_execute(struct ledger *ledger, const struct record_cache *cache,
+                                 const struct giro_transfer *event,
+                                 const struct ledger_event *prepared, uint64_t timestamp,
+                                 struct giro_transfer *transfer, uint64_t address)
+{
+    enum giro_transfer_result result = transfer_identity(ledger, cache, event, prepared->id_hash);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+        return resolve_execute(ledger, cache, event, prepared, timestamp, transfer, address);
+    return plain_execute(ledger, event, prepared, timestamp, transfer, address);
+}
+
+/* ---- The request loop -------------------------------------------------------------------- */
+
+/* A request of either kind: accounts and transfers have flags and timestamp at the same place. */
+struct request {
+    enum record_kind kind; /* RECORD_ACCOUNT or RECORD_TRANSFER */
+    const union record *events;
+    uint32_t count;
+    uint64_t timestamp;
+    const struct record_cache *cache;
+    struct ledger_output *output;
+    uint16_t flag_imported;
+    uint32_t imported_expected; /* the result codes of this kind */
+    uint32_t imported_not_expected;
+    uint32_t timestamp_out_of_range;
+    uint32_t timestamp_must_not_advance;
+};
+
+/* The linked chain that is being executed, and what undoing it must restore. */
+struct chain {
+    bool open;
+    bool broken;
+    uint32_t first; /* event */
+    uint32_t record_count;
+    uint64_t timestamp_last;
+    uint64_t account_timestamp_last;
+    uint64_t transfer_timestamp_last;
+};
+
+static void result_add(struct ledger_output *output, uint32_t index, uint32_t code)
+{
+    output->results[output->result_count++] = (struct giro_result){.index = index, .code = code};
+}
+
+static void chain_begin(const struct ledger *ledger, const struct request *request, uint32_t first,
+                        struct chain *chain)
+{
+    *chain = (struct chain){
+        .open = true,
+        .first = first,
+        .record_count = request->output->record_count,
+        .timestamp_last = ledger->timestamp_last,
+        .account_timestamp_last = ledger->account_timestamp_last,
+        .transfer_timestamp_last = ledger->transfer_timestamp_last,
+    };
+}
+
+/* Undoes the chain up to the event that failed, and gives the members before it their result. */
+static void chain_break(struct ledger *ledger, const struct request *request, uint32_t failed,
+                        struct chain *chain)
+{
+    struct ledger_output *output = request->output;
+    chain->broken = true;
+    while (output->record_count > chain->record_count) {
+        uint32_t last = --output->record_count;
+        record_undo(ledger, &output->records[last], output->address + last);
+    }
+    ledger->timestamp_last = chain->timestamp_last;
+    ledger->account_timestamp_last = chain->account_timestamp_last;
+    ledger->transfer_timestamp_last = chain->transfer_timestamp_last;
+    for (uint32_t i = chain->first; i < failed; i++)
+        result_add(output, i, LINKED_EVENT_FAILED);
+}
+
+/* The checks that concern an event's place in its request. */
+static uint32_t event_check(const struct request *request, uint32_t index)
+{
+    const struct giro_transfer *event = &request->events[index].transfer;
+    bool imported = (event->flags & request->flag_imported) != 0;
+    bool expected = (request->events[0].transfer.flags & request->flag_imported) != 0;
+    if (imported != expected)
+        return expected ? request->imported_expected : request->imported_not_expected;
+    if (!imported)
+        return event->timestamp == 0 ? 0 : TIMESTAMP_MUST_BE_ZERO;
+    if (event->timestamp == 0 || event->timestamp > GIRO_TIMESTAMP_MAX)
+        return request->timestamp_out_of_range;
+    return event->timestamp < request->timestamp ? 0 : request->timestamp_must_not_advance;
+}
+
+static uint32_t event_identity(const struct ledger *ledger, const struct request *request,
+                               uint32_t index)
+{
+    const union record *event = &request->events[index];
+    if (request->kind == RECORD_ACCOUNT)
+        return account_identity(ledger, &event->account);
+    return transfer_identity(ledger, request->cache, &event->transfer,
+                             ledger->events[index].id_hash);
+}
+
+/* Whether the chain that begins at first was committed before: every member exists, unchanged.
+ * Retrying it then answers `exists` for every member. */
+static bool chain_exists(const struct ledger *ledger, const struct request *request, uint32_t first)
+{
+    const uint32_t exists = request->kind == RECORD_ACCOUNT ? (uint32_t)GIRO_ACCOUNT_EXISTS
+                                                            : (uint32_t)GIRO_TRANSFER_EXISTS;
+    for (uint32_t i = first; i < request->count; i++) {
+        if (event_check(request, i) != 0 || event_identity(ledger, request, i) != exists)
+            return false;
+        if ((request->events[i].transfer.flags & FLAG_LINKED) == 0)
+            return true;
+    }
+    return false; /* the chain is open */
+}
+
+static uint32_t event_execute(struct ledger *ledger, const struct request *request, uint32_t index)
+{
+    const union record *event = &request->events[index];
+    struct ledger_output *output = request->output;
+    union record *record = &output->records[output->record_count];
+    uint64_t address = output->address + output->record_count;
+    bool imported = (event->transfer.flags & request->flag_imported) != 0;
+    uint64_t timestamp = imported ? event->transfer.timestamp : request->timestamp + index;
+    uint32_t code;
+    if (request->kind == RECORD_ACCOUNT)
+        code = account_execute(ledger, &event->account, timestamp, record);
+    else
+        code = transfer_execute(ledger, request->cache, &event->transfer, &ledger->events[index],
+                                timestamp, &record->transfer, address);
+    if (code == 0)
+        output->record_count++;
+    return code;
+}
+
+/* Logs that the id of a transfer that failed for a transient reason is spent. */
+static void event_burn(struct ledger *ledger, const struct request *request, uint32_t index,
+                       uint32_t code)
+{
+    struct ledger_output *output = request->output;
+    union record *record = &output->records[output->record_count];
+    record->transfer = (struct giro_transfer){
+        .id = request->events[index].transfer.id,
+        .code = (uint16_t)code,
+        .flags = RECORD_BURNT << RECORD_KIND_SHIFT,
+        .timestamp = request->timestamp + index,
+    };
+    burn_apply(ledger, &record->transfer, output->address + output->record_count,
+               ledger->events[index].id_hash);
+    output->record_count++;
+}
+
+static void request_execute(struct ledger *ledger, const struct request *request)
+{
+    struct chain chain = {0};
+    uint32_t exists_until = 0; /* members of a chain that was committed before end here */
+
+    assert(request->count <= LEDGER_EVENTS_MAX);
+    assert(request->timestamp > ledger->timestamp_last);
+    request->output->record_count = 0;
+    request->output->result_count = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (request->kind == RECORD_TRANSFER)
+            pipeline_step(ledger, &request->events->transfer, request->count, i);
+        bool linked = (request->events[i].transfer.flags & FLAG_LINKED) != 0;
+        bool first = linked && !chain.open;
+        if (first)
+            chain_begin(ledger, request, i, &chain);
+        if (first && chain_exists(ledger, request, i)) {
+            exists_until = i;
+            while ((request->events[exists_until++].transfer.flags & FLAG_LINKED) != 0)
+                ;
+        }
+
+        uint32_t code;
+        if (i < exists_until)
+            code = event_identity(ledger, request, i);
+        else if (linked && i == request->count - 1)
+            code = LINKED_EVENT_CHAIN_OPEN;
+        else if (chain.broken)
+            code = LINKED_EVENT_FAILED;
+        else
+            code = event_check(request, i);
+        if (code == 0)
+            code = event_execute(ledger, request, i);
+        if (code != 0) {
+            if (chain.open && !chain.broken && i >= exists_until)
+                chain_break(ledger, request, i, &chain);
+            result_add(request->output, i, code);
+            if (request->kind == RECORD_TRANSFER && giro_transfer_result_is_transient(code))
+                event_burn(ledger, request, i, code);
+        }
+        if (!linked)
+            chain = (struct chain){0};
+    }
+    ended_holds_remove(ledger);
+}
+
+void ledger_create_accounts(struct ledger *ledger, const struct giro_account *events,
+                            uint32_t count, uint64_t timestamp, struct ledger_output *output)
+{
+    struct request request = {
+        .kind = RECORD_ACCOUNT,
+        .events = (const union record *)events,
+        .count = count,
+        .timestamp = timestamp,
+        .output = output,
+        .flag_imported = GIRO_ACCOUNT_IMPORTED,
+        .imported_expected = GIRO_ACCOUNT_IMPORTED_EVENT_EXPECTED,
+        .imported_not_expected = GIRO_ACCOUNT_IMPORTED_EVENT_NOT_EXPECTED,
+        .timestamp_out_of_range = GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_OUT_OF_RANGE,
+        .timestamp_must_not_advance = GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_ADVANCE,
+    };
+    request_execute(ledger, &request);
+}
+
+void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                             uint32_t count, uint64_t timestamp, const struct record_cache *cache,
+                             struct ledger_output *output)
+{
+    struct request request = {
+        .kind = RECORD_TRANSFER,
+        .events = (const union record *)events,
+        .count = count,
+        .timestamp = timestamp,
+        .cache = cache,
+        .output = output,
+        .flag_imported = GIRO_TRANSFER_IMPORTED,
+        .imported_expected = GIRO_TRANSFER_IMPORTED_EVENT_EXPECTED,
+        .imported_not_expected = GIRO_TRANSFER_IMPORTED_EVENT_NOT_EXPECTED,
+        .timestamp_out_of_range = GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_OUT_OF_RANGE,
+        .timestamp_must_not_advance = GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_ADVANCE,
+    };
+    request_execute(ledger, &request);
+}
+
+uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                               const struct record_cache *cache, uint64_t *addresses)
+{
+    uint32_t missing = 0;
+    assert(count <= LEDGER_EVENTS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        missing =
+            missing_add(ledger, cache, id_hash(ids[i], ledger->hash_seed), addresses, missing);
+    return missing;
+}
+
+/* ---- Expiry ------------------------------------------------------------------------------ */
+
+static void expiry_apply(struct ledger *ledger, struct hold *hold, uint64_t timestamp)
+{
+    hold_apply(ledger, hold, HOLD_EXPIRED, 0);
+    hold_remove(&ledger->holds, hold);
+    ledger->expired_count++;
+    timestamp_seen(ledger, timestamp);
+}
+
+void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
+                   struct ledger_output *output)
+{
+    assert(timestamp > ledger->timestamp_last);
+    output->record_count = 0;
+    output->result_count = 0;
+    while (output->record_count < records_max && ledger_expiry_due(ledger, timestamp)) {
+        struct hold *hold = holds_earliest(&ledger->holds);
+        struct giro_transfer *record = &output->records[output->record_count].transfer;
+        *record = (struct giro_transfer){
+            .debit_account_id = hold->record.debit_account_id,
+            .credit_account_id = hold->record.credit_account_id,
+            .amount = hold->record.amount,
+            .pending_id = hold->record.id,
+            .ledger = hold->record.ledger,
+            .code = RECORD_SYSTEM_EXPIRY,
+            .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+            .timestamp = timestamp + output->record_count,
+        };
+        expiry_apply(ledger, hold, record->timestamp);
+        output->record_count++;
+    }
+}
+
+/* ---- Lookups ----------------------------------------------------------------------------- */
+
+uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                struct giro_account *accounts)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = accounts_find(&ledger->accounts, ids[i]);
+        if (row != ACCOUNTS_NONE)
+            accounts[found++] = ledger->accounts.rows[row];
+    }
+    return found;
+}
+
+uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                 const struct record_cache *cache, struct giro_transfer *transfers)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t address;
+        const union record *record =
+            record_find(ledger, cache, ids[i], id_hash(ids[i], ledger->hash_seed), &address);
+        if (record != NULL && record_kind(record) == RECORD_TRANSFER)
+            transfers[found++] = record->transfer;
+    }
+    return found;
+}
+
+/* ---- Replay ------------------------------------------------------------------------------ */
+
+static int replay_transfer(struct ledger *ledger, const struct giro_transfer *transfer,
+                           uint64_t address, const struct ledger_event *prepared)
+{
+    if (ledger->transfers.count == ledger->transfers.capacity)
+        return -ENOSPC;
+    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
+        struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+        if (hold == NULL || transfer->amount > hold->record.amount)
+            return -EBADMSG;
+        resolve_apply(ledger, transfer, address, prepared->id_hash, hold);
+        ended_holds_remove(ledger);
+        return 0;
+    }
+    if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE)
+        return -EBADMSG;
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
+        ledger->holds.count == ledger->holds.capacity)
+        return -ENOSPC;
+    plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
+                prepared->credit_row);
+    return 0;
+}
+
+static int replay_record(struct ledger *ledger, const union record *record, uint64_t address,
+                         const struct ledger_event *prepared)
+{
+    struct hold *hold;
+    switch (record_kind(record)) {
+    case RECORD_TRANSFER:
+        return replay_transfer(ledger, &record->transfer, address, prepared);
+    case RECORD_ACCOUNT:
+        if (ledger->accounts.count == ledger->accounts.capacity)
+            return -ENOSPC;
+        account_apply(ledger, &record->account);
+        return 0;
+    case RECORD_BURNT:
+        if (ledger->transfers.count == ledger->transfers.capacity)
+            return -ENOSPC;
+        burn_apply(ledger, &record->transfer, address, prepared->id_hash);
+        return 0;
+    case RECORD_SYSTEM:
+        if (record->transfer.code != RECORD_SYSTEM_EXPIRY)
+            return -EBADMSG;
+        hold = holds_find(&ledger->holds, record->transfer.pending_id);
+        if (hold == NULL)
+            return -EBADMSG;
+        expiry_apply(ledger, hold, record->transfer.timestamp);
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+/* How many of the records are accounts, or how many are not, before the kind changes: the accounts
+ * of a transfer must be there when it is prepared. */
+static uint32_t replay_run(const union record *records, uint32_t count)
+{
+    bool accounts = record_kind(&records[0]) == RECORD_ACCOUNT;
+    uint32_t run = 1;
+    while (run < count && run < LEDGER_EVENTS_MAX &&
+           (record_kind(&records[run]) == RECORD_ACCOUNT) == accounts)
+        run++;
+    return run;
+}
+
+int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
+                  uint64_t address, uint32_t *out_index)
+{
+    for (uint32_t done = 0; done < count;) {
+        uint32_t run = replay_run(&records[done], count - done);
+        bool accounts = record_kind(&records[done]) == RECORD_ACCOUNT;
+        for (uint32_t i = 0; i < run && !accounts; i++)
+            ledger->events[i].id_hash = id_hash(records[done + i].transfer.id, ledger->hash_seed);
+        for (uint32_t i = 0; i < run; i++) {
+            if (!accounts)
+                pipeline_step(ledger, &records[done].transfer, run, i);
+            int error =
+                replay_record(ledger, &records[done + i], address + done + i, &ledger->events[i]);
+            if (error != 0) {
+                *out_index = done + i;
+                return error;
+            }
+        }
+        done += run;
+    }
+    return 0;
+}
+
+/* ---- Digest and sums --------------------------------------------------------------------- */
+
+XXH128_hash_t ledger_digest(const struct ledger *ledger)
+{
+    struct {
+        XXH128_hash_t accounts;
+        uint64_t holds; /* a sum, because slot numbers depend on history */
+        uint64_t account_timestamp_last;
+        uint64_t transfer_timestamp_last;
+        uint64_t counts[3];
+    } state = {
+        .accounts = XXH3_128bits(ledger->accounts.rows,
+                                 (size_t)ledger->accounts.count * sizeof(struct giro_account)),
+        .account_timestamp_last = ledger->account_timestamp_last,
+        .transfer_timestamp_last = ledger->transfer_timestamp_last,
+        .counts = {ledger->transfers_count, ledger->burnt_count, ledger->expired_count},
+    };
+    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
+        const struct giro_transfer *record = &ledger->holds.slots[i].record;
+        if (record->id != 0)
+            state.holds += XXH3_64bits(record, sizeof *record);
+    }
+    return XXH3_128bits(&state, sizeof state);
+}
+
+struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)
+{
+    struct ledger_sums sums = {0};
+    for (uint32_t i = 0; i < ledger->accounts.count; i++) {
+        const struct giro_account *account = &ledger->accounts.rows[i];
+        if (ledger_number != 0 && account->ledger != ledger_number)
+            continue;
+        sums.debits_pending += account->debits_pending;
+        sums.debits_posted += account->debits_posted;
+        sums.credits_pending += account->credits_pending;
+        sums.credits_posted += account->credits_posted;
+    }
+    return sums;
+}

@@ -1,0 +1,160 @@
+/* The ledger: a deterministic state machine over accounts and transfers.
+ *
+ *     (state, request, timestamp) -> (state, results, records to log)
+ *
+ * The same state and the same input give the same bytes on every machine. The ledger has no clock,
+ * no I/O, no thread, and allocates nothing after ledger_create().
+ *
+ * A request goes through three calls, made by the shard (net/shard.c), the tests and the benchmarks
+ * alike:
+ *
+ *   1. ledger_room()        is there room for everything that the request could add?
+ *   2. ledger_prepare_*()   hashes every id, resolves accounts, and lists the addresses of old
+ *                           records that the request may have to be compared with and that are no
+ *                           longer in memory. When there are any, the caller fetches them into a
+ *                           record_cache and prepares again.
+ *   3. ledger_create_*()    executes: writes the accepted records, in order, to output->records,
+ *                           which is memory of the log's open block, and the results that are not
+ *                           `created`.
+ *
+ * Nothing else may touch the ledger between 2 and 3. Replay goes through ledger_replay() instead,
+ * which only applies: what was accepted once is never judged again. */
+#ifndef ENGINE_LEDGER_H
+#define ENGINE_LEDGER_H
+
+#include "engine/accounts.h"
+#include "engine/holds.h"
+#include "engine/index.h"
+#include "engine/record.h"
+#include "engine/records.h"
+#include "engine/result.h"
+
+enum {
+    /* Events of one request: 8,190 records and a block header are exactly 1 MiB. */
+    LEDGER_EVENTS_MAX = 8190,
+    /* Records that one request may have to fetch: two an event (its id, its pending id). */
+    LEDGER_FETCH_MAX = 2 * LEDGER_EVENTS_MAX,
+};
+
+struct ledger_config {
+    uint32_t accounts_max;
+    uint32_t holds_max;          /* open pending transfers */
+    uint64_t transfers_max;      /* transfers and burnt ids */
+    uint64_t transfers_expected; /* size the index for these at first */
+    uint64_t hash_seed;          /* secret: see engine/hash.h */
+};
+
+/* What ledger_prepare_transfers() found out about one event. */
+struct ledger_event {
+    uint64_t id_hash;
+    uint64_t debit_hash;
+    uint64_t credit_hash;
+    uint32_t debit_row; /* ACCOUNTS_NONE: no such account */
+    uint32_t credit_row;
+};
+
+struct ledger {
+    struct accounts accounts;
+    struct holds holds;
+    struct index transfers; /* id of a transfer or burnt id -> address of its record */
+    struct record_window window;
+    uint64_t hash_seed;
+    uint64_t timestamp_last; /* the greatest timestamp seen in any record */
+    uint64_t account_timestamp_last;
+    uint64_t transfer_timestamp_last;
+    uint64_t transfers_count;
+    uint64_t burnt_count;
+    uint64_t expired_count;
+    struct ledger_event *events; /* LEDGER_EVENTS_MAX, between prepare and create */
+    struct hold **ended;         /* holds that ended in this request, in that order */
+    uint32_t ended_count;
+};
+
+/* Where a request's effects go. The caller sets the upper group, the ledger the lower. */
+struct ledger_output {
+    union record *records; /* room for one record an event */
+    uint64_t address;      /* log address of records[0] */
+    struct giro_result *results;
+    uint32_t record_count;
+    uint32_t result_count;
+};
+
+enum ledger_room {
+    LEDGER_ROOM = 0,
+    LEDGER_FULL_ACCOUNTS,
+    LEDGER_FULL_TRANSFERS,
+    LEDGER_FULL_HOLDS,
+};
+
+/* Totals over all accounts of one ledger number. */
+struct ledger_sums {
+    giro_u128 debits_pending;
+    giro_u128 debits_posted;
+    giro_u128 credits_pending;
+    giro_u128 credits_posted;
+};
+
+/* Makes an empty ledger; window.base and window.records are set by the caller before the first
+ * request. Returns 0, or -ENOMEM when the address space for the limits cannot be reserved. */
+int ledger_create(const struct ledger_config *config, struct ledger **out_ledger);
+void ledger_destroy(struct ledger *ledger);
+
+/* Whether count more accounts, or transfers, fit within the configured limits. */
+enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t count);
+enum ledger_room ledger_room_transfers(const struct ledger *ledger,
+                                       const struct giro_transfer *events, uint32_t count);
+
+/* Step 2 of create_transfers. count: 0 .. LEDGER_EVENTS_MAX. addresses: room for LEDGER_FETCH_MAX.
+ * Returns how many addresses have to be fetched; 0: execute now. */
+uint32_t ledger_prepare_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                                  uint32_t count, const struct record_cache *cache,
+                                  uint64_t *addresses);
+
+/* Step 3. timestamp: of the first event; event i gets timestamp + i; it must be greater than
+ * ledger->timestamp_last. results: room for one an event. */
+void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                             uint32_t count, uint64_t timestamp, const struct record_cache *cache,
+                             struct ledger_output *output);
+
+/* Creates accounts; needs no prepare step. Otherwise as ledger_create_transfers(). */
+void ledger_create_accounts(struct ledger *ledger, const struct giro_account *events,
+                            uint32_t count, uint64_t timestamp, struct ledger_output *output);
+
+/* Releases holds whose deadline is at or before timestamp, at most records_max of them, each with a
+ * record of its own. results is not used. */
+void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
+                   struct ledger_output *output);
+
+/* Whether ledger_expire() at this timestamp would do anything. */
+static inline bool ledger_expiry_due(const struct ledger *ledger, uint64_t timestamp)
+{
+    const struct hold *hold = holds_earliest(&ledger->holds);
+    return hold != NULL && hold->expires_at <= timestamp;
+}
+
+/* Copies the accounts found, in the order asked for, to accounts. Returns how many. */
+uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                struct giro_account *accounts);
+
+/* As ledger_prepare_transfers(), for a lookup of up to LEDGER_EVENTS_MAX ids. */
+uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                               const struct record_cache *cache, uint64_t *addresses);
+
+/* Copies the transfers found, in the order asked for. Returns how many. */
+uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                 const struct record_cache *cache, struct giro_transfer *transfers);
+
+/* Applies records of the log, address being that of records[0]. Returns 0, or -EBADMSG at a record
+ * that contradicts the state (out_index tells which) or -ENOSPC at one beyond the limits: the
+ * ledger is then of no further use. */
+int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
+                  uint64_t address, uint32_t *out_index);
+
+/* Digest of all state that results depend on: accounts, open holds, last timestamps. Equal content
+ * gives an equal digest, on every machine and whatever the layout of the log. */
+XXH128_hash_t ledger_digest(const struct ledger *ledger);
+
+/* Adds up the accounts of one ledger number; 0: of all. */
+struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number);
+
+#endif

@@ -1,0 +1,17 @@
+/* Memory of the engine: address space is reserved once, at its full limit, when a ledger is made.
+ *
+ * Tables grow by touching the next page of what they reserved, so growing never moves a row,
+ * never copies a table and never asks an allocator. Untouched pages cost nothing. */
+#ifndef ENGINE_MEMORY_H
+#define ENGINE_MEMORY_H
+
+#include <stddef.h>
+
+/* Reserves size_bytes of zeroed, page-aligned memory with huge pages where the kernel has them.
+ * Returns NULL when the address space cannot be had. Release with memory_release(). */
+void *memory_reserve(size_t size_bytes);
+
+/* Releases what memory_reserve(size_bytes) returned; NULL is allowed. */
+void memory_release(void *memory, size_t size_bytes);
+
+#endif
