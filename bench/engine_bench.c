@@ -146,15 +146,15 @@ int main(int argc, char **argv)
         at += count;
     }
     double replay_s = seconds_now() - start;
-    XXH128_hash_t left = ledger_digest(ledger);
-    XXH128_hash_t right = ledger_digest(replayed);
+    struct checksum left = ledger_digest(ledger);
+    struct checksum right = ledger_digest(replayed);
     printf("accounts %u transfers %llu batch %u rejected %llu\n", accounts,
            (unsigned long long)transfers, batch, (unsigned long long)rejected);
     printf("execute %.1f ns a transfer, %.2f M/s\n", execute_s * 1e9 / (double)transfers,
            (double)transfers / execute_s / 1e6);
     printf("replay  %.1f ns a transfer, %.2f M/s, digest %s\n", replay_s * 1e9 / (double)transfers,
-           (double)transfers / replay_s / 1e6, XXH128_isEqual(left, right) ? "equal" : "DIFFERENT");
+           (double)transfers / replay_s / 1e6, checksum_equal(left, right) ? "equal" : "DIFFERENT");
     printf("index   %.2f bytes a transfer\n",
            (double)index_memory_bytes(&ledger->transfers) / (double)ledger->transfers.count);
-    return XXH128_isEqual(left, right) ? 0 : 1;
+    return checksum_equal(left, right) ? 0 : 1;
 }

@@ -1223,16 +1223,16 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
 
 /* ---- Digest and sums --------------------------------------------------------------------- */
 
-XXH128_hash_t ledger_digest(const struct ledger *ledger)
+struct checksum ledger_digest(const struct ledger *ledger)
 {
     struct {
-        XXH128_hash_t accounts;
+        struct checksum accounts;
         uint64_t holds; /* a sum, because slot numbers depend on history */
         uint64_t account_timestamp_last;
         uint64_t transfer_timestamp_last;
         uint64_t counts[3];
     } state = {
-        .accounts = XXH3_128bits(ledger->accounts.rows,
+        .accounts = checksum_of(ledger->accounts.rows,
                                  (size_t)ledger->accounts.count * sizeof(struct giro_account)),
         .account_timestamp_last = ledger->account_timestamp_last,
         .transfer_timestamp_last = ledger->transfer_timestamp_last,
@@ -1241,9 +1241,9 @@ XXH128_hash_t ledger_digest(const struct ledger *ledger)
     for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
         const struct giro_transfer *record = &ledger->holds.slots[i].record;
         if (record->id != 0)
-            state.holds += XXH3_64bits(record, sizeof *record);
+            state.holds += checksum_of(record, sizeof *record).low;
     }
-    return XXH3_128bits(&state, sizeof state);
+    return checksum_of(&state, sizeof state);
 }
 
 struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)

@@ -23,6 +23,7 @@
 #define ENGINE_LEDGER_H
 
 #include "engine/accounts.h"
+#include "engine/checksum.h"
 #include "engine/holds.h"
 #include "engine/index.h"
 #include "engine/record.h"
@@ -152,7 +153,7 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
 
 /* Digest of all state that results depend on: accounts, open holds, last timestamps. Equal content
  * gives an equal digest, on every machine and whatever the layout of the log. */
-XXH128_hash_t ledger_digest(const struct ledger *ledger);
+struct checksum ledger_digest(const struct ledger *ledger);
 
 /* Adds up the accounts of one ledger number; 0: of all. */
 struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number);

@@ -1,0 +1,349 @@
+#include "wal/reader.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 4 << 20,
+    READ_RETRY_BYTES = 4096, /* the unit in which a failed read is tried again */
+};
+
+static char *segment_memory(const struct log_reader *reader, uint32_t segment)
+{
+    uint64_t begin = (uint64_t)segment * reader->directory->meta.segment_bytes;
+    return reader->window + begin % reader->window_bytes;
+}
+
+/* Reads one range; what the disk refuses to return becomes zeros, which no checksum accepts. */
+static void range_read(struct log_reader *reader, int fd, char *buffer, uint32_t size,
+                       uint64_t offset)
+{
+    uint32_t done = 0;
+    while (done < size) {
+        ssize_t got = pread(fd, buffer + done, size - done, (off_t)(offset + done));
+        if (got == 0) { /* a file that was cut short */
+            memset(buffer + done, 0, size - done);
+            return;
+        }
+        if (got > 0) {
+            done += (uint32_t)got;
+        } else if (size > READ_RETRY_BYTES) {
+            for (; done < size; done += READ_RETRY_BYTES)
+                range_read(reader, fd, buffer + done, READ_RETRY_BYTES, offset + done);
+        } else {
+            memset(buffer + done, 0, size - done);
+            reader->unreadable_bytes += size - done;
+            return;
+        }
+    }
+}
+
+static int segment_load(struct log_reader *reader, uint32_t segment, struct error *error)
+{
+    const uint32_t segment_bytes = reader->directory->meta.segment_bytes;
+    int fd = segment_open(reader->directory, segment, O_RDONLY, error);
+    if (fd < 0)
+        return fd;
+    struct stat status;
+    if (fstat(fd, &status) == 0 && status.st_size > (off_t)segment_bytes) {
+        close(fd);
+        return error_set(error, -EFBIG,
+                         "%s: segment %u has %lld bytes, more than the %u it was made with: it is "
+                         "not a file of this log; put the right one back",
+                         reader->directory->path, segment, (long long)status.st_size,
+                         segment_bytes);
+    }
+    char *memory = segment_memory(reader, segment);
+    for (uint32_t offset = 0; offset < segment_bytes; offset += READ_BYTES)
+        range_read(reader, fd, memory + offset, READ_BYTES, offset);
+    close(fd);
+    return 0;
+}
+
+static void *read_ahead_run(void *argument)
+{
+    struct log_reader *reader = argument;
+    pthread_mutex_lock(&reader->mutex);
+    while (!reader->stop && reader->loaded < reader->segment_count && reader->load_error == 0) {
+        if (reader->loaded >= reader->allowed) {
+            pthread_cond_wait(&reader->changed, &reader->mutex);
+            continue;
+        }
+        uint32_t segment = reader->loaded;
+        pthread_mutex_unlock(&reader->mutex);
+        struct error text;
+        int result = segment_load(reader, segment, &text);
+        pthread_mutex_lock(&reader->mutex);
+        if (result != 0) {
+            reader->load_error = result;
+            reader->load_text = text;
+        } else {
+            reader->loaded = segment + 1;
+        }
+        pthread_cond_signal(&reader->changed);
+    }
+    pthread_mutex_unlock(&reader->mutex);
+    return NULL;
+}
+
+/* Waits until a segment is in the window, and lets the thread read the next one. */
+static int segment_wait(struct log_reader *reader, uint32_t segment, struct error *error)
+{
+    pthread_mutex_lock(&reader->mutex);
+    reader->allowed = segment + 2;
+    pthread_cond_signal(&reader->changed);
+    while (reader->loaded <= segment && reader->load_error == 0)
+        pthread_cond_wait(&reader->changed, &reader->mutex);
+    int result = reader->loaded > segment ? 0 : reader->load_error;
+    if (result != 0)
+        *error = reader->load_text;
+    pthread_mutex_unlock(&reader->mutex);
+    return result;
+}
+
+int log_reader_open(struct log_reader *reader, const struct directory *directory, void *window,
+                    uint64_t window_bytes, struct error *error)
+{
+    assert(window_bytes % directory->meta.segment_bytes == 0);
+    assert(window_bytes >= 3ull * directory->meta.segment_bytes);
+    *reader = (struct log_reader){
+        .directory = directory,
+        .window = window,
+        .window_bytes = window_bytes,
+        .lsn = 1,
+    };
+    int result = directory_segments(directory, &reader->segment_count, error);
+    if (result != 0)
+        return result;
+    pthread_mutex_init(&reader->mutex, NULL);
+    pthread_cond_init(&reader->changed, NULL);
+    result = pthread_create(&reader->thread, NULL, read_ahead_run, reader);
+    if (result != 0)
+        return error_set(error, -result, "cannot start a thread: %s", strerror(result));
+    reader->started = true;
+    return 0;
+}
+
+void log_reader_close(struct log_reader *reader)
+{
+    if (!reader->started)
+        return;
+    pthread_mutex_lock(&reader->mutex);
+    reader->stop = true;
+    pthread_cond_signal(&reader->changed);
+    pthread_mutex_unlock(&reader->mutex);
+    pthread_join(reader->thread, NULL);
+    pthread_mutex_destroy(&reader->mutex);
+    pthread_cond_destroy(&reader->changed);
+    reader->started = false;
+}
+
+static struct block_place place_at(const struct log_reader *reader, uint32_t segment,
+                                   uint32_t offset)
+{
+    struct block_place place = {.shard = 0, .segment = segment, .offset = offset};
+    memcpy(place.directory_id, reader->directory->meta.directory_id, sizeof place.directory_id);
+    return place;
+}
+
+/* The header at a place of a loaded segment, and what it is worth. */
+static enum block_verdict header_at(const struct log_reader *reader, uint32_t segment,
+                                    uint32_t offset, const struct block_header **out_header)
+{
+    const struct directory_meta *meta = &reader->directory->meta;
+    struct block_place place = place_at(reader, segment, offset);
+    const char *at = segment_memory(reader, segment) + offset;
+    *out_header = (const struct block_header *)(const void *)at;
+    return block_check_header(*out_header, &place, meta->segment_bytes, meta->sector_bytes);
+}
+
+static bool header_continues(const struct log_reader *reader, const struct block_header *header)
+{
+    return header->lsn == reader->lsn && header->ordinal == reader->ordinal &&
+           checksum_equal(header->previous, reader->previous);
+}
+
+static bool all_zero(const char *memory, uint32_t size)
+{
+    return size == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, size - 1) == 0);
+}
+
+static bool segment_is_short(const struct log_reader *reader, uint32_t segment)
+{
+    char name[SEGMENT_NAME_BYTES];
+    struct stat status;
+    segment_name(segment, name);
+    return fstatat(reader->directory->shard_fd, name, &status, 0) == 0 &&
+           status.st_size < (off_t)reader->directory->meta.segment_bytes;
+}
+
+/* Looks for a block of this log in one segment from offset on, and for anything but zeros. */
+static void segment_look_on(struct log_reader *reader, uint32_t segment, uint32_t offset)
+{
+    const struct directory_meta *meta = &reader->directory->meta;
+    const char *memory = segment_memory(reader, segment);
+    if (!all_zero(memory + offset, meta->segment_bytes - offset) ||
+        segment_is_short(reader, segment))
+        reader->end.dirty_segments = segment - reader->end.segment + 1;
+    for (; offset < meta->segment_bytes && reader->end.proof_lsn == 0;
+         offset += meta->sector_bytes) {
+        const struct block_header *header;
+        bool at_end = segment == reader->end.segment && offset == reader->end.offset;
+        if (at_end || header_at(reader, segment, offset, &header) != BLOCK_OK)
+            continue;
+        reader->end.proof_segment = segment;
+        reader->end.proof_offset = offset;
+        reader->end.proof_lsn = header->lsn;
+    }
+}
+
+/* Decides by the table at the top of reader.h. */
+static int end_judge(struct log_reader *reader, enum block_verdict found, bool contradicts,
+                     struct error *error)
+{
+    struct log_end *end = &reader->end;
+    *end = (struct log_end){
+        .segment = reader->segment,
+        .offset = reader->offset,
+        .lsn = reader->lsn,
+        .found = found,
+        .body_damaged = found == BLOCK_OK && !contradicts,
+    };
+    segment_look_on(reader, reader->segment, reader->offset);
+    for (uint32_t segment = reader->segment + 1; segment < reader->segment_count; segment++) {
+        int result = segment_wait(reader, segment, error);
+        if (result != 0)
+            return result;
+        segment_look_on(reader, segment, 0);
+    }
+    if (found == BLOCK_NEWER)
+        end->verdict = LOG_END_NEWER;
+    else if (contradicts || end->proof_lsn != 0)
+        end->verdict = LOG_END_DAMAGED;
+    else if (end->dirty_segments != 0)
+        end->verdict = LOG_END_TORN;
+    else
+        end->verdict = LOG_END_CLEAN;
+    return 0;
+}
+
+/* Whether the log goes on in the next segment, because the block did not fit into this one. */
+static int next_segment_continues(struct log_reader *reader, bool *out_continues,
+                                  struct error *error)
+{
+    const struct block_header *header;
+    *out_continues = false;
+    if (reader->segment + 1 >= reader->segment_count)
+        return 0;
+    int result = segment_wait(reader, reader->segment + 1, error);
+    if (result != 0)
+        return result;
+    *out_continues = header_at(reader, reader->segment + 1, 0, &header) == BLOCK_OK &&
+                     header_continues(reader, header);
+    return 0;
+}
+
+int log_reader_next(struct log_reader *reader, const struct block_header **out_header,
+                    struct error *error)
+{
+    const struct block_header *header = NULL;
+    enum block_verdict verdict = BLOCK_EMPTY;
+    int result = segment_wait(reader, reader->segment, error);
+    if (result != 0)
+        return result;
+    if (reader->offset < reader->directory->meta.segment_bytes)
+        verdict = header_at(reader, reader->segment, reader->offset, &header);
+    if (verdict != BLOCK_OK) {
+        bool continues;
+        result = next_segment_continues(reader, &continues, error);
+        if (result != 0)
+            return result;
+        if (!continues)
+            return end_judge(reader, verdict, false, error);
+        reader->segment++;
+        reader->offset = 0;
+        (void)header_at(reader, reader->segment, 0, &header);
+    }
+    if (!header_continues(reader, header))
+        return end_judge(reader, BLOCK_OK, true, error);
+    if (!block_check_body(header))
+        return end_judge(reader, BLOCK_OK, false, error);
+
+    reader->offset += header->block_bytes;
+    reader->lsn++;
+    reader->ordinal += header->record_count;
+    reader->previous = header->header_checksum;
+    reader->epoch = header->epoch;
+    reader->written_at = header->written_at;
+    reader->kind = (enum block_kind)header->kind;
+    *out_header = header;
+    return 1;
+}
+
+void log_end_describe(const struct log_end *end, const struct directory *directory,
+                      struct error *out_text)
+{
+    char name[SEGMENT_NAME_BYTES];
+    char proof[SEGMENT_NAME_BYTES];
+    segment_name(end->segment, name);
+    segment_name(end->proof_segment, proof);
+    const char *found = end->body_damaged        ? "a block whose body is damaged"
+                        : end->found == BLOCK_OK ? "a sound block that does not continue the chain"
+                                                 : block_verdict_name(end->found);
+    switch (end->verdict) {
+    case LOG_END_CLEAN:
+        (void)error_set(out_text, 0, "%s/shard-0/%s: the log ends cleanly at offset %u",
+                        directory->path, name, end->offset);
+        break;
+    case LOG_END_TORN:
+        (void)error_set(out_text, 0,
+                        "%s/shard-0/%s: torn tail at offset %u: block %" PRIu64
+                        " was being written when the server or the machine stopped and had not "
+                        "been acknowledged (found: %s)",
+                        directory->path, name, end->offset, end->lsn, found);
+        break;
+    case LOG_END_NEWER:
+        (void)error_set(out_text, 0,
+                        "%s/shard-0/%s: block %" PRIu64
+                        " at offset %u was written by a newer version: use that version of giro",
+                        directory->path, name, end->lsn, end->offset);
+        break;
+    case LOG_END_DAMAGED:
+        if (end->proof_lsn != 0)
+            (void)error_set(out_text, 0,
+                            "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
+                            " at offset %u is %s, while block %" PRIu64
+                            " in %s at offset %u proves that it was durable; nothing was changed: "
+                            "restore from a backup, or see giro recover --data %s",
+                            directory->path, name, end->lsn, end->offset, found, end->proof_lsn,
+                            proof, end->proof_offset, directory->path);
+        else
+            (void)error_set(out_text, 0,
+                            "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
+                            " at offset %u is %s; nothing was changed: restore from a backup, or "
+                            "see giro recover --data %s",
+                            directory->path, name, end->lsn, end->offset, found, directory->path);
+        break;
+    }
+}
+
+int log_end_cut(const struct log_end *end, const struct directory *directory, struct error *error)
+{
+    for (uint32_t i = 0; i < end->dirty_segments; i++) {
+        uint32_t segment = end->segment + i;
+        int fd = segment_open(directory, segment, O_RDWR, error);
+        if (fd < 0)
+            return fd;
+        int result = segment_zero(directory, fd, segment, i == 0 ? end->offset : 0, error);
+        close(fd);
+        if (result != 0)
+            return result;
+    }
+    return directory_sync(directory, error);
+}

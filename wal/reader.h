@@ -1,0 +1,108 @@
+/* Reads a log from its first block to its last, and judges how it ends.
+ *
+ * Segments are read with O_DIRECT, one ahead of the one being looked at, by a thread of the
+ * reader's own, into the log window: the same memory in which a server goes on to build new blocks,
+ * so that the newest records are resident when it starts. Start-up, giro verify and giro recover
+ * all read through here.
+ *
+ * A bad checksum is not a torn tail. A server has one write in flight and acknowledges nothing
+ * before that write is durable, so a crash can damage the last block at most, and nothing sound can
+ * follow it. With N the block expected at the place P where the last sound one ended:
+ *
+ *   at P                                   | behind P            | the log ends | so the server
+ *   ---------------------------------------|---------------------|--------------|---------------------
+ *   zeros                                  | zeros               | clean        | goes on at P
+ *   anything that is not a sound block     | no block of the log | torn         | cuts, says so,
+ * goes on header sound, body damaged             | no block of the log | torn         | cuts, says
+ * so, goes on zeros, damaged, or belongs elsewhere   | a block of the log  | damaged      | refuses
+ *   sound, but not number N, or its chain  | anything            | damaged      | refuses
+ *     value is not that of the block before|                     |              |
+ *   sound, of a newer version              | anything            | newer        | refuses
+ *
+ * "A block of the log" is a header with a sound checksum that names this directory, and the very
+ * segment and offset where it lies. It was written after N was durable, because it says so itself
+ * (lsn_durable). The last block of a busy log is covered by the idle mark that follows it. */
+#ifndef WAL_READER_H
+#define WAL_READER_H
+
+#include "wal/block.h"
+#include "wal/directory.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+enum log_end_verdict {
+    LOG_END_CLEAN,
+    LOG_END_TORN,
+    LOG_END_DAMAGED,
+    LOG_END_NEWER,
+};
+
+/* How and where a log ends. */
+struct log_end {
+    enum log_end_verdict verdict;
+    uint32_t segment; /* P: where the next block belongs */
+    uint32_t offset;
+    uint64_t lsn;             /* N */
+    enum block_verdict found; /* at P */
+    bool body_damaged;        /* the header at P is sound, its body is not */
+    uint32_t proof_segment;   /* where a later block lies, when damaged */
+    uint32_t proof_offset;
+    uint64_t proof_lsn;      /* 0: none; the block at P itself contradicts the chain */
+    uint32_t dirty_segments; /* segments from P's on that hold anything but zeros behind P */
+};
+
+struct log_reader {
+    const struct directory *directory;
+    char *window;
+    uint64_t window_bytes;
+    uint32_t segment_count;
+
+    /* The block to be read next. */
+    uint32_t segment;
+    uint32_t offset;
+    uint64_t lsn;
+    uint64_t ordinal;
+    struct checksum previous;
+
+    /* Of the last block read. */
+    uint32_t epoch;
+    uint64_t written_at;
+    enum block_kind kind;
+
+    struct log_end end;
+
+    /* Read-ahead. */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool started;
+    bool stop;
+    uint32_t loaded;  /* segments read so far */
+    uint32_t allowed; /* segments that may be read: beyond it they would overwrite */
+    int load_error;
+    struct error load_text;
+    uint64_t unreadable_bytes; /* that the disk refused to return; read as zeros */
+};
+
+/* Starts reading. window: window_bytes, a multiple of the segment size and at least three segments,
+ * aligned to a page; it belongs to the reader until log_reader_close(). */
+int log_reader_open(struct log_reader *reader, const struct directory *directory, void *window,
+                    uint64_t window_bytes, struct error *error);
+void log_reader_close(struct log_reader *reader);
+
+/* Reads the next block. Returns 1 with the block, whose records follow the header and stay in the
+ * window while later blocks of two more segments are read; 0 when the log ends, with reader->end
+ * set; or -errno when reading failed. */
+int log_reader_next(struct log_reader *reader, const struct block_header **out_header,
+                    struct error *error);
+
+/* One line about an end that is not clean: file, offset, what was found, what to do. */
+void log_end_describe(const struct log_end *end, const struct directory *directory,
+                      struct error *out_text);
+
+/* Zeros everything from the end of the log on, durably: what is left of a torn block must never be
+ * taken for part of a later one. */
+int log_end_cut(const struct log_end *end, const struct directory *directory, struct error *error);
+
+#endif
