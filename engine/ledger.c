@@ -1107,29 +1107,33 @@ void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_m
 /* ---- Lookups ----------------------------------------------------------------------------- */
 
 uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                struct giro_account *accounts)
+                                void *accounts)
 {
-    uint32_t found = 0;
+    char *out = accounts;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = accounts_find(&ledger->accounts, ids[i]);
-        if (row != ACCOUNTS_NONE)
-            accounts[found++] = ledger->accounts.rows[row];
+        if (row == ACCOUNTS_NONE)
+            continue;
+        memcpy(out, &ledger->accounts.rows[row], GIRO_RECORD_BYTES);
+        out += GIRO_RECORD_BYTES;
     }
-    return found;
+    return (uint32_t)((out - (char *)accounts) / GIRO_RECORD_BYTES);
 }
 
 uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                 const struct record_cache *cache, struct giro_transfer *transfers)
+                                 const struct record_cache *cache, void *transfers)
 {
-    uint32_t found = 0;
+    char *out = transfers;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t address;
         const union record *record =
             record_find(ledger, cache, ids[i], id_hash(ids[i], ledger->hash_seed), &address);
-        if (record != NULL && record_kind(record) == RECORD_TRANSFER)
-            transfers[found++] = record->transfer;
+        if (record == NULL || record_kind(record) != RECORD_TRANSFER)
+            continue;
+        memcpy(out, record, GIRO_RECORD_BYTES);
+        out += GIRO_RECORD_BYTES;
     }
-    return found;
+    return (uint32_t)((out - (char *)transfers) / GIRO_RECORD_BYTES);
 }
 
 /* ---- Replay ------------------------------------------------------------------------------ */

@@ -133,17 +133,18 @@ static inline bool ledger_expiry_due(const struct ledger *ledger, uint64_t times
     return hold != NULL && hold->expires_at <= timestamp;
 }
 
-/* Copies the accounts found, in the order asked for, to accounts. Returns how many. */
+/* Copies the accounts found, in the order asked for, to accounts, which need not be aligned.
+ * Returns how many. */
 uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                struct giro_account *accounts);
+                                void *accounts);
 
 /* As ledger_prepare_transfers(), for a lookup of up to LEDGER_EVENTS_MAX ids. */
 uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                const struct record_cache *cache, uint64_t *addresses);
 
-/* Copies the transfers found, in the order asked for. Returns how many. */
+/* As ledger_lookup_accounts(), for transfers. */
 uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                 const struct record_cache *cache, struct giro_transfer *transfers);
+                                 const struct record_cache *cache, void *transfers);
 
 /* Applies records of the log, address being that of records[0]. Returns 0, or -EBADMSG at a record
  * that contradicts the state (out_index tells which) or -ENOSPC at one beyond the limits: the

@@ -9,13 +9,14 @@
 /* The largest block that any log may hold, and the chunk in front of it. */
 enum { BUFFER_BYTES = LOG_BLOCK_BYTES_MAX + 2 * LOG_CHUNK_BYTES };
 
-int log_fetch_init(struct log_fetch *fetch, struct log *log, uint32_t addresses_max)
+int log_fetch_init(struct log_fetch *fetch, struct log *log, uint32_t addresses_max,
+                   uint32_t cache_records)
 {
     *fetch = (struct log_fetch){.log = log, .addresses_max = addresses_max};
     fetch->addresses = memory_reserve(addresses_max * sizeof *fetch->addresses);
     fetch->buffer = memory_reserve(BUFFER_BYTES);
     if (fetch->addresses == NULL || fetch->buffer == NULL ||
-        record_cache_init(&fetch->cache, addresses_max) != 0) {
+        record_cache_init(&fetch->cache, cache_records) != 0) {
         log_fetch_free(fetch);
         return -ENOMEM;
     }

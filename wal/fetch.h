@@ -23,8 +23,10 @@ struct log_fetch {
     uint64_t damaged_at; /* position of a block that failed its checksum */
 };
 
-/* Makes a fetch for up to addresses_max records. Returns 0 or -ENOMEM. */
-int log_fetch_init(struct log_fetch *fetch, struct log *log, uint32_t addresses_max);
+/* Makes a fetch for up to addresses_max records at a time, with a cache for cache_records.
+ * Returns 0 or -ENOMEM. */
+int log_fetch_init(struct log_fetch *fetch, struct log *log, uint32_t addresses_max,
+                   uint32_t cache_records);
 void log_fetch_free(struct log_fetch *fetch);
 
 /* Starts fetching the first count of fetch->addresses into fetch->cache. */

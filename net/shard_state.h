@@ -1,0 +1,87 @@
+/* The shard's state, shared by its loop (shard.c) and by the execution of requests (execute.c). */
+#ifndef NET_SHARD_STATE_H
+#define NET_SHARD_STATE_H
+
+#include "engine/ledger.h"
+#include "net/connection.h"
+#include "net/shard.h"
+#include "wal/fetch.h"
+#include "wal/log.h"
+
+enum {
+    SHARD_FETCHES = 4,
+    /* Twice what one round asks for: chance hits of fingerprints may need a second one. */
+    SHARD_FETCH_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
+};
+
+/* A fetch of old records and the connection whose first frame waits for it. */
+struct shard_fetch {
+    struct log_fetch fetch;
+    struct connection *connection; /* NULL: free */
+};
+
+struct connection_list {
+    struct connection *first;
+    struct connection *last;
+    uint32_t count;
+};
+
+struct shard {
+    const struct shard_options *options;
+    struct directory directory;
+    struct io *io;
+    struct ledger *ledger;
+    struct log log;
+    void *window;
+
+    int listen_fd;
+    struct io_op accept;
+    bool accepting;
+    struct io_op stop;
+    char stop_byte;
+    bool stopping;
+
+    struct connection *connections;
+    char *connection_buffers;
+    struct connection *free_connections;
+    struct connection_list ready;
+    struct connection **awaiting; /* connections with replies that are not durable */
+    uint32_t awaiting_count;
+    uint32_t connection_count;
+    struct buffer_pool in_pool;
+    struct buffer_pool out_pool;
+
+    struct shard_fetch fetches[SHARD_FETCHES];
+    uint64_t *addresses; /* LEDGER_FETCH_MAX, scratch */
+
+    uint64_t monotonic_ns; /* read once a turn of the loop */
+    uint64_t idle_mark_at; /* monotonic; 0: none is due */
+    uint64_t sweep_at;     /* monotonic */
+
+    struct frame_stats stats; /* the counters; the gauges are filled in when asked for */
+};
+
+enum execution {
+    EXECUTION_DONE,        /* a reply was made: drop the frame */
+    EXECUTION_REFUSED,     /* the connection cannot go on; *out_status tells why */
+    EXECUTION_WAIT_LOG,    /* the open block is full */
+    EXECUTION_WAIT_OUTPUT, /* the connection's output is full */
+    EXECUTION_WAIT_BUFFER, /* no large buffer, or no fetch, is free */
+    EXECUTION_FETCHING,    /* old records are being read: again when they are there */
+};
+
+/* Executes the whole frame at the front of a connection's input. */
+enum execution shard_execute(struct shard *shard, struct connection *connection,
+                             enum frame_status *out_status);
+
+/* Ends a fetch: frees it for the next one. */
+void shard_fetch_end(struct shard_fetch *fetch);
+
+/* The fetch that works for a connection, NULL when there is none. */
+struct shard_fetch *shard_fetch_of(struct shard *shard, const struct connection *connection);
+
+/* Releases the holds whose deadline has come, as far as the log has room. Returns false when the
+ * log had none. */
+bool shard_expire(struct shard *shard);
+
+#endif
