@@ -428,9 +428,10 @@ static giro_u128 resolve_amount(const struct giro_transfer *event,
     return event->amount == all ? pending->amount : event->amount;
 }
 
+/* now: the server's time, which an imported transfer's timestamp is not. */
 static enum giro_transfer_result resolve_check_state(const struct ledger *ledger,
                                                      const struct giro_transfer *transfer,
-                                                     const struct pending *pending)
+                                                     const struct pending *pending, uint64_t now)
 {
     bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
     if (transfer->amount > pending->record->amount)
@@ -449,7 +450,7 @@ static enum giro_transfer_result resolve_check_state(const struct ledger *ledger
     }
     const struct hold *hold = pending->hold;
     assert(hold != NULL); /* an open pending transfer has its hold */
-    if (hold->expires_at != 0 && hold->expires_at <= transfer->timestamp)
+    if (hold->expires_at != 0 && hold->expires_at <= now)
         return GIRO_TRANSFER_PENDING_TRANSFER_EXPIRED;
     if ((transfer->flags & GIRO_TRANSFER_IMPORTED) != 0 &&
         transfer_timestamp_regresses(ledger, transfer->timestamp))
@@ -791,8 +792,9 @@ static uint32_t plain_execute(struct ledger *ledger, const struct giro_transfer 
 
 static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache *cache,
                                 const struct giro_transfer *event,
-                                const struct ledger_event *prepared, uint64_t timestamp,
-                                struct giro_transfer *transfer, uint64_t address)
+                                const struct ledger_event *prepared, uint64_t now,
+                                uint64_t timestamp, struct giro_transfer *transfer,
+                                uint64_t address)
 {
     enum giro_transfer_result result = resolve_check_fields(event);
     if (result != GIRO_TRANSFER_CREATED)
@@ -815,7 +817,7 @@ static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache
         transfer->user_data_64 = pending.record->user_data_64;
     if (event->user_data_32 == 0)
         transfer->user_data_32 = pending.record->user_data_32;
-    result = resolve_check_state(ledger, transfer, &pending);
+    result = resolve_check_state(ledger, transfer, &pending, now);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
@@ -823,16 +825,18 @@ static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache
     return GIRO_TRANSFER_CREATED;
 }
 
+/* timestamp: now, or the event's own when it is imported. */
 static uint32_t transfer_execute(struct ledger *ledger, const struct record_cache *cache,
                                  const struct giro_transfer *event,
-                                 const struct ledger_event *prepared, uint64_t timestamp,
-                                 struct giro_transfer *transfer, uint64_t address)
+                                 const struct ledger_event *prepared, uint64_t now,
+                                 uint64_t timestamp, struct giro_transfer *transfer,
+                                 uint64_t address)
 {
     enum giro_transfer_result result = transfer_identity(ledger, cache, event, prepared->id_hash);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
     if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
-        return resolve_execute(ledger, cache, event, prepared, timestamp, transfer, address);
+        return resolve_execute(ledger, cache, event, prepared, now, timestamp, transfer, address);
     return plain_execute(ledger, event, prepared, timestamp, transfer, address);
 }
 
@@ -946,13 +950,14 @@ static uint32_t event_execute(struct ledger *ledger, const struct request *reque
     union record *record = &output->records[output->record_count];
     uint64_t address = output->address + output->record_count;
     bool imported = (event->transfer.flags & request->flag_imported) != 0;
-    uint64_t timestamp = imported ? event->transfer.timestamp : request->timestamp + index;
+    uint64_t now = request->timestamp + index;
+    uint64_t timestamp = imported ? event->transfer.timestamp : now;
     uint32_t code;
     if (request->kind == RECORD_ACCOUNT)
         code = account_execute(ledger, &event->account, timestamp, record);
     else
         code = transfer_execute(ledger, request->cache, &event->transfer, &ledger->events[index],
-                                timestamp, &record->transfer, address);
+                                now, timestamp, &record->transfer, address);
     if (code == 0)
         output->record_count++;
     return code;
@@ -1237,7 +1242,7 @@ struct checksum ledger_digest(const struct ledger *ledger)
         uint64_t counts[3];
     } state = {
         .accounts = checksum_of(ledger->accounts.rows,
-                                 (size_t)ledger->accounts.count * sizeof(struct giro_account)),
+                                (size_t)ledger->accounts.count * sizeof(struct giro_account)),
         .account_timestamp_last = ledger->account_timestamp_last,
         .transfer_timestamp_last = ledger->transfer_timestamp_last,
         .counts = {ledger->transfers_count, ledger->burnt_count, ledger->expired_count},
