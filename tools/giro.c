@@ -13,6 +13,8 @@ struct command {
 static const struct command commands[] = {
     {"format", format_command, "make a new data directory"},
     {"serve", serve_command, "serve a ledger"},
+    {"verify", verify_command, "prove that a log and its ledger are sound"},
+    {"recover", recover_command, "look into a log, rebuild a directory, cut what is damaged"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

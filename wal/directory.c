@@ -152,20 +152,11 @@ static int meta_write(int folder_fd, const char *path, const struct directory_me
                : error_set(error, code, "%s/giro.meta: cannot write: %s", path, strerror(-code));
 }
 
-static int format_folder(int folder_fd, struct directory *directory,
-                         const struct directory_options *options, struct error *error)
+/* Makes the shard's folder, its first segments and giro.meta. A sector of 0 is found out. */
+static int format_folder(int folder_fd, struct directory *directory, uint32_t segments,
+                         struct error *error)
 {
     struct directory_meta *meta = &directory->meta;
-    *meta = (struct directory_meta){
-        .magic = META_MAGIC,
-        .version = DIRECTORY_VERSION,
-        .shard_count = options->shard_count,
-        .segment_bytes = options->segment_bytes,
-        .sector_bytes = BLOCK_SECTOR_BYTES_MIN,
-        .created_at = clock_wall_ns(),
-    };
-    if (getrandom(meta->directory_id, sizeof meta->directory_id, 0) != sizeof meta->directory_id)
-        return error_set(error, -EIO, "no random numbers from the kernel");
     if (mkdirat(folder_fd, shard_folder, 0700) != 0)
         return error_set(error, -errno, "%s/%s: cannot make: %s", directory->path, shard_folder,
                          strerror(errno));
@@ -173,7 +164,6 @@ static int format_folder(int folder_fd, struct directory *directory,
     if (directory->shard_fd < 0)
         return error_set(error, -errno, "%s/%s: cannot open: %s", directory->path, shard_folder,
                          strerror(errno));
-
     int probe = segment_open(directory, 0, O_RDWR | O_CREAT, error);
     if (probe < 0)
         return probe;
@@ -183,7 +173,7 @@ static int format_folder(int folder_fd, struct directory *directory,
         alignment = SECTOR_BYTES_MAX;
     if (alignment > meta->sector_bytes)
         meta->sector_bytes = alignment;
-    for (uint32_t segment = 0; segment < 1 + options->segments_ahead; segment++) {
+    for (uint32_t segment = 0; segment < segments; segment++) {
         int result = segment_make(directory, segment, error);
         if (result != 0)
             return result;
@@ -192,20 +182,13 @@ static int format_folder(int folder_fd, struct directory *directory,
     return meta_write(folder_fd, directory->path, meta, error);
 }
 
-int directory_format(const char *path, const struct directory_options *options, struct error *error)
+static int format(const char *path, const struct directory_meta *meta, uint32_t segments,
+                  struct error *error)
 {
-    struct directory directory = {.shard_fd = -1, .lock_fd = -1};
+    struct directory directory = {.meta = *meta, .shard_fd = -1, .lock_fd = -1};
     int result = path_set(&directory, path, error);
     if (result != 0)
         return result;
-    if (options->segment_bytes < DIRECTORY_SEGMENT_BYTES_MIN ||
-        options->segment_bytes > DIRECTORY_SEGMENT_BYTES_MAX ||
-        (options->segment_bytes & (options->segment_bytes - 1)) != 0)
-        return error_set(error, -EINVAL, "segment size must be a power of two from %d to %d bytes",
-                         DIRECTORY_SEGMENT_BYTES_MIN, DIRECTORY_SEGMENT_BYTES_MAX);
-    if (options->shard_count != DIRECTORY_SHARDS)
-        return error_set(error, -EINVAL, "this version serves %d shard: use --shards %d",
-                         DIRECTORY_SHARDS, DIRECTORY_SHARDS);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return error_set(error, -errno, "%s: cannot make: %s", path, strerror(errno));
     int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -217,10 +200,82 @@ int directory_format(const char *path, const struct directory_options *options, 
                            "there; choose another directory",
                            path);
     else
-        result = format_folder(folder_fd, &directory, options, error);
+        result = format_folder(folder_fd, &directory, segments, error);
     if (directory.shard_fd >= 0)
         close(directory.shard_fd);
     close(folder_fd);
+    return result;
+}
+
+int directory_format(const char *path, const struct directory_options *options, struct error *error)
+{
+    if (options->segment_bytes < DIRECTORY_SEGMENT_BYTES_MIN ||
+        options->segment_bytes > DIRECTORY_SEGMENT_BYTES_MAX ||
+        (options->segment_bytes & (options->segment_bytes - 1)) != 0)
+        return error_set(error, -EINVAL, "segment size must be a power of two from %d to %d bytes",
+                         DIRECTORY_SEGMENT_BYTES_MIN, DIRECTORY_SEGMENT_BYTES_MAX);
+    if (options->shard_count != DIRECTORY_SHARDS)
+        return error_set(error, -EINVAL, "this version serves %d shard: use --shards %d",
+                         DIRECTORY_SHARDS, DIRECTORY_SHARDS);
+    struct directory_meta meta = {
+        .magic = META_MAGIC,
+        .version = DIRECTORY_VERSION,
+        .shard_count = options->shard_count,
+        .segment_bytes = options->segment_bytes,
+        .sector_bytes = BLOCK_SECTOR_BYTES_MIN,
+        .created_at = clock_wall_ns(),
+    };
+    if (getrandom(meta.directory_id, sizeof meta.directory_id, 0) != sizeof meta.directory_id)
+        return error_set(error, -EIO, "no random numbers from the kernel");
+    return format(path, &meta, 1 + options->segments_ahead, error);
+}
+
+int directory_format_as(const char *path, const struct directory_meta *meta, struct error *error)
+{
+    return format(path, meta, 1 + DIRECTORY_SEGMENTS_AHEAD, error);
+}
+
+int directory_rebuild_meta(const char *path, struct error *error)
+{
+    struct directory directory = {.shard_fd = -1, .lock_fd = -1};
+    struct block_header header = {0};
+    struct stat status = {0};
+    int result = path_set(&directory, path, error);
+    if (result != 0)
+        return result;
+    int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = folder_fd < 0 ? -1 : openat(folder_fd, "shard-0/0000000000.log", O_RDONLY | O_CLOEXEC);
+    bool read_whole =
+        fd >= 0 && fstat(fd, &status) == 0 && pread(fd, &header, sizeof header, 0) == sizeof header;
+    if (fd >= 0)
+        close(fd);
+    struct block_place place = {0};
+    memcpy(place.directory_id, header.directory_id, sizeof place.directory_id);
+    if (!read_whole)
+        result = error_set(error, -ENOENT, "%s/shard-0/0000000000.log: cannot be read", path);
+    /* The first block is the empty one of the first start: as large as a sector. */
+    else if (header.lsn != 1 || header.record_count != 0 || header.block_bytes > SECTOR_BYTES_MAX ||
+             block_check_header(&header, &place, (uint32_t)status.st_size,
+                                BLOCK_SECTOR_BYTES_MIN) != BLOCK_OK)
+        result = error_set(error, -EBADMSG,
+                           "%s/shard-0/0000000000.log: its first block is damaged too: restore "
+                           "giro.meta from a copy",
+                           path);
+    if (result == 0) {
+        directory.meta = (struct directory_meta){
+            .magic = META_MAGIC,
+            .version = DIRECTORY_VERSION,
+            .shard_count = DIRECTORY_SHARDS,
+            .segment_bytes = (uint32_t)status.st_size,
+            .sector_bytes = header.block_bytes,
+            .created_at = header.written_at,
+        };
+        memcpy(directory.meta.directory_id, header.directory_id, sizeof header.directory_id);
+        directory.meta.checksum = meta_checksum(&directory.meta);
+        result = meta_write(folder_fd, path, &directory.meta, error);
+    }
+    if (folder_fd >= 0)
+        close(folder_fd);
     return result;
 }
 

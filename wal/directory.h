@@ -70,6 +70,12 @@ enum directory_access {
 int directory_format(const char *path, const struct directory_options *options,
                      struct error *error);
 
+/* Makes a directory with the identity of another one, for a copy of its log. */
+int directory_format_as(const char *path, const struct directory_meta *meta, struct error *error);
+
+/* Writes giro.meta anew from the first block of the log and the size of its segment. */
+int directory_rebuild_meta(const char *path, struct error *error);
+
 /* Opens and locks a data directory, waiting up to a second for a lock that a dying server still
  * holds. shard_count: what the configuration says, 0 for whatever it was formatted with. */
 int directory_open(const char *path, enum directory_access access, uint32_t shard_count,

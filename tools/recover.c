@@ -1,0 +1,393 @@
+/* giro recover: looks into a log, rebuilds a directory from it, and cuts what cannot be saved.
+ *
+ * Nothing is changed without an option that says so, and what is cut is saved first. */
+#include "tools/command.h"
+#include "tools/log_walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: giro recover --data DIR [what to do] [up to where]\n"
+    "\n"
+    "Without an option it reads the log, tells how it ends, and changes nothing.\n"
+    "\n"
+    "What to do\n"
+    "  --dump                print a line for every block\n"
+    "  --records             with --dump: print every record as well\n"
+    "  --to NEWDIR           rebuild: copy the sound part of the log into a new directory, block\n"
+    "                        by block, and prove the copy; DIR is not touched\n"
+    "  --cut-torn            cut a torn tail, which was never acknowledged (serve does so too)\n"
+    "  --cut-damaged         cut from the first damaged block on, ACKNOWLEDGED TRANSFERS BEHIND "
+    "IT\n"
+    "                        INCLUDED; what is cut is saved in DIR/cut-*.bin first\n"
+    "  --rebuild-meta        write a new giro.meta from the first block of the log\n"
+    "\n"
+    "Up to where (with --dump and --to)\n"
+    "  --from-lsn N          first block to print\n"
+    "  --until-lsn N         last block\n"
+    "  --until-time T        last block written at or before T: 2026-01-31T23:59:59Z or\n"
+    "                        nanoseconds since the epoch\n";
+
+struct recover_options {
+    const char *data;
+    const char *to;
+    bool dump;
+    bool records;
+    bool cut_torn;
+    bool cut_damaged;
+    bool rebuild_meta;
+    uint64_t from_lsn;
+    uint64_t until_lsn;
+    uint64_t until_time;
+};
+
+/* ---- Dump -------------------------------------------------------------------------------- */
+
+static void record_print(const union record *record, uint64_t address)
+{
+    static const char *const names[] = {"transfer", "account", "burnt", "system"};
+    const struct giro_transfer *transfer = &record->transfer;
+    char text[5][U128_TEXT_BYTES];
+    printf("    %-8s @%" PRIu64, names[record_kind(record)], address);
+    u128_format(transfer->id, text[0]);
+    if (record_kind(record) == RECORD_ACCOUNT) {
+        printf(" id=%s ledger=%u code=%u flags=%u timestamp=%" PRIu64 "\n", text[0],
+               record->account.ledger, record->account.code,
+               record->account.flags & RECORD_FLAGS_MASK, record->account.timestamp);
+        return;
+    }
+    u128_format(transfer->debit_account_id, text[1]);
+    u128_format(transfer->credit_account_id, text[2]);
+    u128_format(transfer->amount, text[3]);
+    u128_format(transfer->pending_id, text[4]);
+    printf(" id=%s debit=%s credit=%s amount=%s pending=%s ledger=%u code=%u flags=%u timeout=%u "
+           "timestamp=%" PRIu64 "\n",
+           text[0], text[1], text[2], text[3], text[4], transfer->ledger, transfer->code,
+           transfer->flags & RECORD_FLAGS_MASK, transfer->timeout, transfer->timestamp);
+}
+
+static void block_print(const struct recover_options *options, const struct log_walk *walk,
+                        const struct block_header *header)
+{
+    char written[TIME_TEXT_BYTES];
+    if (!options->dump || header->lsn < options->from_lsn)
+        return;
+    time_format(header->written_at, written);
+    printf("block %" PRIu64 " %s segment %u offset %u bytes %u records %u ordinal %" PRIu64
+           " durable %" PRIu64 " epoch %u written %s checksum %016" PRIx64 "%016" PRIx64 "\n",
+           header->lsn, block_kind_name(header->kind), header->segment, header->offset,
+           header->block_bytes, header->record_count, header->ordinal, header->lsn_durable,
+           header->epoch, written, header->header_checksum.high, header->header_checksum.low);
+    if (!options->records)
+        return;
+    uint64_t begin =
+        (uint64_t)header->segment * walk->directory.meta.segment_bytes + header->offset;
+    for (uint32_t i = 0; i < header->record_count; i++)
+        record_print(&block_records(header)[i], begin / GIRO_RECORD_BYTES + 1 + i);
+}
+
+/* ---- Rebuild into a new directory -------------------------------------------------------- */
+
+struct copy {
+    struct directory directory;
+    int fd;
+    uint32_t segment;
+    uint32_t segment_count;
+};
+
+/* Makes NEWDIR with the identity of the old one: the copied blocks name it, and the chain stays
+ * what it was. */
+static int copy_open(struct copy *copy, const struct directory *from, const char *path,
+                     struct error *error)
+{
+    *copy = (struct copy){.fd = -1, .directory = {.shard_fd = -1, .lock_fd = -1}};
+    int result = directory_format_as(path, &from->meta, error);
+    if (result == 0)
+        result = directory_open(path, DIRECTORY_EXCLUSIVE, 0, &copy->directory, error);
+    if (result == 0)
+        result = directory_segments(&copy->directory, &copy->segment_count, error);
+    return result;
+}
+
+static int copy_segment(struct copy *copy, uint32_t segment, struct error *error)
+{
+    if (copy->fd >= 0 && copy->segment == segment)
+        return 0;
+    if (copy->fd >= 0)
+        close(copy->fd);
+    copy->fd = -1;
+    while (copy->segment_count < segment + 1 + DIRECTORY_SEGMENTS_AHEAD) {
+        int result = segment_make(&copy->directory, copy->segment_count, error);
+        if (result != 0)
+            return result;
+        copy->segment_count++;
+    }
+    copy->segment = segment;
+    copy->fd = segment_open(&copy->directory, segment, O_RDWR | O_DSYNC, error);
+    return copy->fd < 0 ? copy->fd : 0;
+}
+
+static int copy_block(struct copy *copy, const struct block_header *header, struct error *error)
+{
+    int result = copy_segment(copy, header->segment, error);
+    if (result != 0)
+        return result;
+    if (pwrite(copy->fd, header, header->block_bytes, header->offset) !=
+        (ssize_t)header->block_bytes)
+        return error_set(error, errno != 0 ? -errno : -EIO,
+                         "%s: writing block %" PRIu64 " failed: %s", copy->directory.path,
+                         header->lsn, strerror(errno));
+    return 0;
+}
+
+static void copy_close(struct copy *copy)
+{
+    if (copy->fd >= 0)
+        close(copy->fd);
+    directory_close(&copy->directory);
+}
+
+/* ---- Cut --------------------------------------------------------------------------------- */
+
+/* Saves the rest of a segment from offset on, as DIR/cut-LSN-SEGMENT.bin. */
+static int rest_save(const struct directory *directory, uint64_t lsn, uint32_t segment,
+                     uint32_t offset, struct error *error)
+{
+    enum { COPY_BYTES = 1 << 20 };
+    char path[sizeof directory->path + 64];
+    (void)snprintf(path, sizeof path, "%s/cut-%" PRIu64 "-%010u.bin", directory->path, lsn,
+                   segment);
+    int from = segment_open(directory, segment, O_RDONLY, error);
+    if (from < 0)
+        return from;
+    int to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int result = to < 0 ? -errno : 0;
+    void *buffer = result == 0 ? aligned_alloc(4096, COPY_BYTES) : NULL;
+    while (result == 0 && buffer != NULL) {
+        ssize_t got = pread(from, buffer, COPY_BYTES, offset);
+        if (got <= 0) {
+            result = got < 0 ? -errno : 0;
+            break;
+        }
+        if (write(to, buffer, (size_t)got) != got)
+            result = -errno;
+        offset += (uint32_t)got;
+    }
+    if (result == 0 && (buffer == NULL || fsync(to) != 0))
+        result = buffer == NULL ? -ENOMEM : -errno;
+    free(buffer);
+    if (to >= 0)
+        close(to);
+    close(from);
+    if (result != 0)
+        return error_set(error, result, "%s: cannot save what would be cut: %s; nothing was cut",
+                         path, strerror(-result));
+    printf("saved %s\n", path);
+    return 0;
+}
+
+static int cut(const struct log_walk *walk, struct error *error)
+{
+    const struct log_end *end = &walk->reader.end;
+    for (uint32_t i = 0; i < end->dirty_segments; i++) {
+        int result = rest_save(&walk->directory, end->lsn, end->segment + i,
+                               i == 0 ? end->offset : 0, error);
+        if (result != 0)
+            return result;
+    }
+    return log_end_cut(end, &walk->directory, error);
+}
+
+/* ---- The command ------------------------------------------------------------------------- */
+
+static bool beyond(const struct recover_options *options, const struct block_header *header)
+{
+    return header->lsn > options->until_lsn || header->written_at > options->until_time;
+}
+
+/* Walks, prints and copies. Returns 0 with *out_stopped set when a limit was reached first. */
+static int walk_run(const struct recover_options *options, struct log_walk *walk, struct copy *copy,
+                    bool *out_stopped, struct error *error)
+{
+    const struct block_header *header;
+    int result;
+    *out_stopped = false;
+    while ((result = log_walk_next(walk, &header, error)) > 0) {
+        *out_stopped = beyond(options, header);
+        if (*out_stopped)
+            return 0;
+        block_print(options, walk, header);
+        result = log_walk_apply(walk, header, error);
+        if (result == 0 && copy != NULL)
+            result = copy_block(copy, header, error);
+        if (result != 0)
+            return result;
+    }
+    return result;
+}
+
+static int end_act(const struct recover_options *options, struct log_walk *walk,
+                   struct error *error)
+{
+    enum log_end_verdict verdict = walk->reader.end.verdict;
+    log_end_describe(&walk->reader.end, &walk->directory, error);
+    printf("%s\n", error->text);
+    if (verdict == LOG_END_TORN && (options->cut_torn || options->cut_damaged)) {
+        int result = cut(walk, error);
+        if (result == 0)
+            printf("cut: the log now ends with block %" PRIu64 "\n", walk->reader.end.lsn - 1);
+        return result;
+    }
+    if (verdict == LOG_END_DAMAGED && options->cut_damaged) {
+        int result = cut(walk, error);
+        if (result == 0)
+            printf("cut: the log now ends with block %" PRIu64
+                   "; every transfer behind it is lost\n",
+                   walk->reader.end.lsn - 1);
+        return result;
+    }
+    if (verdict == LOG_END_DAMAGED && options->to != NULL)
+        return 0; /* the sound part was copied, as asked for */
+    return verdict == LOG_END_CLEAN || verdict == LOG_END_TORN
+               ? 0
+               : error_set(error, -EBADMSG, "the log is damaged; see above");
+}
+
+static int recover(const struct recover_options *options)
+{
+    bool writes = options->cut_torn || options->cut_damaged;
+    struct log_walk walk;
+    struct copy copy;
+    struct error error;
+    if (log_walk_open(&walk, options->data, writes ? DIRECTORY_EXCLUSIVE : DIRECTORY_SHARED,
+                      &error) != 0) {
+        complain("recover", "%s", error.text);
+        return EXIT_FAILED;
+    }
+    bool stopped = false;
+    int result = 0;
+    if (options->to != NULL)
+        result = copy_open(&copy, &walk.directory, options->to, &error);
+    if (result == 0)
+        result = walk_run(options, &walk, options->to != NULL ? &copy : NULL, &stopped, &error);
+    if (result == 0 && !stopped)
+        result = end_act(options, &walk, &error);
+    if (result == 0) {
+        uint64_t last = stopped ? walk.reader.lsn - 2 : walk.reader.lsn - 1;
+        struct checksum digest = ledger_digest(walk.ledger);
+        printf("%" PRIu64 " blocks, %u accounts, %" PRIu64 " transfers, digest %016" PRIx64
+               "%016" PRIx64 "\n",
+               last, walk.ledger->accounts.count, walk.ledger->transfers_count, digest.high,
+               digest.low);
+        if (options->to != NULL)
+            printf("%s: rebuilt; prove it with giro verify --data %s\n", options->to, options->to);
+    } else {
+        complain("recover", "%s", error.text);
+    }
+    if (options->to != NULL)
+        copy_close(&copy);
+    log_walk_close(&walk);
+    return result == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int options_parse(int argc, char **argv, struct recover_options *options)
+{
+    enum { DATA, TO, DUMP, RECORDS, CUT_TORN, CUT_DAMAGED, META, FROM_LSN, UNTIL_LSN, TIME, HELP };
+    static const struct option names[] = {
+        {"data", required_argument, NULL, DATA},
+        {"to", required_argument, NULL, TO},
+        {"dump", no_argument, NULL, DUMP},
+        {"records", no_argument, NULL, RECORDS},
+        {"cut-torn", no_argument, NULL, CUT_TORN},
+        {"cut-damaged", no_argument, NULL, CUT_DAMAGED},
+        {"rebuild-meta", no_argument, NULL, META},
+        {"from-lsn", required_argument, NULL, FROM_LSN},
+        {"until-lsn", required_argument, NULL, UNTIL_LSN},
+        {"until-time", required_argument, NULL, TIME},
+        {"help", no_argument, NULL, HELP},
+        {0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        bool good = true;
+        switch (option) {
+        case DATA:
+            options->data = optarg;
+            break;
+        case TO:
+            options->to = optarg;
+            break;
+        case DUMP:
+            options->dump = true;
+            break;
+        case RECORDS:
+            options->records = true;
+            break;
+        case CUT_TORN:
+            options->cut_torn = true;
+            break;
+        case CUT_DAMAGED:
+            options->cut_damaged = true;
+            break;
+        case META:
+            options->rebuild_meta = true;
+            break;
+        case FROM_LSN:
+            good = number_parse(optarg, 0, UINT64_MAX, &options->from_lsn);
+            break;
+        case UNTIL_LSN:
+            good = number_parse(optarg, 1, UINT64_MAX, &options->until_lsn);
+            break;
+        case TIME:
+            good = time_parse(optarg, &options->until_time);
+            break;
+        case HELP:
+            fputs(usage, stdout);
+            return EXIT_DONE;
+        default:
+            good = false;
+        }
+        if (!good) {
+            if (optarg != NULL)
+                complain("recover", "\"%s\" is not a value that this option takes", optarg);
+            fputs(usage, stderr);
+            return EXIT_USAGE;
+        }
+    }
+    bool limited = options->until_lsn != UINT64_MAX || options->until_time != UINT64_MAX;
+    if (limited && (options->cut_torn || options->cut_damaged)) {
+        complain("recover", "a log is only cut where it is torn or damaged: to stop earlier, "
+                            "rebuild with --to NEWDIR");
+        return EXIT_USAGE;
+    }
+    if (options->data == NULL || optind != argc) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    return -1;
+}
+
+int recover_command(int argc, char **argv)
+{
+    struct recover_options options = {.until_lsn = UINT64_MAX, .until_time = UINT64_MAX};
+    struct error error;
+    int status = options_parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    if (options.rebuild_meta) {
+        if (directory_rebuild_meta(options.data, &error) != 0) {
+            complain("recover", "%s", error.text);
+            return EXIT_FAILED;
+        }
+        printf("%s/giro.meta: rebuilt from the first block of the log\n", options.data);
+    }
+    return recover(&options);
+}
