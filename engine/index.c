@@ -27,8 +27,8 @@ int index_init(struct index *index, uint64_t capacity, uint64_t expected, uint32
     index->capacity = capacity;
     index->load = load;
     index->bucket_count = 1ull << bits;
-    index->initial_bits = bits;
-    index->level = bits;
+    index->address_shift = INDEX_VALUE_BITS - bits;
+    index->mask = (2ull << bits) - 1;
     index->overflow_used = 1;
     /* On average half a line a bucket; a full line a bucket is out of reach for hashed ids. */
     index->overflow_max = buckets + 1024;
@@ -89,18 +89,41 @@ static void bucket_append(struct index *index, struct index_bucket *bucket, uint
     bucket->entries[used] = entry;
 }
 
+/* Fills the lines of a bucket one entry after the other. */
+struct bucket_writer {
+    struct index_bucket *line;
+    uint32_t used;
+};
+
+static void writer_put(struct index *index, struct bucket_writer *writer, uint64_t entry)
+{
+    if (writer->used == INDEX_BUCKET_ENTRIES) {
+        uint64_t *last = &writer->line->entries[INDEX_BUCKET_ENTRIES - 1];
+        uint64_t line = overflow_take(index);
+        index->overflow[line].entries[0] = *last;
+        *last = INDEX_LINK_TAG | line;
+        writer->line = &index->overflow[line];
+        writer->used = 1;
+    }
+    writer->line->entries[writer->used++] = entry;
+}
+
 /* Splits the next bucket in line: entries whose address has the level's bit move to a new one. */
 static void split(struct index *index)
 {
-    uint64_t from = index->bucket_count - (1ull << index->level);
+    uint64_t moves = (index->mask >> 1) + 1;
+    uint64_t from = index->bucket_count - moves;
     uint64_t to = index->bucket_count;
-    uint64_t moves = 1ull << index->level;
-    uint64_t low = from & ((1ull << index->initial_bits) - 1);
 
     index->bucket_count++;
-    if (index->bucket_count == 2ull << index->level)
-        index->level++;
+    if (index->bucket_count > index->mask)
+        index->mask = index->mask << 1 | 1;
 
+    /* An entry does not keep the address bits below its fingerprint; the split needs none of them,
+     * because the level's bit lies in the fingerprint. */
+    const uint32_t shift = index->address_shift;
+    struct bucket_writer writers[2] = {{.line = &index->buckets[from]},
+                                       {.line = &index->buckets[to]}};
     struct index_bucket line = index->buckets[from];
     memset(&index->buckets[from], 0, sizeof index->buckets[from]);
     for (;;) {
@@ -111,9 +134,7 @@ static void split(struct index *index)
                 next = entry & INDEX_VALUE_MAX;
                 break;
             }
-            uint64_t address = entry >> INDEX_VALUE_BITS << index->initial_bits | low;
-            uint64_t bucket = (address & moves) != 0 ? to : from;
-            bucket_append(index, &index->buckets[bucket], entry);
+            writer_put(index, &writers[(entry >> shift & moves) != 0], entry);
         }
         if (next == 0)
             break;
@@ -132,7 +153,8 @@ void index_insert(struct index *index, uint64_t hash, uint64_t value)
 {
     assert(value > 0 && value <= INDEX_VALUE_MAX);
     assert(index->count < index->capacity);
-    uint64_t entry = index_fingerprint(hash) << INDEX_VALUE_BITS | value;
+    uint64_t entry = hash >> INDEX_VALUE_BITS << INDEX_VALUE_BITS | value;
+    assert(!entry_is_link(entry));
     bucket_append(index, index_bucket_of(index, hash), entry);
     index->count++;
     if (index->count * 2 > index->bucket_count * index->load)
@@ -141,7 +163,7 @@ void index_insert(struct index *index, uint64_t hash, uint64_t value)
 
 void index_remove(struct index *index, uint64_t hash, uint64_t value)
 {
-    const uint64_t wanted = index_fingerprint(hash) << INDEX_VALUE_BITS | value;
+    const uint64_t wanted = hash >> INDEX_VALUE_BITS << INDEX_VALUE_BITS | value;
     struct index_bucket *line = index_bucket_of(index, hash);
     uint64_t *parent = NULL; /* the link to line, where line is an overflow line */
     uint64_t *found = NULL;

@@ -53,9 +53,9 @@ struct index {
     uint64_t overflow_used; /* lines handed out so far */
     uint64_t overflow_max;
     uint64_t overflow_free; /* first line of the free list, 0: none; linked through entry 0 */
+    uint64_t mask;          /* 2^(level + 1) - 1, where 2^level <= bucket_count < 2^(level + 1) */
     uint32_t load;          /* half entries a bucket */
-    uint32_t initial_bits;
-    uint32_t level; /* 2^level <= bucket_count < 2^(level + 1) */
+    uint32_t address_shift; /* 40 - log2 of the initial bucket_count */
 };
 
 /* Position of a search; see index_search(). */
@@ -70,7 +70,8 @@ struct index_cursor {
 int index_init(struct index *index, uint64_t capacity, uint64_t expected, uint32_t load);
 void index_free(struct index *index);
 
-/* Adds value (1 .. INDEX_VALUE_MAX) under hash. The caller keeps count below capacity. */
+/* Adds value (1 .. INDEX_VALUE_MAX) under a hash of id_hash(), whose upper 24 bits are never all
+ * set: that fingerprint means a link. The caller keeps count below capacity. */
 void index_insert(struct index *index, uint64_t hash, uint64_t value);
 
 /* Removes exactly this value under hash; it must be there. */
@@ -79,33 +80,25 @@ void index_remove(struct index *index, uint64_t hash, uint64_t value);
 /* Memory that the index has touched, in bytes. */
 uint64_t index_memory_bytes(const struct index *index);
 
-static inline uint64_t index_fingerprint(uint64_t hash)
-{
-    /* The topmost fingerprint is reserved for links. */
-    uint64_t fingerprint = hash >> INDEX_VALUE_BITS;
-    return fingerprint == 0xffffff ? 0xfffffe : fingerprint;
-}
+#define INDEX_LINK_TAG (0xffffffull << INDEX_VALUE_BITS)
 
-/* The bucket of an address of initial_bits + 24 bits, fingerprint on top. */
-static inline uint64_t index_bucket_number(const struct index *index, uint64_t address)
+/* The bucket of a hash. Its address is the fingerprint, bits 40 to 63, with the initial_bits below
+ * it: one shift. */
+static inline uint64_t index_bucket_number(const struct index *index, uint64_t hash)
 {
-    uint64_t number = address & ((2ull << index->level) - 1);
-    return number < index->bucket_count ? number : number & ((1ull << index->level) - 1);
+    uint64_t number = hash >> index->address_shift & index->mask;
+    return number < index->bucket_count ? number : number & index->mask >> 1;
 }
 
 static inline struct index_bucket *index_bucket_of(const struct index *index, uint64_t hash)
 {
-    uint64_t low = hash & ((1ull << index->initial_bits) - 1);
-    uint64_t address = index_fingerprint(hash) << index->initial_bits | low;
-    return &index->buckets[index_bucket_number(index, address)];
+    return &index->buckets[index_bucket_number(index, hash)];
 }
 
 static inline void index_prefetch(const struct index *index, uint64_t hash)
 {
     __builtin_prefetch(index_bucket_of(index, hash), 1, 3);
 }
-
-#define INDEX_LINK_TAG (0xffffffull << INDEX_VALUE_BITS)
 
 /* The overflow line behind a line, NULL when there is none. */
 static inline struct index_bucket *index_overflow_of(const struct index *index,
@@ -148,7 +141,7 @@ static inline uint32_t index_line_matches(const struct index_bucket *line, uint6
 static inline struct index_cursor index_search(const struct index *index, uint64_t hash)
 {
     const struct index_bucket *bucket = index_bucket_of(index, hash);
-    uint64_t fingerprint = index_fingerprint(hash);
+    uint64_t fingerprint = hash >> INDEX_VALUE_BITS;
     return (struct index_cursor){
         .bucket = bucket,
         .fingerprint = fingerprint,

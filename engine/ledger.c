@@ -666,27 +666,37 @@ static uint32_t pipeline_confirm(const struct accounts *accounts, giro_u128 id, 
     return accounts_find_hashed(accounts, id, hash);
 }
 
-/* Does what has to be done ahead for event `done` to be executed now: afterwards its debit_row and
- * credit_row are right. To be called once for every event, in order, before it is executed. */
-static void pipeline_step(struct ledger *ledger, const struct giro_transfer *events, uint32_t count,
-                          uint32_t done)
+static void pipeline_rows(const struct ledger *ledger, struct ledger_event *prepared)
 {
-    /* The first event also gets the stages of those before it in the pipeline. */
-    uint32_t i = done == 0 ? 0 : done + 2 * PREFETCH_DISTANCE;
-    for (; i <= done + 2 * PREFETCH_DISTANCE; i++) {
-        if (i < count)
-            pipeline_accounts(ledger, &events[i], &ledger->events[i]);
-        if (i >= PREFETCH_DISTANCE && i - PREFETCH_DISTANCE < count) {
-            struct ledger_event *prepared = &ledger->events[i - PREFETCH_DISTANCE];
-            index_prefetch(&ledger->transfers, prepared->id_hash);
-            prepared->debit_row = pipeline_row(&ledger->accounts, prepared->debit_hash);
-            prepared->credit_row = pipeline_row(&ledger->accounts, prepared->credit_hash);
-        }
-    }
-    struct ledger_event *prepared = &ledger->events[done];
-    prepared->debit_row = pipeline_confirm(&ledger->accounts, events[done].debit_account_id,
+    index_prefetch(&ledger->transfers, prepared->id_hash);
+    prepared->debit_row = pipeline_row(&ledger->accounts, prepared->debit_hash);
+    prepared->credit_row = pipeline_row(&ledger->accounts, prepared->credit_hash);
+}
+
+/* Fills the pipeline for the first events of a run. */
+static void pipeline_begin(struct ledger *ledger, const struct giro_transfer *events,
+                           uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < 2 * PREFETCH_DISTANCE; i++)
+        pipeline_accounts(ledger, &events[i], &ledger->events[i]);
+    for (uint32_t i = 0; i < count && i < PREFETCH_DISTANCE; i++)
+        pipeline_rows(ledger, &ledger->events[i]);
+}
+
+/* Does the early stages of later events and the last one of event i: afterwards its debit_row and
+ * credit_row are right. To be called for every event in order, just before it is executed. */
+static void pipeline_step(struct ledger *ledger, const struct giro_transfer *events, uint32_t count,
+                          uint32_t i)
+{
+    if (i + 2 * PREFETCH_DISTANCE < count)
+        pipeline_accounts(ledger, &events[i + 2 * PREFETCH_DISTANCE],
+                          &ledger->events[i + 2 * PREFETCH_DISTANCE]);
+    if (i + PREFETCH_DISTANCE < count)
+        pipeline_rows(ledger, &ledger->events[i + PREFETCH_DISTANCE]);
+    struct ledger_event *prepared = &ledger->events[i];
+    prepared->debit_row = pipeline_confirm(&ledger->accounts, events[i].debit_account_id,
                                            prepared->debit_hash, prepared->debit_row);
-    prepared->credit_row = pipeline_confirm(&ledger->accounts, events[done].credit_account_id,
+    prepared->credit_row = pipeline_confirm(&ledger->accounts, events[i].credit_account_id,
                                             prepared->credit_hash, prepared->credit_row);
 }
 
@@ -989,6 +999,8 @@ static void request_execute(struct ledger *ledger, const struct request *request
     assert(request->timestamp > ledger->timestamp_last);
     request->output->record_count = 0;
     request->output->result_count = 0;
+    if (request->kind == RECORD_TRANSFER)
+        pipeline_begin(ledger, &request->events->transfer, request->count);
     for (uint32_t i = 0; i < request->count; i++) {
         if (request->kind == RECORD_TRANSFER)
             pipeline_step(ledger, &request->events->transfer, request->count, i);
@@ -1215,6 +1227,8 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
         bool accounts = record_kind(&records[done]) == RECORD_ACCOUNT;
         for (uint32_t i = 0; i < run && !accounts; i++)
             ledger->events[i].id_hash = id_hash(records[done + i].transfer.id, ledger->hash_seed);
+        if (!accounts)
+            pipeline_begin(ledger, &records[done].transfer, run);
         for (uint32_t i = 0; i < run; i++) {
             if (!accounts)
                 pipeline_step(ledger, &records[done].transfer, run, i);

@@ -1,4 +1,5 @@
 /* giro: one program, one subcommand for each thing to do. */
+#include "bench/bench.h"
 #include "tools/command.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@ static const struct command commands[] = {
     {"serve", serve_command, "serve a ledger"},
     {"verify", verify_command, "prove that a log and its ledger are sound"},
     {"recover", recover_command, "look into a log, rebuild a directory, cut what is damaged"},
+    {"bench", bench_command, "measure a server under load, beside what the disk can do"},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -1,0 +1,357 @@
+/* `giro bench`: one run is probe, server, accounts, warm-up, load, verification. */
+#include "bench/bench.h"
+
+#include "bench/books.h"
+#include "bench/client.h"
+#include "bench/clock.h"
+#include "bench/device_probe.h"
+#include "bench/load.h"
+#include "bench/options.h"
+#include "bench/report.h"
+#include "bench/server_process.h"
+#include "bench/workload.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* What one run holds, so that one function lets all of it go. */
+struct session {
+    const struct bench_options *options;
+    struct server_process server;
+    struct client_address address;
+    struct client *client;
+    struct workload *workload;
+    struct load *load;
+    char problem[LOAD_PROBLEM_BYTES];
+};
+
+_Static_assert((int)LOAD_PROBLEM_BYTES == (int)BOOKS_PROBLEM_BYTES, "one text serves both");
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+    interrupted = 1;
+}
+
+/* A signal must end every wait, so that the server is stopped and its files are removed. */
+static void signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* One descriptor a connection. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static const char *probe_directory(const struct bench_options *options)
+{
+    return options->directory != NULL ? options->directory : ".";
+}
+
+static void probe(const struct bench_options *options, struct report_run *run)
+{
+    int error = device_probe_run(probe_directory(options), &run->device);
+    run->device_known = error == 0;
+    if (error != 0)
+        fprintf(stderr, "giro bench: cannot probe the device in %s: %s\n", probe_directory(options),
+                strerror(-error));
+}
+
+static int session_connect(struct session *session, struct report_run *run)
+{
+    const struct bench_options *options = session->options;
+    const char *address = options->connect;
+    snprintf(run->io, sizeof run->io, "unknown");
+    if (options->spawn) {
+        int error = server_start(options, &interrupted, &session->server);
+        if (error != 0) {
+            snprintf(session->problem, sizeof session->problem, "no server");
+            return error;
+        }
+        address = session->server.address;
+        snprintf(run->io, sizeof run->io, "%s", session->server.io);
+    }
+    int error = client_resolve(address, &session->address);
+    if (error == 0)
+        error = client_open(&session->address, &session->client);
+    if (error != 0)
+        snprintf(session->problem, sizeof session->problem, "cannot connect to %.80s: %s", address,
+                 strerror(-error));
+    return error;
+}
+
+static int session_open(struct session *session, struct report_run *run)
+{
+    const struct bench_options *options = session->options;
+    struct workload_config workload = {
+        .accounts = options->accounts,
+        .hot_accounts = options->hot_accounts,
+        .hot_percent = options->hot_percent,
+        .zipf = options->zipf,
+        .ids_random = options->ids_random,
+        .two_phase_percent = options->two_phase_percent,
+        .rejected_percent = options->rejected_percent,
+        .seed = options->seed,
+    };
+    int error = workload_create(&workload, &session->workload);
+    if (error != 0) {
+        snprintf(session->problem, sizeof session->problem, "out of memory");
+        return error;
+    }
+    error = session_connect(session, run);
+    if (error == 0)
+        error = books_open(session->client, session->workload, session->problem);
+    if (error != 0)
+        return error;
+    struct load_config load = {
+        .address = session->address,
+        .connections = options->connections,
+        .depth = options->depth,
+        .batch = options->batch,
+        .rate = options->rate,
+        .progress = options->progress,
+        .interrupted = &interrupted,
+    };
+    return load_open(&load, session->workload, &session->load, session->problem);
+}
+
+/* Stops the server too. Returns -EIO when it did not end well. */
+static int session_close(struct session *session)
+{
+    load_close(session->load);
+    client_close(session->client);
+    workload_destroy(session->workload);
+    int error = server_stop(&session->server);
+    if (session->options->keep && session->server.directory[0] != 0)
+        fprintf(stderr, "giro bench: kept %s\n", session->server.directory);
+    else
+        server_remove(&session->server);
+    return error;
+}
+
+static int stats_read(struct session *session, struct frame_stats *out)
+{
+    const void *reply;
+    uint32_t reply_bytes;
+    uint32_t status;
+    int error = client_call(session->client, FRAME_STATS, NULL, 0, &reply, &reply_bytes, &status);
+    if (error == 0 && reply_bytes < sizeof *out)
+        error = -EPROTO;
+    if (error == 0)
+        memcpy(out, reply, sizeof *out);
+    else
+        snprintf(session->problem, sizeof session->problem, "stats: %s", strerror(-error));
+    return error;
+}
+
+/* The books must have moved by exactly what was accepted. With unexpected results that sum is not
+ * known, and only debits and credits are compared. */
+static bool books_verify(const struct books *before, const struct books *after, giro_u128 posted,
+                         int64_t pending_delta, bool expected)
+{
+    if (!books_balanced(before) || !books_balanced(after))
+        return false;
+    if (!expected)
+        return true;
+    return after->debits_posted == before->debits_posted + posted &&
+           after->debits_pending == before->debits_pending + (giro_u128)pending_delta;
+}
+
+/* CPU time used so far. */
+struct cpu_use {
+    uint64_t machine_ns;
+    uint64_t server_ns;
+    uint64_t at_ns;
+};
+
+/* Busy time of all cores: user, nice, system, irq, softirq and steal of /proc/stat's first line. */
+static uint64_t machine_cpu_ns(void)
+{
+    static const bool busy[8] = {true, true, true, false, false, true, true, true};
+    char line[512] = "";
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL)
+        return 0;
+    const char *at = fgets(line, sizeof line, file) != NULL ? line : "";
+    fclose(file);
+    at += strcspn(at, " ");
+    uint64_t ticks = 0;
+    for (uint32_t i = 0; i < 8; i++) {
+        char *end;
+        uint64_t value = strtoull(at, &end, 10);
+        ticks += busy[i] ? value : 0;
+        at = end;
+    }
+    return ticks * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+static struct cpu_use cpu_use_read(const struct session *session)
+{
+    return (struct cpu_use){
+        .machine_ns = machine_cpu_ns(),
+        .server_ns = server_cpu_ns(&session->server),
+        .at_ns = clock_now_ns(),
+    };
+}
+
+/* What others used meanwhile is told apart only where the server's share is known. */
+static void cpu_use_report(const struct session *session, const struct cpu_use *before,
+                           struct report_run *run)
+{
+    struct cpu_use now = cpu_use_read(session);
+    run->server_cpu_ns = now.server_ns - before->server_ns;
+    run->other_cpu_percent = -1;
+    if (session->server.pid == 0)
+        return;
+    double others_ns = (double)(now.machine_ns - before->machine_ns) - (double)run->server_cpu_ns -
+                       (double)run->load.cpu_ns;
+    double all_ns = (double)(now.at_ns - before->at_ns) * (double)sysconf(_SC_NPROCESSORS_ONLN);
+    run->other_cpu_percent = others_ns > 0 ? 100.0 * others_ns / all_ns : 0.0;
+}
+
+/* Warm-up and the measured load; *out_posted and *out_pending: what both together must move. */
+static int session_load(struct session *session, struct report_run *run, giro_u128 *out_posted,
+                        int64_t *out_pending)
+{
+    struct load_result warmup = {0};
+    struct frame_stats before;
+    struct frame_stats after;
+    int error = 0;
+    if (session->options->warmup > 0 || session->options->warmup_seconds > 0) {
+        error = load_run(session->load, session->options->warmup,
+                         session->options->warmup_seconds * NS_PER_S, &warmup, session->problem);
+        load_result_free(&warmup);
+    }
+    if (error == 0)
+        error = stats_read(session, &before);
+    if (error != 0)
+        return error;
+    struct cpu_use cpu = cpu_use_read(session);
+    error = load_run(session->load, session->options->transfers,
+                     session->options->seconds * NS_PER_S, &run->load, session->problem);
+    cpu_use_report(session, &cpu, run);
+    if (error == 0)
+        error = stats_read(session, &after);
+    if (error != 0)
+        return error;
+    run->log_bytes = after.log_bytes - before.log_bytes;
+    run->log_blocks = after.blocks_written - before.blocks_written;
+    run->load.unexpected += warmup.unexpected;
+    *out_posted = warmup.posted + run->load.posted;
+    *out_pending = warmup.pending_delta + run->load.pending_delta;
+    return 0;
+}
+
+static int session_run(struct session *session, struct report_run *run)
+{
+    struct books before;
+    struct books after;
+    giro_u128 posted;
+    int64_t pending;
+    int error = books_read(session->client, session->workload, &before, session->problem);
+    if (error == 0)
+        error = session_load(session, run, &posted, &pending);
+    if (error == 0)
+        error = books_read(session->client, session->workload, &after, session->problem);
+    if (error != 0)
+        return error;
+    run->debits_posted = after.debits_posted;
+    run->credits_posted = after.credits_posted;
+    run->debits_pending = after.debits_pending;
+    run->credits_pending = after.credits_pending;
+    run->balanced = books_verify(&before, &after, posted, pending, run->load.unexpected == 0);
+    return 0;
+}
+
+/* Returns 0 or -errno, said on stderr. A run that found something wrong still has figures. */
+static int run_once(const struct bench_options *options, struct report_run *run)
+{
+    struct session session = {.options = options};
+    probe(options, run);
+    int error = interrupted ? -EINTR : session_open(&session, run);
+    if (error == 0)
+        error = session_run(&session, run);
+    if (interrupted)
+        fprintf(stderr, "giro bench: interrupted\n");
+    else if (error != 0)
+        fprintf(stderr, "giro bench: %s\n", session.problem);
+    int stop_error = session_close(&session);
+    return error != 0 ? error : stop_error;
+}
+
+static bool run_is_good(const struct report_run *run)
+{
+    return run->load.unexpected == 0 && run->balanced;
+}
+
+static bool table_wanted(const struct bench_options *options)
+{
+    return !options->json || (options->json_path != NULL && strcmp(options->json_path, "-") != 0);
+}
+
+/* All repeats and what is said about them. Returns the exit status. */
+static int run_all(const struct bench_options *options, struct report_run *runs)
+{
+    int exit_status = 0;
+    uint32_t count = 0;
+    if (table_wanted(options))
+        report_header(options);
+    for (; count < options->repeat; count++) {
+        if (run_once(options, &runs[count]) != 0)
+            break;
+        if (!run_is_good(&runs[count]))
+            exit_status = 1;
+        if (table_wanted(options))
+            report_run_line(count + 1, &runs[count]);
+    }
+    if (count < options->repeat)
+        exit_status = 1;
+    if (count > 0 && table_wanted(options))
+        report_summary(options, runs, count);
+    if (count > 0 && options->json && report_json(options, probe_directory(options), runs, count)) {
+        fprintf(stderr, "giro bench: cannot write the JSON\n");
+        exit_status = 1;
+    }
+    return exit_status;
+}
+
+int bench_command(int argc, char **argv)
+{
+    struct bench_options options;
+    int parsed = options_parse(argc, argv, &options);
+    if (parsed != 0)
+        return parsed > 0 ? 0 : 2;
+    signals_catch();
+    descriptors_raise();
+    prctl(PR_SET_TIMERSLACK, 1ul); /* the open loop's schedule is in microseconds */
+    if (!options.spawn && options.directory == NULL)
+        fprintf(stderr, "giro bench: the device is probed in the current directory; "
+                        "--data DIR names the server's\n");
+    struct report_run *runs = calloc(options.repeat, sizeof *runs);
+    if (runs == NULL) {
+        fprintf(stderr, "giro bench: out of memory\n");
+        return 1;
+    }
+    int exit_status = run_all(&options, runs);
+    for (uint32_t i = 0; i < options.repeat; i++)
+        load_result_free(&runs[i].load);
+    free(runs);
+    return exit_status;
+}

@@ -1,0 +1,347 @@
+#include "bench/options.h"
+
+#include "net/frame.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TRANSFERS_DEFAULT 1000000ull
+#define TRANSFERS_MAX (1ull << 40)
+
+enum option_id {
+    OPTION_CONNECT = 256,
+    OPTION_SPAWN,
+    OPTION_DATA,
+    OPTION_IO,
+    OPTION_KEEP,
+    OPTION_SERVE_OPTION,
+    OPTION_FORMAT_OPTION,
+    OPTION_ACCOUNTS,
+    OPTION_TRANSFERS,
+    OPTION_WARMUP,
+    OPTION_SECONDS,
+    OPTION_WARMUP_SECONDS,
+    OPTION_BATCH,
+    OPTION_CONNECTIONS,
+    OPTION_DEPTH,
+    OPTION_RATE,
+    OPTION_ZIPF,
+    OPTION_HOT_ACCOUNTS,
+    OPTION_IDS,
+    OPTION_TWO_PHASE,
+    OPTION_REJECTED,
+    OPTION_REPEAT,
+    OPTION_SEED,
+    OPTION_JSON,
+    OPTION_PROGRESS,
+    OPTION_HELP,
+};
+
+static const struct option option_table[] = {
+    {"connect", required_argument, NULL, OPTION_CONNECT},
+    {"spawn", no_argument, NULL, OPTION_SPAWN},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"io", required_argument, NULL, OPTION_IO},
+    {"keep", no_argument, NULL, OPTION_KEEP},
+    {"serve-option", required_argument, NULL, OPTION_SERVE_OPTION},
+    {"format-option", required_argument, NULL, OPTION_FORMAT_OPTION},
+    {"accounts", required_argument, NULL, OPTION_ACCOUNTS},
+    {"transfers", required_argument, NULL, OPTION_TRANSFERS},
+    {"warmup", required_argument, NULL, OPTION_WARMUP},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"warmup-seconds", required_argument, NULL, OPTION_WARMUP_SECONDS},
+    {"batch", required_argument, NULL, OPTION_BATCH},
+    {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+    {"depth", required_argument, NULL, OPTION_DEPTH},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"zipf", required_argument, NULL, OPTION_ZIPF},
+    {"hot-accounts", required_argument, NULL, OPTION_HOT_ACCOUNTS},
+    {"ids", required_argument, NULL, OPTION_IDS},
+    {"two-phase", required_argument, NULL, OPTION_TWO_PHASE},
+    {"rejected", required_argument, NULL, OPTION_REJECTED},
+    {"repeat", required_argument, NULL, OPTION_REPEAT},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"json", optional_argument, NULL, OPTION_JSON},
+    {"progress", no_argument, NULL, OPTION_PROGRESS},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {0},
+};
+
+static const char usage[] =
+    "usage: giro bench (--connect HOST:PORT | --spawn) [options]\n"
+    "\n"
+    "server\n"
+    "  --connect HOST:PORT     load a running server\n"
+    "  --spawn                 format and serve a fresh data directory for every repeat\n"
+    "  --data DIR              where the spawned server's files go, and where the device is\n"
+    "                          probed; default: the current directory\n"
+    "  --io io_uring|posix     I/O backend of the spawned server\n"
+    "  --keep                  leave the spawned server's files\n"
+    "  --serve-option ARG      pass one more argument to `giro serve` (repeatable)\n"
+    "  --format-option ARG     pass one more argument to `giro format` (repeatable)\n"
+    "\n"
+    "load (numbers may end in k, M or G)\n"
+    "  --accounts N            default 10k\n"
+    "  --transfers N           measured transfers, default 1M, unlimited with --seconds\n"
+    "  --seconds N             end the measured load after N seconds\n"
+    "  --warmup N              transfers before it, default 0\n"
+    "  --warmup-seconds N      the same by time\n"
+    "  --batch N               transfers a request, 1 .. 8190, default 8190\n"
+    "  --connections N         default 4\n"
+    "  --depth N               requests in flight a connection, default 1\n"
+    "  --rate N                open loop: N transfers a second on a fixed schedule; latency\n"
+    "                          counts from the scheduled time. Default: closed loop\n"
+    "  --zipf S                account popularity falls with rank^-S; 0, default: uniform\n"
+    "  --hot-accounts N[:PCT]  PCT percent of transfers (100) credit one of N hot accounts\n"
+    "  --ids time|random       transfer ids: time-ordered (default) or random\n"
+    "  --two-phase PCT         percent of events that are pending or their post or void\n"
+    "  --rejected PCT          percent of events made to fail a rule\n"
+    "  --seed N                of accounts, amounts and mix, default 42\n"
+    "  --repeat N              runs, default 1\n"
+    "\n"
+    "output\n"
+    "  --json [FILE]           JSON to FILE beside the table, or to stdout in its place\n"
+    "  --progress              progress on stderr even when it is not a terminal\n";
+
+/* A decimal number with an optional k, M or G, between min and max. */
+static int parse_number(const char *name, const char *text, uint64_t min, uint64_t max,
+                        uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    uint64_t unit = 1;
+    switch (*end) {
+    case 'k':
+        unit = 1000;
+        end++;
+        break;
+    case 'M':
+        unit = 1000000;
+        end++;
+        break;
+    case 'G':
+        unit = 1000000000;
+        end++;
+        break;
+    default:
+        break;
+    }
+    bool overflow = __builtin_mul_overflow(value, unit, &value);
+    if (errno != 0 || overflow || end == text || *end != 0 || text[0] == '-' || value < min ||
+        value > max) {
+        fprintf(stderr, "giro bench: --%s takes a number from %llu to %llu, not \"%s\"\n", name,
+                (unsigned long long)min, (unsigned long long)max, text);
+        return -EINVAL;
+    }
+    *out = value;
+    return 0;
+}
+
+static int parse_number_32(const char *name, const char *text, uint32_t min, uint32_t max,
+                           uint32_t *out)
+{
+    uint64_t value = 0;
+    int error = parse_number(name, text, min, max, &value);
+    if (error == 0)
+        *out = (uint32_t)value;
+    return error;
+}
+
+/* One of two words; *out says whether it was the second. */
+static int parse_choice(const char *name, const char *text, const char *first, const char *second,
+                        bool *out)
+{
+    if (strcmp(text, first) != 0 && strcmp(text, second) != 0) {
+        fprintf(stderr, "giro bench: --%s takes %s or %s, not \"%s\"\n", name, first, second, text);
+        return -EINVAL;
+    }
+    *out = strcmp(text, second) == 0;
+    return 0;
+}
+
+static int parse_zipf(const char *text, double *out)
+{
+    char *end = NULL;
+    double value = strtod(text, &end);
+    if (end == text || *end != 0 || !(value >= 0.0 && value <= 5.0)) {
+        fprintf(stderr, "giro bench: --zipf takes an exponent from 0 to 5, not \"%s\"\n", text);
+        return -EINVAL;
+    }
+    *out = value;
+    return 0;
+}
+
+/* N or N:PERCENT. */
+static int parse_hot_accounts(const char *text, struct bench_options *out)
+{
+    char count[32];
+    const char *colon = strchrnul(text, ':');
+    size_t size = (size_t)(colon - text);
+    if (size >= sizeof count) {
+        fprintf(stderr, "giro bench: --hot-accounts takes N or N:PERCENT, not \"%s\"\n", text);
+        return -EINVAL;
+    }
+    memcpy(count, text, size);
+    count[size] = 0;
+    int error = parse_number_32("hot-accounts", count, 1, 1u << 30, &out->hot_accounts);
+    out->hot_percent = 100;
+    if (error == 0 && *colon == ':')
+        error = parse_number_32("hot-accounts", colon + 1, 1, 100, &out->hot_percent);
+    return error;
+}
+
+static int pass_on(const char *text, const char **list, uint32_t *count)
+{
+    if (*count == OPTIONS_PASSED_MAX) {
+        fprintf(stderr, "giro bench: too many passed options\n");
+        return -EINVAL;
+    }
+    list[(*count)++] = text;
+    return 0;
+}
+
+/* Where the server comes from and where its files go. */
+static int parse_server_option(enum option_id id, const char *text, struct bench_options *out)
+{
+    bool posix;
+    switch (id) {
+    case OPTION_CONNECT:
+        out->connect = text;
+        return 0;
+    case OPTION_SPAWN:
+        out->spawn = true;
+        return 0;
+    case OPTION_DATA:
+        out->directory = text;
+        return 0;
+    case OPTION_IO:
+        out->io = text;
+        return parse_choice("io", text, "io_uring", "posix", &posix);
+    case OPTION_KEEP:
+        out->keep = true;
+        return 0;
+    case OPTION_SERVE_OPTION:
+        return pass_on(text, out->serve_passed, &out->serve_passed_count);
+    case OPTION_FORMAT_OPTION:
+        return pass_on(text, out->format_passed, &out->format_passed_count);
+    default:
+        return -ENOENT;
+    }
+}
+
+static int parse_load_option(enum option_id id, const char *text, struct bench_options *out)
+{
+    switch (id) {
+    case OPTION_ACCOUNTS:
+        return parse_number_32("accounts", text, 2, 1u << 30, &out->accounts);
+    case OPTION_TRANSFERS:
+        return parse_number("transfers", text, 1, TRANSFERS_MAX, &out->transfers);
+    case OPTION_WARMUP:
+        return parse_number("warmup", text, 0, TRANSFERS_MAX, &out->warmup);
+    case OPTION_SECONDS:
+        return parse_number("seconds", text, 1, 1000000, &out->seconds);
+    case OPTION_WARMUP_SECONDS:
+        return parse_number("warmup-seconds", text, 1, 1000000, &out->warmup_seconds);
+    case OPTION_BATCH:
+        return parse_number_32("batch", text, 1, FRAME_EVENTS_MAX, &out->batch);
+    case OPTION_CONNECTIONS:
+        return parse_number_32("connections", text, 1, 100000, &out->connections);
+    case OPTION_DEPTH:
+        return parse_number_32("depth", text, 1, 65536, &out->depth);
+    case OPTION_RATE:
+        return parse_number("rate", text, 1, 1000000000, &out->rate);
+    case OPTION_ZIPF:
+        return parse_zipf(text, &out->zipf);
+    case OPTION_HOT_ACCOUNTS:
+        return parse_hot_accounts(text, out);
+    case OPTION_IDS:
+        return parse_choice("ids", text, "time", "random", &out->ids_random);
+    case OPTION_TWO_PHASE:
+        return parse_number_32("two-phase", text, 0, 100, &out->two_phase_percent);
+    case OPTION_REJECTED:
+        return parse_number_32("rejected", text, 0, 100, &out->rejected_percent);
+    case OPTION_SEED:
+        return parse_number("seed", text, 0, UINT64_MAX, &out->seed);
+    case OPTION_REPEAT:
+        return parse_number_32("repeat", text, 1, 1000, &out->repeat);
+    default:
+        return -ENOENT;
+    }
+}
+
+/* What no single option can know. */
+static int check(const struct bench_options *options)
+{
+    const char *problem = NULL;
+    if ((options->connect != NULL) == options->spawn)
+        problem = "give either --connect HOST:PORT or --spawn";
+    else if (!options->spawn && (options->keep || options->io != NULL ||
+                                 options->serve_passed_count + options->format_passed_count > 0))
+        problem = "--keep, --io, --serve-option and --format-option need --spawn";
+    else if (options->hot_accounts > options->accounts)
+        problem = "--hot-accounts exceeds --accounts";
+    else if (options->two_phase_percent + options->rejected_percent > 100)
+        problem = "--two-phase and --rejected exceed 100 percent together";
+    if (problem == NULL)
+        return 0;
+    fprintf(stderr, "giro bench: %s (--help shows the options)\n", problem);
+    return -EINVAL;
+}
+
+static int parse_one(int id, int argc, char **argv, struct bench_options *out)
+{
+    switch (id) {
+    case OPTION_JSON:
+        out->json = true;
+        out->json_path = optarg;
+        if (optarg == NULL && optind < argc && argv[optind][0] != '-')
+            out->json_path = argv[optind++];
+        return 0;
+    case OPTION_PROGRESS:
+        out->progress = true;
+        return 0;
+    case OPTION_HELP:
+        fputs(usage, stdout);
+        return 1;
+    case '?':
+        return -EINVAL; /* getopt said why */
+    default:
+        break;
+    }
+    int error = parse_server_option((enum option_id)id, optarg, out);
+    return error == -ENOENT ? parse_load_option((enum option_id)id, optarg, out) : error;
+}
+
+int options_parse(int argc, char **argv, struct bench_options *out)
+{
+    struct bench_options options = {
+        .accounts = 10000,
+        .batch = FRAME_EVENTS_MAX,
+        .connections = 4,
+        .depth = 1,
+        .repeat = 1,
+        .seed = 42,
+        .progress = isatty(STDERR_FILENO) == 1,
+    };
+    optind = 0; /* starts getopt afresh: the command may have used it */
+    for (int id; (id = getopt_long(argc, argv, "", option_table, NULL)) != -1;) {
+        int stop = parse_one(id, argc, argv, &options);
+        if (stop != 0)
+            return stop;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "giro bench: unexpected argument \"%s\"\n", argv[optind]);
+        return -EINVAL;
+    }
+    if (options.transfers == 0 && options.seconds == 0)
+        options.transfers = TRANSFERS_DEFAULT;
+    int error = check(&options);
+    if (error == 0)
+        *out = options;
+    return error;
+}

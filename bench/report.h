@@ -1,0 +1,39 @@
+/* The outcome of one measured run, and how it is shown. */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include "bench/device_probe.h"
+#include "bench/load.h"
+#include "bench/options.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct report_run {
+    struct load_result load;
+    struct device_probe device;
+    bool device_known;
+    uint64_t log_bytes;       /* by which the log grew */
+    uint64_t log_blocks;      /* written meanwhile */
+    uint64_t server_cpu_ns;   /* 0: not known */
+    double other_cpu_percent; /* of all cores, used by neither client nor server; -1: not known */
+    char io[32];
+    /* the books after the run, as sums over all accounts */
+    giro_u128 debits_posted;
+    giro_u128 credits_posted;
+    giro_u128 debits_pending;
+    giro_u128 credits_pending;
+    bool balanced; /* debits equal credits, and both what was accepted */
+};
+
+/* The table. */
+void report_header(const struct bench_options *options);
+void report_run_line(uint32_t number, const struct report_run *run);
+void report_summary(const struct bench_options *options, const struct report_run *runs,
+                    uint32_t count);
+
+/* Writes the same as JSON. directory: where the device was probed. Returns 0 or -errno. */
+int report_json(const struct bench_options *options, const char *directory,
+                const struct report_run *runs, uint32_t count);
+
+#endif
