@@ -5,14 +5,15 @@
 #include <assert.h>
 #include <errno.h>
 
-int accounts_init(struct accounts *accounts, uint32_t capacity, uint64_t hash_seed)
+int accounts_init(struct accounts *accounts, uint32_t capacity, uint32_t expected,
+                  uint64_t hash_seed)
 {
     assert(capacity > 0 && capacity < ACCOUNTS_NONE);
     *accounts = (struct accounts){.capacity = capacity, .hash_seed = hash_seed};
     accounts->rows = memory_reserve((size_t)capacity * sizeof(struct giro_account));
     if (accounts->rows == NULL)
         return -ENOMEM;
-    int error = index_init(&accounts->index, capacity, 0, INDEX_LOAD_FAST);
+    int error = index_init(&accounts->index, capacity, expected, INDEX_LOAD_FAST);
     if (error != 0)
         accounts_free(accounts);
     return error;

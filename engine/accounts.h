@@ -20,8 +20,9 @@ struct accounts {
 
 #define ACCOUNTS_NONE UINT32_MAX
 
-/* Returns 0 or -ENOMEM. */
-int accounts_init(struct accounts *accounts, uint32_t capacity, uint64_t hash_seed);
+/* expected: size the index for so many at first. Returns 0 or -ENOMEM. */
+int accounts_init(struct accounts *accounts, uint32_t capacity, uint32_t expected,
+                  uint64_t hash_seed);
 void accounts_free(struct accounts *accounts);
 
 /* Row number of an id with its hash, ACCOUNTS_NONE when there is no such account. */

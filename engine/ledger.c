@@ -41,7 +41,8 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
     ledger->events = calloc(LEDGER_EVENTS_MAX, sizeof *ledger->events);
     ledger->ended = calloc(LEDGER_EVENTS_MAX, sizeof *ledger->ended);
     if (ledger->events == NULL || ledger->ended == NULL ||
-        accounts_init(&ledger->accounts, config->accounts_max, config->hash_seed) != 0 ||
+        accounts_init(&ledger->accounts, config->accounts_max, config->accounts_expected,
+                      config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
         index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,

@@ -12,7 +12,7 @@
  *   2. ledger_prepare_*()   hashes every id, resolves accounts, and lists the addresses of old
  *                           records that the request may have to be compared with and that are no
  *                           longer in memory. When there are any, the caller fetches them into a
- *                           record_cache and prepares again.
+ *                           record_cache and prepares again, until there are none.
  *   3. ledger_create_*()    executes: writes the accepted records, in order, to output->records,
  *                           which is memory of the log's open block, and the results that are not
  *                           `created`.
@@ -35,14 +35,18 @@ enum {
     LEDGER_EVENTS_MAX = 8190,
     /* Records that one request may have to fetch: two an event (its id, its pending id). */
     LEDGER_FETCH_MAX = 2 * LEDGER_EVENTS_MAX,
+    /* Room that a record_cache for one request needs: chance hits of fingerprints come on top. */
+    LEDGER_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
 };
 
 struct ledger_config {
     uint32_t accounts_max;
-    uint32_t holds_max;          /* open pending transfers */
-    uint64_t transfers_max;      /* transfers and burnt ids */
-    uint64_t transfers_expected; /* size the index for these at first */
-    uint64_t hash_seed;          /* secret: see engine/hash.h */
+    uint32_t holds_max;     /* open pending transfers */
+    uint64_t transfers_max; /* transfers and burnt ids */
+    /* Sizes of the indexes at first: each doubling from there costs a bit of their fingerprints. */
+    uint32_t accounts_expected;
+    uint64_t transfers_expected;
+    uint64_t hash_seed; /* secret: see engine/hash.h */
 };
 
 /* What ledger_prepare_transfers() found out about one event. */

@@ -133,7 +133,7 @@ static enum execution fetch_start(struct shard *shard, struct connection *connec
     if (fetch->connection == NULL)
         fetch->connection = connection;
     /* What was fetched before for this frame is in the cache, unless that is nearly full. */
-    if (fetch->fetch.cache.count + count > SHARD_FETCH_CACHE_RECORDS)
+    if (fetch->fetch.cache.count + count > LEDGER_CACHE_RECORDS)
         record_cache_clear(&fetch->fetch.cache);
     memcpy(fetch->fetch.addresses, shard->addresses, count * sizeof *shard->addresses);
     log_fetch_start(&fetch->fetch, count);

@@ -24,6 +24,7 @@ enum {
     DRAIN_NS = 1000 * 1000 * 1000,
     STOP_NS = 2000 * 1000 * 1000, /* for the last replies to be sent */
     WINDOW_SEGMENTS_MIN = 4,
+    ACCOUNTS_EXPECTED = 1 << 18, /* an index of 5 MiB to start with */
 };
 
 #define NS_PER_MS 1000000ull
@@ -620,6 +621,7 @@ static int ledger_make(struct shard *shard, const struct log_reader *reader, str
         .accounts_max = options->accounts_max,
         .holds_max = options->holds_max,
         .transfers_max = options->transfers_max,
+        .accounts_expected = ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : 0,
         .transfers_expected = expected < options->transfers_max ? expected : 0,
         .hash_seed = directory_hash_seed(&shard->directory),
     };
@@ -717,7 +719,7 @@ static int connections_make(struct shard *shard, struct error *error)
                 buffer_pool_init(&shard->out_pool, options->large_buffers) == 0;
     for (uint32_t i = 0; made && i < SHARD_FETCHES; i++)
         made = log_fetch_init(&shard->fetches[i].fetch, &shard->log, LEDGER_FETCH_MAX,
-                              SHARD_FETCH_CACHE_RECORDS) == 0;
+                              LEDGER_CACHE_RECORDS) == 0;
     if (!made)
         return error_set(error, -ENOMEM,
                          "cannot reserve memory for connections: lower connections_max or "

@@ -8,11 +8,7 @@
 #include "wal/fetch.h"
 #include "wal/log.h"
 
-enum {
-    SHARD_FETCHES = 4,
-    /* Twice what one round asks for: chance hits of fingerprints may need a second one. */
-    SHARD_FETCH_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
-};
+enum { SHARD_FETCHES = 4 };
 
 /* A fetch of old records and the connection whose first frame waits for it. */
 struct shard_fetch {

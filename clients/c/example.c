@@ -1,0 +1,52 @@
+/* Moves 25.00 from one account to another and prints both balances.
+ * Usage: c_example [HOST:PORT]. Build: cc example.c $(pkg-config --cflags --libs giro) */
+#include <giro.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static int fail(const char *what, int error)
+{
+    fprintf(stderr, "%s: %s\n", what, giro_error_text(error));
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct giro_client_options options = {.address = argc > 1 ? argv[1] : "127.0.0.1:7400"};
+    struct giro_client *client;
+    struct giro_created created;
+    struct giro_result result;
+    int error = giro_client_open(&options, &client);
+    if (error != 0)
+        return fail("open", error);
+
+    giro_u128 ids[2] = {giro_id_time_ordered(), giro_id_time_ordered()};
+    struct giro_account accounts[2] = {{.id = ids[0], .ledger = 1, .code = 10},
+                                       {.id = ids[1], .ledger = 1, .code = 10}};
+    error = giro_create_accounts(client, accounts, 2, NULL, &created);
+    if (error != 0 || created.result_count > 0)
+        return fail("accounts", error);
+
+    struct giro_transfer transfer = {.id = giro_id_time_ordered(),
+                                     .debit_account_id = ids[0],
+                                     .credit_account_id = ids[1],
+                                     .amount = 2500,
+                                     .ledger = 1,
+                                     .code = 1};
+    error = giro_create_transfers(client, &transfer, 1, &result, &created);
+    if (error != 0)
+        return fail("transfer", error);
+    if (created.result_count > 0)
+        printf("refused: %s\n", giro_transfer_result_name(result.code));
+
+    uint32_t found = 0;
+    error = giro_lookup_accounts(client, ids, 2, accounts, &found);
+    if (error != 0)
+        return fail("lookup", error);
+    for (uint32_t i = 0; i < found; i++)
+        printf("account %" PRIu32 ": debits %" PRIu64 ", credits %" PRIu64 "\n", i,
+               (uint64_t)accounts[i].debits_posted, (uint64_t)accounts[i].credits_posted);
+    giro_client_close(client);
+    return 0;
+}

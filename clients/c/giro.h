@@ -1,0 +1,353 @@
+/* libgiro: the C client of the Giro payment ledger. C11 and C++17, Linux.
+ *
+ * MODEL
+ *
+ *   A client is one TCP connection and one I/O thread. Requests are created from any thread,
+ * queued, gathered into frames, sent, and completed when the server's reply says that everything in
+ * it is durable. A frame carries up to GIRO_EVENTS_MAX events. Several frames are in flight at
+ * once; while they are, small requests of the same operation gather into one frame, so that
+ * sixty-four threads that each create one transfer cost a few frames, not sixty-four. Every request
+ * gets its own results, as if it had been alone in its frame: indexes count from its own first
+ * event, a linked chain never reaches into another request, and imported events are never mixed
+ * with others. A request of more than 1,024 events travels alone and is sent from the caller's
+ * memory.
+ *
+ *   Requests take effect in the order in which they were submitted, as far as anybody can tell: a
+ *   request submitted after another one's giro_submit() returned is executed after it. The order of
+ *   calls that are running at the same time in several threads is open.
+ *
+ * THREADS
+ *
+ *   Every function may be called from any thread at any time, with one exception: nothing may use a
+ *   client once giro_client_close() has been called (calls that are already waiting end with an
+ *   error). Completion callbacks run on the client's I/O thread: they must be short, must not
+ * block, may submit and cancel, and must neither close the client nor make blocking calls (these
+ * return GIRO_ECALLBACK there). The library keeps no global state, apart from the last id handed
+ * out by giro_id_time_ordered(); it raises no signals, installs no handlers, reads no locale and no
+ *   environment. A client does not survive fork() in the child.
+ *
+ * OWNERSHIP
+ *
+ *   Events and result memory belong to the caller and are borrowed, never copied for longer than a
+ *   send, until the request completes. A struct giro_request belongs to the library from the moment
+ *   that giro_submit() returns 0 until its callback is entered. From then on it is the caller's:
+ *   the callback may free it or submit it again.
+ *
+ * DEADLINES AND OUTCOMES
+ *
+ *   Every request has a deadline, in milliseconds from its submission. What an error says about
+ *   the outcome is part of its meaning:
+ *
+ *     never executed   nothing happened, nothing will: GIRO_ENOTSENT, GIRO_EAGAIN, refusals, ...
+ *     unknown          the request was sent and no reply was seen: GIRO_ETIMEDOUT, ...
+ *                      giro_error_outcome_unknown() tells.
+ *
+ *   How to learn an unknown outcome: submit the same events with the same ids again. An id is
+ *   created at most once, so the answer is definite: `created`, or `exists` when the first attempt
+ *   had succeeded, or the reason of the refusal. Looking the ids up is right as well while the
+ *   connection has not broken, because the server executes a connection's requests in order;
+ *   after a break the server may still hold the old connection's bytes, and "not found" may turn
+ *   into "found" a moment later. A request that has completed is never sent again by the library.
+ *
+ * RECONNECTING AND RESENDING
+ *
+ *   A broken connection is opened again, with exponential backoff and jitter, for as long as the
+ *   client is open. Requests that had no reply are sent again, in their order, with the same ids,
+ *   until their deadline passes or they were resent resends_max times. This cannot create
+ *   anything twice, but it can change the words of the answer: what an earlier attempt created
+ *   answers `exists`, and what an earlier attempt refused for a transient reason (exceeds_credits,
+ *   say) answers `id_already_failed`. The library reports such codes as they are, because it cannot
+ *   know: `exists` is the own first attempt, or an older event with the very same fields, perhaps
+ *   from another process. `resent` in the result tells that the ambiguity is there:
+ *
+ *     exists, not resent    it had been created before this request
+ *     exists, resent        it is in the ledger, once, with these fields; by this request or
+ * before. Its timestamp is not in the reply: look it up when it matters. no result, resent created
+ * by the attempt that was answered: its timestamp is timestamp_first + index, as always
+ *
+ *   A caller to whom "it is there" is enough (most are: that is what ids are for) compares
+ *   result_count with exists_count and needs not look at `resent` at all.
+ *
+ * LIMITS
+ *
+ *   Memory is bounded: about 2 MiB a client, 128 KiB for every frame in flight, and 16 bytes
+ *   for every request of requests_max. When requests_max requests are outstanding, another one is
+ *   refused with GIRO_EAGAIN, or waits for room (GIRO_WAIT_WHEN_FULL). Bytes from the server are
+ *   checked before they are believed: a reply that is damaged breaks the connection, and one that
+ *   contradicts its request completes that request with GIRO_EPROTOCOL besides. */
+#ifndef GIRO_H
+#define GIRO_H
+
+#include "engine/record.h"
+#include "engine/result.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    GIRO_EVENTS_MAX = 8190, /* of one request; a server may be configured for less */
+    GIRO_CLIENT_NAME_BYTES_MAX = 31,
+    GIRO_FRAMES_IN_FLIGHT_MAX = 64,
+    GIRO_REQUESTS_MAX = 1 << 20,
+};
+
+#define GIRO_DEADLINE_NONE UINT32_MAX
+
+/* ---- Errors ------------------------------------------------------------------------------ */
+
+/* X(NAME, value, outcome unknown, "text"). Every function that can fail returns 0 or one of these,
+ * all negative. Where the outcome is not unknown, nothing was executed. */
+#define GIRO_ERRORS(X)                                                                             \
+    /* The caller's side: refused before anything was done. */                                     \
+    X(GIRO_EINVAL, -1, false, "an argument is out of its documented range")                        \
+    X(GIRO_ENOMEM, -2, false, "out of memory")                                                     \
+    X(GIRO_ESYSTEM, -3, false, "the system refused a thread, a file descriptor or a semaphore")    \
+    X(GIRO_ECALLBACK, -4, false,                                                                   \
+      "a blocking call from a completion callback would wait for itself")                          \
+    X(GIRO_EAGAIN, -5, false, "requests_max requests are outstanding: wait for one to complete")   \
+    X(GIRO_ETOOBIG, -6, false, "more events than this server takes in one request: split it")      \
+    /* The connection: returned by giro_client_open(), reported by giro_client_status(). */        \
+    X(GIRO_EADDRESS, -7, false, "the address is malformed, or its name does not resolve")          \
+    X(GIRO_EUNREACHABLE, -8, false, "no connection, or no welcome, within connect_timeout_ms")     \
+    X(GIRO_EVERSION, -9, false, "the server speaks no protocol version of this library")           \
+    X(GIRO_EBUSY, -10, false, "the server's connection limit is reached")                          \
+    X(GIRO_ESHUTDOWN, -11, false, "the server is shutting down")                                   \
+    /* The request: definite, nothing was executed. */                                             \
+    X(GIRO_ENOTSENT, -12, false, "never sent: its deadline passed, it was cancelled, or a close")  \
+    X(GIRO_EREFUSED, -13, false, "the server does not accept requests of this form or kind")       \
+    X(GIRO_ESTORAGEFULL, -14, false, "the server has no room on disk: retry later")                \
+    X(GIRO_EACCOUNTSFULL, -15, false, "the server's accounts_max is reached")                      \
+    X(GIRO_ETRANSFERSFULL, -16, false, "the server's transfers_max is reached")                    \
+    X(GIRO_EHOLDSFULL, -17, false, "the server's holds_max is reached: resolve pending transfers") \
+    X(GIRO_EDAMAGED, -18, false, "the server found a damaged record on its disk: run giro verify") \
+    /* The request: sent, no believable reply. Submit the same ids again to learn the outcome. */  \
+    X(GIRO_ETIMEDOUT, -19, true, "the deadline passed before the reply: outcome unknown")          \
+    X(GIRO_ECANCELED, -20, true, "cancelled after it was sent: outcome unknown")                   \
+    X(GIRO_ECLOSED, -21, true, "the client was closed before the reply: outcome unknown")          \
+    X(GIRO_EDISCONNECTED, -22, true,                                                               \
+      "the connection broke and resending did not help: "                                          \
+      "outcome unknown")                                                                           \
+    X(GIRO_EPROTOCOL, -23, true, "the server's bytes are not a valid reply: outcome unknown")
+
+#define GIRO_ERROR_ENUMERATOR(name, value, unknown, text) name = (value),
+enum giro_error { GIRO_OK = 0, GIRO_ERRORS(GIRO_ERROR_ENUMERATOR) };
+#undef GIRO_ERROR_ENUMERATOR
+
+/* Static strings: "GIRO_ETIMEDOUT", and the text above. "unknown" for what is no code. */
+const char *giro_error_name(int error);
+const char *giro_error_text(int error);
+
+/* Whether events of a request that completed with this error may have been executed. */
+bool giro_error_outcome_unknown(int error);
+
+/* ---- Clients ----------------------------------------------------------------------------- */
+
+struct giro_client;
+
+enum giro_client_flag {
+    /* giro_client_open() does not wait for the server: the connection is made in the background,
+     * and requests wait for it until their deadlines. */
+    GIRO_OPEN_WITHOUT_SERVER = 1 << 0,
+    /* At requests_max, submitting waits for room until the request's deadline (GIRO_ENOTSENT)
+     * instead of failing with GIRO_EAGAIN. Callbacks never wait. */
+    GIRO_WAIT_WHEN_FULL = 1 << 1,
+    /* A create that was sent when the connection breaks completes with GIRO_EDISCONNECTED at once.
+     * Reads are resent all the same. */
+    GIRO_NEVER_RESEND = 1 << 2,
+};
+
+/* Zero means the default everywhere except for the address. Copied by giro_client_open(). */
+struct giro_client_options {
+    const char *address;           /* "host:port": name, IPv4, or IPv6 as [::1]:port */
+    const char *client_name;       /* for the server's log; printable ASCII; "libgiro/VERSION" */
+    uint32_t connect_timeout_ms;   /* 5,000; for each address that a name has */
+    uint32_t deadline_ms;          /* 30,000; of requests that give none of their own */
+    uint32_t frames_in_flight_max; /* 8; 1 .. GIRO_FRAMES_IN_FLIGHT_MAX */
+    uint32_t requests_max;         /* 16,384; outstanding at once, to GIRO_REQUESTS_MAX */
+    uint32_t resends_max;          /* 4; of one request */
+    uint32_t backoff_min_ms;       /* 20; before the first reconnect; doubles, with jitter */
+    uint32_t backoff_max_ms;       /* 2,000 */
+    uint32_t flags;                /* enum giro_client_flag */
+};
+
+/* Opens a client and waits for the server's welcome. Tries each address once; a client that shall
+ * outlive its server's absence is opened with GIRO_OPEN_WITHOUT_SERVER.
+ * Returns 0, GIRO_EINVAL, GIRO_ENOMEM, GIRO_ESYSTEM (errno says why), or why there is no
+ * connection: GIRO_EADDRESS, GIRO_EUNREACHABLE, GIRO_EVERSION, GIRO_EBUSY, GIRO_ESHUTDOWN,
+ * GIRO_EPROTOCOL. out_client is untouched on failure. */
+int giro_client_open(const struct giro_client_options *options, struct giro_client **out_client);
+
+/* Completes every outstanding request (GIRO_ECLOSED, or GIRO_ENOTSENT where it was never sent),
+ * runs their callbacks, ends the I/O thread and frees the client. Nothing is waited for, except a
+ * name lookup that is under way. NULL is allowed. Not from a callback. */
+void giro_client_close(struct giro_client *client);
+
+struct giro_client_state {
+    bool connected;
+    int connection_error;          /* why it last broke or could not be made; 0: never */
+    uint32_t requests_outstanding; /* accepted and not completed */
+    uint32_t frames_in_flight;
+    uint64_t connections; /* made since the client was opened */
+    uint64_t frames_sent; /* without hello */
+    uint64_t events_sent;
+    uint64_t requests_sent; /* requests_sent / frames_sent is how well they gather */
+    uint64_t requests_resent;
+};
+
+/* What the I/O thread published when it last paused: exact when nothing is moving. */
+void giro_client_status(struct giro_client *client, struct giro_client_state *out_state);
+
+/* ---- Requests ---------------------------------------------------------------------------- */
+
+enum giro_operation {
+    GIRO_PING = 2,
+    GIRO_STATS = 3,
+    GIRO_CREATE_ACCOUNTS = 16,
+    GIRO_CREATE_TRANSFERS = 17,
+    GIRO_LOOKUP_ACCOUNTS = 18,
+    GIRO_LOOKUP_TRANSFERS = 19,
+};
+
+/* Counters of the server since its start, except where noted. */
+struct giro_server_stats {
+    uint64_t accounts;    /* in the ledger */
+    uint64_t transfers;   /* in the ledger */
+    uint64_t holds_open;  /* in the ledger: pending transfers neither posted, voided nor expired */
+    uint64_t lsn_durable; /* of the log */
+    uint64_t log_bytes;   /* of the log, headers and padding included */
+    uint64_t requests;
+    uint64_t events;
+    uint64_t events_rejected;
+    uint64_t frames_bad;  /* frames that closed their connection */
+    uint64_t connections; /* open now */
+    uint64_t connections_accepted;
+    uint64_t connections_timed_out;
+    uint64_t blocks_written;
+    uint64_t records_fetched;    /* old records read back from disk */
+    uint64_t storage_full;       /* 1 while writes are refused for want of room, else 0 */
+    uint64_t memory_index_bytes; /* transfer index */
+};
+
+/* The library's own part of a request. */
+struct giro_request_internal {
+    struct giro_request *previous;
+    struct giro_request *next;
+    struct giro_request *cancel_next;
+    void *frame;
+    void *waiter;
+    uint64_t deadline_ns;
+    uint32_t heap_index;
+    uint32_t offset;
+    uint32_t sends;
+    bool outstanding;
+    bool cancelled;
+    bool finished;
+    bool alone;
+};
+
+/* One request. Set everything that is not used to zero before the first use:
+ * struct giro_request request = {.operation = GIRO_PING, .completed = on_pong}; */
+struct giro_request {
+    /* Set by the caller. */
+    enum giro_operation operation;
+    uint32_t count;       /* events or ids: 1 .. GIRO_EVENTS_MAX; 0 for ping and stats */
+    uint32_t deadline_ms; /* from submission; 0: the client's; GIRO_DEADLINE_NONE: none */
+    union {
+        const struct giro_account *accounts;   /* GIRO_CREATE_ACCOUNTS */
+        const struct giro_transfer *transfers; /* GIRO_CREATE_TRANSFERS */
+        const giro_u128 *ids;                  /* GIRO_LOOKUP_... */
+        const void *any;
+    } events;
+    union {
+        struct giro_result *results;     /* GIRO_CREATE_...: room for count; NULL: only counted */
+        struct giro_account *accounts;   /* GIRO_LOOKUP_ACCOUNTS: room for count */
+        struct giro_transfer *transfers; /* GIRO_LOOKUP_TRANSFERS: room for count */
+        struct giro_server_stats *stats; /* GIRO_STATS: one */
+        void *any;
+    } output;
+    void (*completed)(struct giro_request *request); /* on the I/O thread; giro_submit() only */
+    void *user_data;                                 /* the caller's, for completed() */
+
+    /* Set when it completes. */
+    int error;                /* 0 or enum giro_error; when not 0 there is no output */
+    uint32_t result_count;    /* creates: events not created, in output.results, by index;
+                                 lookups: records found, in the order of the ids */
+    uint32_t exists_count;    /* creates: those of them that are `exists` */
+    bool resent;              /* an earlier attempt may have been executed: see the top */
+    uint64_t timestamp_first; /* creates: event i, where created, has timestamp_first + i;
+                                 imported events keep their own */
+
+    struct giro_request_internal internal;
+};
+
+/* Submits a request; completed() will be called exactly once. Returns 0, or GIRO_EINVAL,
+ * GIRO_EAGAIN, or GIRO_ENOTSENT (the client is being closed, or GIRO_WAIT_WHEN_FULL waited past the
+ * deadline): the request is then still the caller's and completed() is not called. */
+int giro_submit(struct giro_client *client, struct giro_request *request);
+
+/* Asks for a request to complete now: with GIRO_ENOTSENT when it was never sent, with
+ * GIRO_ECANCELED when it was, or with its reply if that is faster. The callback runs on the I/O
+ * thread as ever. Does nothing to a request that is not outstanding; the struct must still exist.
+ */
+void giro_cancel(struct giro_client *client, struct giro_request *request);
+
+/* Submits a request and waits until it is complete; completed is not called. Returns its error, or
+ * what giro_submit() returns, or GIRO_ECALLBACK. */
+int giro_call(struct giro_client *client, struct giro_request *request);
+
+/* ---- Calls that wait --------------------------------------------------------------------- */
+
+/* Outcome of a create, whose events were all judged: one by one, or chain by chain. */
+struct giro_created {
+    uint64_t timestamp_first; /* event i, where created, has timestamp_first + i */
+    uint32_t result_count;    /* events that were not created; 0: all were */
+    uint32_t exists_count;    /* those of them that were there already, with equal fields */
+    bool resent;              /* `exists` may be this very request's doing: see the top */
+};
+
+/* Creates up to GIRO_EVENTS_MAX accounts, or transfers, and waits until they are durable.
+ * results: room for count, or NULL; gets one entry for every event that was not created, by index.
+ * Returns 0 when the server has judged the events, whatever it found. Else, with the outputs
+ * untouched, any error of giro_call(): after one with giro_error_outcome_unknown() call again with
+ * the same events. */
+int giro_create_accounts(struct giro_client *client, const struct giro_account *accounts,
+                         uint32_t count, struct giro_result *results,
+                         struct giro_created *out_created);
+int giro_create_transfers(struct giro_client *client, const struct giro_transfer *transfers,
+                          uint32_t count, struct giro_result *results,
+                          struct giro_created *out_created);
+
+/* Looks up to GIRO_EVENTS_MAX ids up, as of now: what the reply shows is durable.
+ * accounts, transfers: room for count; gets those that exist, in the order of the ids.
+ * Returns 0, or with out_found untouched any error of giro_call(). */
+int giro_lookup_accounts(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_account *accounts, uint32_t *out_found);
+int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                          struct giro_transfer *transfers, uint32_t *out_found);
+
+/* Returns 0 once everything that was sent before it is durable, or any error of giro_call(). */
+int giro_ping(struct giro_client *client);
+
+/* Reads the server's counters. Returns 0, or any error of giro_call(). */
+int giro_stats(struct giro_client *client, struct giro_server_stats *out_stats);
+
+/* ---- Helpers ----------------------------------------------------------------------------- */
+
+/* A new id for an account or a transfer: milliseconds since the epoch in the upper 48 bits, random
+ * below, greater than every id that this process got before, so that a sort by id is a sort by
+ * time. Make it once an event, store it before sending, and reuse it for every retry. Returns 0
+ * (never a valid id) if the system gives no random bytes, which Linux does not do after boot. */
+giro_u128 giro_id_time_ordered(void);
+
+/* "0.1.0". Static. */
+const char *giro_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

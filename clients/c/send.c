@@ -1,0 +1,228 @@
+/* Writing frames. Only one frame is ever half written: the next one is built when it is done, from
+ * whatever has gathered by then. */
+#include "clients/c/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h> /* picks AVX2 or AVX-512 at run time; same result */
+#endif
+
+/* ---- Writing ----------------------------------------------------------------------------- */
+
+/* Starts a frame whose header has its operation and request_id. The checksum goes over the header
+ * and the body where they lie, so that a body in the caller's memory needs no copy. */
+static void frame_start(struct sender *sender, const void *body, uint32_t body_bytes)
+{
+    struct frame_header *header = &sender->header;
+    const size_t skip = sizeof header->checksum;
+    assert(sender->part_count == 0);
+    header->magic = FRAME_MAGIC;
+    header->version = FRAME_VERSION;
+    header->body_bytes = body_bytes;
+    XXH3_64bits_reset(sender->checksum);
+    XXH3_64bits_update(sender->checksum, (const char *)header + skip, sizeof *header - skip);
+    XXH3_64bits_update(sender->checksum, body, body_bytes);
+    header->checksum = XXH3_64bits_digest(sender->checksum);
+
+    sender->parts[0] = (struct iovec){.iov_base = header, .iov_len = sizeof *header};
+    sender->parts[1] = (struct iovec){.iov_base = (void *)body, .iov_len = body_bytes};
+    sender->part_count = body_bytes > 0 ? 2 : 1;
+}
+
+static void parts_consume(struct sender *sender, size_t bytes)
+{
+    while (sender->part_count > 0 && bytes >= sender->parts[0].iov_len) {
+        bytes -= sender->parts[0].iov_len;
+        sender->parts[0] = sender->parts[1];
+        sender->part_count--;
+    }
+    if (sender->part_count > 0) {
+        sender->parts[0].iov_base = (char *)sender->parts[0].iov_base + bytes;
+        sender->parts[0].iov_len -= bytes;
+    }
+}
+
+/* Returns whether the frame is completely written; if not, the socket is full or lost. */
+static bool parts_write(struct giro_client *client)
+{
+    struct sender *sender = &client->io.sender;
+    while (sender->part_count > 0) {
+        struct msghdr message = {.msg_iov = sender->parts, .msg_iovlen = sender->part_count};
+        ssize_t bytes = sendmsg(client->io.socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (bytes >= 0) {
+            parts_consume(sender, (size_t)bytes);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EPIPE ||
+                   errno == ECONNRESET) {
+            return false; /* a loss is for the reader to find, who may first find its reason */
+        } else if (errno != EINTR) {
+            giro_connection_lost(client, GIRO_EDISCONNECTED);
+            return false;
+        }
+    }
+    return true;
+}
+
+void giro_send_keep(struct io *io)
+{
+    struct sender *sender = &io->sender;
+    assert(sender->part_count > 0);
+    struct iovec *body = &sender->parts[sender->part_count - 1];
+    memcpy(sender->body, body->iov_base, body->iov_len);
+    body->iov_base = sender->body;
+    sender->borrowed = NULL;
+}
+
+void giro_send_forget(struct io *io)
+{
+    io->sender.part_count = 0;
+    io->sender.request_frame = false;
+    io->sender.borrowed = NULL;
+}
+
+void giro_send_hello(struct giro_client *client)
+{
+    struct sender *sender = &client->io.sender;
+    struct frame_hello hello = {.version_min = FRAME_VERSION, .version_max = FRAME_VERSION};
+    _Static_assert(sizeof client->name <= sizeof hello.client, "name size");
+    memcpy(hello.client, client->name, sizeof client->name);
+    memcpy(sender->body, &hello, sizeof hello);
+    sender->header = (struct frame_header){
+        .operation = FRAME_HELLO,
+        .request_id = ++client->io.request_id_last,
+    };
+    frame_start(sender, sender->body, sizeof hello);
+    parts_write(client);
+}
+
+/* ---- Requests ---------------------------------------------------------------------------- */
+
+static uint32_t event_bytes(enum giro_operation operation)
+{
+    switch (operation) {
+    case GIRO_CREATE_ACCOUNTS:
+    case GIRO_CREATE_TRANSFERS:
+        return GIRO_RECORD_BYTES;
+    case GIRO_LOOKUP_ACCOUNTS:
+    case GIRO_LOOKUP_TRANSFERS:
+        return sizeof(giro_u128);
+    default:
+        return 0;
+    }
+}
+
+/* Copies the events of a frame's requests one behind the other. */
+static const void *events_gather(const struct frame *frame, void *to)
+{
+    size_t size_bytes = event_bytes(frame->operation);
+    for (const struct giro_request *request = frame->requests.head; request != NULL;
+         request = request->internal.next)
+        memcpy((char *)to + request->internal.offset * size_bytes, request->events.any,
+               request->count * size_bytes);
+    return to;
+}
+
+/* Where the frame's body lies. The ids of a lookup are kept until its reply has come. */
+static const void *frame_body(struct sender *sender, const struct frame *frame)
+{
+    struct giro_request *first = frame->requests.head;
+    if (frame->event_count == 0)
+        return sender->body;
+    if (!request_is_create(first))
+        return events_gather(frame, frame->ids);
+    if (frame->requests.tail != first)
+        return events_gather(frame, sender->body);
+    sender->borrowed = first;
+    return first->events.any;
+}
+
+/* Requests that are too large for this server end here, because only its welcome tells. */
+static bool queue_has_next(struct giro_client *client)
+{
+    struct io *io = &client->io;
+    while (io->queue.head != NULL && io->queue.head->count > io->events_max) {
+        struct giro_request *request = io->queue.head;
+        giro_request_finish(client, request,
+                            giro_refusal(request, request->internal.sends, GIRO_ETOOBIG));
+    }
+    return io->queue.head != NULL;
+}
+
+static void frame_begin(struct giro_client *client)
+{
+    struct io *io = &client->io;
+    struct sender *sender = &io->sender;
+    uint32_t index = (io->frame_first + io->frame_count) % client->options.frames_in_flight_max;
+    struct frame *frame = &io->frames[index];
+    giro_batch_take(&io->queue, io->events_max, frame);
+    io->frame_count++;
+    frame->request_id = ++io->request_id_last;
+    sender->header = (struct frame_header){
+        .operation = (uint8_t)frame->operation,
+        .request_id = frame->request_id,
+    };
+    sender->request_frame = true;
+    frame_start(sender, frame_body(sender, frame),
+                frame->event_count * event_bytes(frame->operation));
+}
+
+/* The newest frame is completely written: from here on it may be executed. */
+static void frame_sent(struct io *io, struct frame *frame)
+{
+    io->sender.request_frame = false;
+    io->sender.borrowed = NULL;
+    io->status.frames_sent++;
+    io->status.events_sent += frame->event_count;
+    for (struct giro_request *request = frame->requests.head; request != NULL;
+         request = request->internal.next) {
+        io->status.requests_sent++;
+        io->status.requests_resent += request->internal.sends > 0;
+        request->internal.sends++;
+    }
+}
+
+static struct frame *frame_newest(const struct giro_client *client)
+{
+    const struct io *io = &client->io;
+    assert(io->frame_count > 0);
+    return &io->frames[(io->frame_first + io->frame_count - 1) %
+                       client->options.frames_in_flight_max];
+}
+
+static bool may_begin_frame(const struct giro_client *client)
+{
+    const struct io *io = &client->io;
+    return io->state == CONNECTION_READY && io->sender.part_count == 0 &&
+           io->frame_count < client->options.frames_in_flight_max;
+}
+
+uint32_t giro_send_count_min(const struct giro_client *client)
+{
+    if (!may_begin_frame(client))
+        return UINT32_MAX;
+    return client->io.frame_count < GATHER_FRAMES ? 0 : MERGE_EVENTS_MAX;
+}
+
+bool giro_send_is_writing(const struct giro_client *client, const struct frame *frame)
+{
+    return client->io.sender.request_frame && frame == frame_newest(client);
+}
+
+void giro_send_step(struct giro_client *client)
+{
+    struct io *io = &client->io;
+    struct sender *sender = &io->sender;
+    for (;;) {
+        if (sender->part_count > 0 && !parts_write(client))
+            return;
+        if (sender->request_frame)
+            frame_sent(io, frame_newest(client));
+        if (!may_begin_frame(client) || !queue_has_next(client))
+            return;
+        if (io->frame_count >= GATHER_FRAMES && giro_batch_may_grow(&io->queue))
+            return;
+        frame_begin(client);
+    }
+}

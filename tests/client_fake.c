@@ -1,0 +1,624 @@
+#include "tests/client_fake.h"
+
+#include "engine/result.h"
+#include "net/frame.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { RECORDS_MAX = 1 << 18, SLOTS = 1 << 19, FRAMES_MAX = 1 << 16, CONNECTIONS_MAX = 512 };
+
+struct connection {
+    struct fake *fake;
+    uint32_t index;
+    int fd;
+    bool ended;
+    pthread_t thread;
+    uint8_t request[FRAME_BYTES_MAX];
+    uint8_t reply[FRAME_BYTES_MAX];
+};
+
+/* Accounts and transfers alike: the first 16 bytes are the id. */
+struct store {
+    struct giro_transfer *records;
+    uint32_t count;
+    uint32_t *slots; /* position + 1, by id; 0: free */
+};
+
+struct fake {
+    struct fake_options options;
+    char address[64];
+    int listener;
+    pthread_t acceptor;
+    pthread_mutex_t mutex;
+    pthread_cond_t released;
+    bool held;
+    bool stopping;
+    struct connection *connections[CONNECTIONS_MAX];
+    uint32_t connection_count;
+    uint32_t hello_count;
+    uint32_t frames_bad;
+    uint32_t frame_count;
+    struct fake_frame *frames;
+    struct store accounts;
+    struct store transfers;
+    uint64_t timestamp;
+    uint64_t random;
+};
+
+/* ---- Store ------------------------------------------------------------------------------- */
+
+static uint32_t *store_slot(struct store *store, giro_u128 id)
+{
+    uint64_t hash = ((uint64_t)id ^ (uint64_t)(id >> 64)) * 0x9e3779b97f4a7c15ull;
+    uint32_t slot = (uint32_t)(hash >> 32) % SLOTS;
+    while (store->slots[slot] != 0 && store->records[store->slots[slot] - 1].id != id)
+        slot = (slot + 1) % SLOTS;
+    return &store->slots[slot];
+}
+
+static void store_add(struct store *store, const struct giro_transfer *record, uint64_t timestamp)
+{
+    assert(store->count < RECORDS_MAX);
+    uint32_t *slot = store_slot(store, record->id);
+    store->records[store->count] = *record;
+    store->records[store->count].timestamp = timestamp;
+    *slot = ++store->count;
+}
+
+static void store_undo(struct store *store, uint32_t count)
+{
+    while (store->count > count) { /* latest first: then no probe sequence is cut */
+        *store_slot(store, store->records[store->count - 1].id) = 0;
+        store->count--;
+    }
+}
+
+/* ---- The ledger's rules, those that matter here ------------------------------------------ */
+
+struct rules {
+    uint32_t imported_flag;
+    uint32_t imported_expected;
+    uint32_t imported_not_expected;
+    uint32_t id_zero;
+    uint32_t exists;
+};
+
+static const struct rules account_rules = {GIRO_ACCOUNT_IMPORTED,
+                                           GIRO_ACCOUNT_IMPORTED_EVENT_EXPECTED,
+                                           GIRO_ACCOUNT_IMPORTED_EVENT_NOT_EXPECTED,
+                                           GIRO_ACCOUNT_ID_MUST_NOT_BE_ZERO, GIRO_ACCOUNT_EXISTS};
+static const struct rules transfer_rules = {
+    GIRO_TRANSFER_IMPORTED, GIRO_TRANSFER_IMPORTED_EVENT_EXPECTED,
+    GIRO_TRANSFER_IMPORTED_EVENT_NOT_EXPECTED, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO,
+    GIRO_TRANSFER_EXISTS};
+
+static uint32_t event_judge(struct store *store, const struct rules *rules,
+                            const struct giro_transfer *events, uint32_t index)
+{
+    bool imported = (events[index].flags & rules->imported_flag) != 0;
+    bool expected = (events[0].flags & rules->imported_flag) != 0;
+    if (imported != expected)
+        return expected ? rules->imported_expected : rules->imported_not_expected;
+    if (events[index].id == 0)
+        return rules->id_zero;
+    return *store_slot(store, events[index].id) != 0 ? rules->exists : 0;
+}
+
+/* Returns the number of results. */
+static uint32_t events_create(struct fake *fake, struct store *store, const struct rules *rules,
+                              const struct giro_transfer *events, uint32_t count,
+                              struct giro_result *results)
+{
+    uint32_t result_count = 0;
+    uint32_t chain_first = 0;
+    uint32_t chain_store = 0;
+    bool chain = false;
+    bool broken = false;
+    for (uint32_t i = 0; i < count; i++) {
+        bool linked = (events[i].flags & GIRO_TRANSFER_LINKED) != 0;
+        if (linked && !chain) {
+            chain = true;
+            broken = false;
+            chain_first = i;
+            chain_store = store->count;
+        }
+        uint32_t code = broken ? (uint32_t)GIRO_TRANSFER_LINKED_EVENT_FAILED
+                               : event_judge(store, rules, events, i);
+        if (linked && i == count - 1)
+            code = GIRO_TRANSFER_LINKED_EVENT_CHAIN_OPEN;
+        if (code == 0)
+            store_add(store, &events[i], fake->timestamp + i);
+        if (code != 0 && chain && !broken) {
+            broken = true;
+            store_undo(store, chain_store);
+            for (uint32_t k = chain_first; k < i; k++)
+                results[result_count++] =
+                    (struct giro_result){k, GIRO_TRANSFER_LINKED_EVENT_FAILED};
+        }
+        if (code != 0)
+            results[result_count++] = (struct giro_result){i, code};
+        if (!linked)
+            chain = broken = false;
+    }
+    return result_count;
+}
+
+/* ---- Replies ----------------------------------------------------------------------------- */
+
+static uint32_t reply_create(struct fake *fake, struct store *store, const struct rules *rules,
+                             const uint8_t *body, uint32_t body_bytes, uint8_t *reply)
+{
+    struct giro_transfer *events = aligned_alloc(16, FRAME_BODY_BYTES_MAX);
+    struct giro_result *results = calloc(FRAME_EVENTS_MAX, sizeof *results);
+    uint32_t count = body_bytes / GIRO_RECORD_BYTES;
+    memcpy(events, body, body_bytes);
+    struct frame_created created = {
+        .timestamp_first = fake->timestamp,
+        .result_count = events_create(fake, store, rules, events, count, results),
+    };
+    fake->timestamp += count;
+    memcpy(reply, &created, sizeof created);
+    memcpy(reply + sizeof created, results, created.result_count * sizeof *results);
+    free(events);
+    free(results);
+    return (uint32_t)(sizeof created + created.result_count * sizeof *results);
+}
+
+static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t body_bytes,
+                             uint8_t *reply)
+{
+    uint32_t bytes = 0;
+    for (uint32_t at = 0; at < body_bytes; at += sizeof(giro_u128)) {
+        giro_u128 id;
+        memcpy(&id, body + at, sizeof id);
+        uint32_t slot = *store_slot(store, id);
+        if (slot == 0)
+            continue;
+        memcpy(reply + bytes, &store->records[slot - 1], GIRO_RECORD_BYTES);
+        bytes += GIRO_RECORD_BYTES;
+    }
+    return bytes;
+}
+
+static uint32_t reply_stats(struct fake *fake, uint8_t *reply)
+{
+    struct frame_stats stats = {
+        .accounts = fake->accounts.count,
+        .transfers = fake->transfers.count,
+        .memory_index_bytes = 77,
+    };
+    memcpy(reply, &stats, sizeof stats);
+    return sizeof stats;
+}
+
+static uint32_t reply_welcome(const struct fake *fake, uint8_t *reply)
+{
+    const struct fake_options *options = &fake->options;
+    struct frame_welcome welcome = {
+        .version = (uint16_t)(options->welcome_version ? options->welcome_version : FRAME_VERSION),
+        .shard_count = 1,
+        .events_max = options->events_max ? options->events_max : FRAME_EVENTS_MAX,
+        .frame_bytes_max = FRAME_BYTES_MAX,
+        .time_ns = fake->timestamp,
+    };
+    memcpy(reply, &welcome, sizeof welcome);
+    return sizeof welcome;
+}
+
+/* Executes a request. Returns the size of the reply's body. */
+static uint32_t request_execute(struct fake *fake, const struct frame_header *header,
+                                const uint8_t *body, uint8_t *reply)
+{
+    switch (header->operation) {
+    case FRAME_HELLO:
+        return reply_welcome(fake, reply);
+    case FRAME_STATS:
+        return reply_stats(fake, reply);
+    case FRAME_CREATE_ACCOUNTS:
+        return reply_create(fake, &fake->accounts, &account_rules, body, header->body_bytes, reply);
+    case FRAME_CREATE_TRANSFERS:
+        return reply_create(fake, &fake->transfers, &transfer_rules, body, header->body_bytes,
+                            reply);
+    case FRAME_LOOKUP_ACCOUNTS:
+        return reply_lookup(&fake->accounts, body, header->body_bytes, reply);
+    case FRAME_LOOKUP_TRANSFERS:
+        return reply_lookup(&fake->transfers, body, header->body_bytes, reply);
+    default:
+        return 0;
+    }
+}
+
+/* ---- Misbehaviour ------------------------------------------------------------------------ */
+
+static uint32_t body_set_results(uint8_t *body, uint64_t timestamp, uint32_t count,
+                                 struct giro_result first, struct giro_result second)
+{
+    struct frame_created created = {.timestamp_first = timestamp, .result_count = count};
+    memcpy(body, &created, sizeof created);
+    memcpy(body + sizeof created, &first, sizeof first);
+    memcpy(body + sizeof created + sizeof first, &second, sizeof second);
+    return (uint32_t)(sizeof created + count * sizeof first);
+}
+
+/* Falsifies a reply before it is sealed. Returns the size of its body. */
+static uint32_t reply_falsify(enum fake_action action, struct frame_header *header, uint8_t *body,
+                              uint32_t body_bytes, uint32_t event_count)
+{
+    const struct giro_result none = {0, 0};
+    switch (action) {
+    case FAKE_NO_REPLY_FLAG:
+        header->flags = 0;
+        return body_bytes;
+    case FAKE_WRONG_ID:
+        header->request_id++;
+        return body_bytes;
+    case FAKE_WRONG_OPERATION:
+        header->operation ^= 1;
+        return body_bytes;
+    case FAKE_STATUS_WITH_BODY:
+        header->status = FRAME_STORAGE_FULL;
+        return body_bytes;
+    case FAKE_BODY_CUT:
+        return body_bytes < 8 ? 0 : body_bytes - 8;
+    case FAKE_BODY_LONG:
+        memset(body + body_bytes, 0, 8);
+        return body_bytes + 8;
+    case FAKE_RESULT_COUNT:
+        memset(body + sizeof(struct frame_created), 0, (event_count + 1) * sizeof none);
+        for (uint32_t i = 0; i <= event_count; i++)
+            memcpy(body + sizeof(struct frame_created) + i * sizeof none,
+                   &(struct giro_result){i, 5}, sizeof none);
+        memcpy(body, &(struct frame_created){.timestamp_first = 1, .result_count = event_count + 1},
+               sizeof(struct frame_created));
+        return (uint32_t)(sizeof(struct frame_created) + (event_count + 1) * sizeof none);
+    case FAKE_INDEX_TOO_LARGE:
+        return body_set_results(body, 1, 1, (struct giro_result){event_count, 5}, none);
+    case FAKE_INDEX_DESCENDING:
+        return body_set_results(body, 1, 2, (struct giro_result){1, 5}, (struct giro_result){0, 5});
+    case FAKE_CODE_ZERO:
+        return body_set_results(body, 1, 1, none, none);
+    case FAKE_TIMESTAMP_ZERO:
+        return body_set_results(body, 0, 0, none, none);
+    case FAKE_TIMESTAMP_TOO_LARGE:
+        return body_set_results(body, GIRO_TIMESTAMP_MAX, 0, none, none);
+    case FAKE_RECORD_NOT_ASKED_FOR:
+        memset(body, 0xab, GIRO_RECORD_BYTES);
+        return GIRO_RECORD_BYTES;
+    default:
+        return body_bytes;
+    }
+}
+
+/* Falsifies a reply after it was sealed. */
+static void reply_damage(enum fake_action action, uint8_t *frame)
+{
+    struct frame_header header;
+    memcpy(&header, frame, sizeof header);
+    if (action == FAKE_BAD_VERSION)
+        header.version++;
+    if (action == FAKE_BAD_CHECKSUM)
+        header.checksum ^= 1;
+    if (action == FAKE_BAD_SIZE)
+        header.body_bytes = FRAME_BODY_BYTES_MAX + 1;
+    memcpy(frame, &header, sizeof header);
+    if (action == FAKE_GARBAGE)
+        memcpy(frame, "HTTP/1.1 400 Bad Request\r\n\r\n!!!!", FRAME_HEADER_BYTES);
+}
+
+/* ---- Connections ------------------------------------------------------------------------- */
+
+static bool bytes_read(int fd, uint8_t *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t got = recv(fd, bytes, count, 0);
+        if (got <= 0)
+            return false;
+        bytes += got;
+        count -= (size_t)got;
+    }
+    return true;
+}
+
+static bool bytes_write(int fd, const uint8_t *bytes, size_t count, size_t piece)
+{
+    while (count > 0) {
+        ssize_t sent = send(fd, bytes, count < piece ? count : piece, MSG_NOSIGNAL);
+        if (sent < 0)
+            return false;
+        bytes += sent;
+        count -= (size_t)sent;
+    }
+    return true;
+}
+
+static bool reply_write(struct connection *connection, const struct frame_header *header,
+                        struct fake_step step, uint32_t body_bytes, uint32_t event_count)
+{
+    struct frame_header reply = {
+        .operation = header->operation,
+        .flags = FRAME_FLAG_REPLY,
+        .status =
+            step.action == FAKE_STATUS || step.action == FAKE_STATUS_NAMELESS ? step.status : 0,
+        .request_id = step.action == FAKE_STATUS_NAMELESS ? 0 : header->request_id,
+    };
+    body_bytes = reply_falsify(step.action, &reply, connection->reply + FRAME_HEADER_BYTES,
+                               body_bytes, event_count);
+    memcpy(connection->reply, &reply, sizeof reply);
+    frame_seal(connection->reply, body_bytes);
+    reply_damage(step.action, connection->reply);
+    size_t size_bytes = FRAME_HEADER_BYTES + body_bytes;
+    if (step.action == FAKE_HALF) {
+        bytes_write(connection->fd, connection->reply, size_bytes - 5, size_bytes);
+        return false;
+    }
+    if (!bytes_write(connection->fd, connection->reply, size_bytes,
+                     step.action == FAKE_DRIP ? 1 : size_bytes))
+        return false;
+    if (step.action == FAKE_TWICE)
+        return bytes_write(connection->fd, connection->reply, size_bytes, size_bytes);
+    return reply.status == 0 || !frame_status_closes(reply.status);
+}
+
+/* With the mutex held: what to do with this frame. */
+static struct fake_step step_next(struct fake *fake, const struct frame_header *header)
+{
+    const struct fake_options *options = &fake->options;
+    if (header->operation == FRAME_HELLO) {
+        uint32_t index = fake->hello_count++;
+        return index < options->hello_count ? options->hellos[index] : (struct fake_step){0};
+    }
+    uint32_t index = fake->frame_count - 1; /* it was counted on arrival */
+    if (index < options->step_count)
+        return options->steps[index];
+    fake->random ^= fake->random << 13;
+    fake->random ^= fake->random >> 7;
+    fake->random ^= fake->random << 17;
+    if (fake->random % 100 >= options->drop_percent)
+        return (struct fake_step){0};
+    return (struct fake_step){.action =
+                                  (fake->random >> 32) % 2 ? FAKE_DROP : FAKE_EXECUTE_AND_DROP};
+}
+
+static uint32_t events_of(const struct frame_header *header)
+{
+    if (header->operation >= FRAME_LOOKUP_ACCOUNTS)
+        return header->body_bytes / (uint32_t)sizeof(giro_u128);
+    return header->operation >= FRAME_CREATE_ACCOUNTS ? header->body_bytes / GIRO_RECORD_BYTES : 0;
+}
+
+static void frame_note(struct connection *connection, const struct frame_header *header)
+{
+    struct fake *fake = connection->fake;
+    struct fake_frame *frame = &fake->frames[fake->frame_count++];
+    assert(fake->frame_count < FRAMES_MAX);
+    *frame = (struct fake_frame){.connection = connection->index,
+                                 .operation = header->operation,
+                                 .event_count = events_of(header)};
+    if (frame->event_count > 0)
+        memcpy(&frame->first_id, connection->request + FRAME_HEADER_BYTES, sizeof frame->first_id);
+}
+
+/* Returns whether the connection goes on. */
+static bool frame_serve(struct connection *connection, const struct frame_header *header)
+{
+    struct fake *fake = connection->fake;
+    uint32_t body_bytes = 0;
+    pthread_mutex_lock(&fake->mutex);
+    if (header->operation != FRAME_HELLO)
+        frame_note(connection, header);
+    struct fake_step step = step_next(fake, header);
+    bool status = step.action == FAKE_STATUS || step.action == FAKE_STATUS_NAMELESS;
+    if (step.action != FAKE_DROP && !status)
+        body_bytes = request_execute(fake, header, connection->request + FRAME_HEADER_BYTES,
+                                     connection->reply + FRAME_HEADER_BYTES);
+    pthread_mutex_unlock(&fake->mutex);
+    if (step.action == FAKE_DROP || step.action == FAKE_EXECUTE_AND_DROP)
+        return false;
+    return step.action == FAKE_SILENT ||
+           reply_write(connection, header, step, body_bytes, events_of(header));
+}
+
+static bool hold_wait(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->mutex);
+    while (fake->held && !fake->stopping)
+        pthread_cond_wait(&fake->released, &fake->mutex);
+    bool go_on = !fake->stopping;
+    pthread_mutex_unlock(&fake->mutex);
+    return go_on;
+}
+
+static bool frame_read(struct connection *connection, struct frame_header *header)
+{
+    struct fake *fake = connection->fake;
+    bool intact = false;
+    if (!bytes_read(connection->fd, connection->request, FRAME_HEADER_BYTES))
+        return false;
+    memcpy(header, connection->request, sizeof *header);
+    if (header->operation != FRAME_HELLO && !hold_wait(fake))
+        return false;
+    if (frame_check_header(header) == FRAME_OK)
+        intact = bytes_read(connection->fd, connection->request + FRAME_HEADER_BYTES,
+                            header->body_bytes) &&
+                 frame_check_body(connection->request) == FRAME_OK;
+    pthread_mutex_lock(&fake->mutex);
+    fake->frames_bad += !intact;
+    pthread_mutex_unlock(&fake->mutex);
+    return intact;
+}
+
+static void *connection_main(void *argument)
+{
+    struct connection *connection = argument;
+    struct frame_header header;
+    while (frame_read(connection, &header) && frame_serve(connection, &header))
+        ;
+    pthread_mutex_lock(&connection->fake->mutex);
+    shutdown(connection->fd, SHUT_RDWR);
+    close(connection->fd);
+    connection->ended = true;
+    pthread_mutex_unlock(&connection->fake->mutex);
+    return NULL;
+}
+
+static void connection_start(struct fake *fake, int fd)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    assert(connection != NULL);
+    assert(fake->connection_count < CONNECTIONS_MAX);
+    *connection = (struct connection){.fake = fake, .index = fake->connection_count, .fd = fd};
+    pthread_mutex_lock(&fake->mutex);
+    fake->connections[fake->connection_count++] = connection;
+    pthread_mutex_unlock(&fake->mutex);
+    pthread_create(&connection->thread, NULL, connection_main, connection);
+}
+
+static void *acceptor_main(void *argument)
+{
+    struct fake *fake = argument;
+    int fd;
+    while ((fd = accept(fake->listener, NULL, NULL)) >= 0)
+        connection_start(fake, fd);
+    return NULL;
+}
+
+/* ---- Start and stop ---------------------------------------------------------------------- */
+
+static void store_init(struct store *store)
+{
+    store->records = aligned_alloc(16, RECORDS_MAX * sizeof *store->records);
+    store->slots = calloc(SLOTS, sizeof *store->slots);
+    assert(store->records != NULL);
+    assert(store->slots != NULL);
+}
+
+static void listen_start(struct fake *fake)
+{
+    struct sockaddr_in six_less = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool ipv6 = fake->options.ipv6;
+    socklen_t size_bytes = ipv6 ? sizeof six : sizeof six_less;
+    struct sockaddr *address = ipv6 ? (struct sockaddr *)&six : (struct sockaddr *)&six_less;
+    fake->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int bytes = (int)fake->options.receive_buffer_bytes;
+    if (bytes > 0)
+        setsockopt(fake->listener, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    int failed = bind(fake->listener, address, size_bytes) | listen(fake->listener, 64) |
+                 getsockname(fake->listener, address, &size_bytes);
+    assert(failed == 0);
+    snprintf(fake->address, sizeof fake->address, "%s:%d", ipv6 ? "[::1]" : "127.0.0.1",
+             ntohs(ipv6 ? six.sin6_port : six_less.sin_port));
+}
+
+struct fake *fake_start(const struct fake_options *options)
+{
+    struct fake *fake = calloc(1, sizeof *fake);
+    assert(fake != NULL);
+    fake->options = *options;
+    fake->timestamp = 1000;
+    fake->random = options->seed | 1;
+    fake->frames = calloc(FRAMES_MAX, sizeof *fake->frames);
+    assert(fake->frames != NULL);
+    store_init(&fake->accounts);
+    store_init(&fake->transfers);
+    pthread_mutex_init(&fake->mutex, NULL);
+    pthread_cond_init(&fake->released, NULL);
+    listen_start(fake);
+    pthread_create(&fake->acceptor, NULL, acceptor_main, fake);
+    return fake;
+}
+
+void fake_stop(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->mutex);
+    fake->stopping = true;
+    pthread_cond_broadcast(&fake->released);
+    pthread_mutex_unlock(&fake->mutex);
+    shutdown(fake->listener, SHUT_RDWR);
+    pthread_join(fake->acceptor, NULL);
+    close(fake->listener);
+    for (uint32_t i = 0; i < fake->connection_count; i++) {
+        pthread_mutex_lock(&fake->mutex);
+        if (!fake->connections[i]->ended)
+            shutdown(fake->connections[i]->fd, SHUT_RDWR);
+        pthread_mutex_unlock(&fake->mutex);
+        pthread_join(fake->connections[i]->thread, NULL);
+        free(fake->connections[i]);
+    }
+    free(fake->accounts.records);
+    free(fake->accounts.slots);
+    free(fake->transfers.records);
+    free(fake->transfers.slots);
+    free(fake->frames);
+    free(fake);
+}
+
+/* ---- What the tests ask ------------------------------------------------------------------ */
+
+const char *fake_address(const struct fake *fake)
+{
+    return fake->address;
+}
+
+static void held_set(struct fake *fake, bool held)
+{
+    pthread_mutex_lock(&fake->mutex);
+    fake->held = held;
+    pthread_cond_broadcast(&fake->released);
+    pthread_mutex_unlock(&fake->mutex);
+}
+
+void fake_hold(struct fake *fake)
+{
+    held_set(fake, true);
+}
+
+void fake_release(struct fake *fake)
+{
+    held_set(fake, false);
+}
+
+uint32_t fake_frame_count(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->mutex);
+    uint32_t count = fake->frame_count;
+    pthread_mutex_unlock(&fake->mutex);
+    return count;
+}
+
+struct fake_frame fake_frame_at(struct fake *fake, uint32_t index)
+{
+    pthread_mutex_lock(&fake->mutex);
+    assert(index < fake->frame_count);
+    struct fake_frame frame = fake->frames[index];
+    pthread_mutex_unlock(&fake->mutex);
+    return frame;
+}
+
+uint32_t fake_frames_bad(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->mutex);
+    uint32_t count = fake->frames_bad;
+    pthread_mutex_unlock(&fake->mutex);
+    return count;
+}
+
+uint32_t fake_transfer_count(struct fake *fake, giro_u128 id)
+{
+    uint32_t count = 0;
+    pthread_mutex_lock(&fake->mutex);
+    for (uint32_t i = 0; i < fake->transfers.count; i++)
+        count += fake->transfers.records[i].id == id;
+    pthread_mutex_unlock(&fake->mutex);
+    return count;
+}

@@ -1,0 +1,92 @@
+/* A server for the client's tests: speaks the protocol over real sockets, keeps what it creates in
+ * memory, and misbehaves on request. It knows just enough of the ledger's rules to tell whether
+ * requests were merged rightly: ids, linked chains, imported or not. */
+#ifndef TESTS_CLIENT_FAKE_H
+#define TESTS_CLIENT_FAKE_H
+
+#include "engine/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum fake_action {
+    FAKE_ANSWER,
+    FAKE_STATUS,           /* answer with this status, execute nothing; close if it says so */
+    FAKE_STATUS_NAMELESS,  /* the same, with request_id 0 */
+    FAKE_DROP,             /* close; execute nothing */
+    FAKE_EXECUTE_AND_DROP, /* execute, then close without a reply */
+    FAKE_SILENT,           /* execute, never reply, read on */
+    FAKE_DRIP,             /* reply byte by byte */
+    FAKE_HALF,             /* close in the middle of the reply */
+    FAKE_GARBAGE,          /* text of another protocol */
+    FAKE_BAD_VERSION,      /* from here on: a reply that is wrong in one way */
+    FAKE_BAD_CHECKSUM,
+    FAKE_BAD_SIZE,
+    FAKE_NO_REPLY_FLAG,
+    FAKE_WRONG_ID,
+    FAKE_WRONG_OPERATION,
+    FAKE_TWICE,
+    FAKE_STATUS_WITH_BODY,
+    FAKE_BODY_CUT,
+    FAKE_BODY_LONG,
+    FAKE_RESULT_COUNT,
+    FAKE_INDEX_TOO_LARGE,
+    FAKE_INDEX_DESCENDING,
+    FAKE_CODE_ZERO,
+    FAKE_TIMESTAMP_ZERO,
+    FAKE_TIMESTAMP_TOO_LARGE,
+    FAKE_RECORD_NOT_ASKED_FOR,
+    FAKE_ACTIONS,
+};
+
+struct fake_step {
+    enum fake_action action;
+    uint32_t status;
+};
+
+struct fake_options {
+    bool ipv6;
+    uint32_t events_max;            /* in the welcome; 0: the protocol's */
+    uint32_t welcome_version;       /* 0: the protocol's */
+    uint32_t receive_buffer_bytes;  /* 0: the system's */
+    const struct fake_step *hellos; /* one for each hello; then FAKE_ANSWER; borrowed */
+    uint32_t hello_count;
+    const struct fake_step *steps; /* one for each other frame; then FAKE_ANSWER; borrowed */
+    uint32_t step_count;
+    uint32_t drop_percent; /* of the frames behind the steps, dropped before or after executing */
+    uint64_t seed;
+};
+
+struct fake_frame {
+    uint32_t connection; /* 0 is the first */
+    uint32_t operation;
+    uint32_t event_count;
+    giro_u128 first_id; /* of its first event; 0 without events */
+};
+
+struct fake;
+
+struct fake *fake_start(const struct fake_options *options);
+void fake_stop(struct fake *fake);
+const char *fake_address(const struct fake *fake); /* "host:port" */
+
+/* While held, frames other than hello wait unread. */
+void fake_hold(struct fake *fake);
+void fake_release(struct fake *fake);
+/* Frames that arrived intact, without hello, and the i-th of them. */
+uint32_t fake_frame_count(struct fake *fake);
+struct fake_frame fake_frame_at(struct fake *fake, uint32_t index);
+/* Frames that came damaged, larger than announced, or half. */
+uint32_t fake_frames_bad(struct fake *fake);
+/* How many transfers have this id. */
+uint32_t fake_transfer_count(struct fake *fake, giro_u128 id);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

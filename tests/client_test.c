@@ -1,0 +1,1438 @@
+/* The C client against tests/client_fake.c. Nothing here asserts that something was fast: tests
+ * that need a deadline to pass wait for it, and everything else waits for what it needs. */
+#include "clients/c/giro.h"
+#include "net/frame.h"
+#include "tests/client_fake.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SHORT_MS = 100, THREADS = 64 };
+
+/* ---- Tools ------------------------------------------------------------------------------- */
+
+static struct giro_client *client_open(struct fake *fake, struct giro_client_options options)
+{
+    struct giro_client *client = NULL;
+    options.address = fake_address(fake);
+    if (options.backoff_min_ms == 0)
+        options.backoff_min_ms = 1;
+    int error = giro_client_open(&options, &client);
+    cr_assert_eq(error, 0, "open: %s", giro_error_text(error));
+    return client;
+}
+
+/* A fake that is told what to do with its first frames. */
+#define FAKE_WITH_STEPS(...)                                                                       \
+    fake_start(&(struct fake_options){                                                             \
+        .steps = (const struct fake_step[]){__VA_ARGS__},                                          \
+        .step_count = sizeof((const struct fake_step[]){__VA_ARGS__}) / sizeof(struct fake_step)})
+
+static struct giro_transfer transfer_of(giro_u128 id)
+{
+    return (struct giro_transfer){.id = id,
+                                  .debit_account_id = 1,
+                                  .credit_account_id = 2,
+                                  .amount = 100,
+                                  .ledger = 1,
+                                  .code = 1};
+}
+
+static struct giro_account account_of(giro_u128 id)
+{
+    return (struct giro_account){.id = id, .ledger = 1, .code = 1};
+}
+
+/* A request whose completion can be waited for. */
+struct tracked {
+    struct giro_request request;
+    struct giro_transfer transfers[4];
+    struct giro_account accounts[4];
+    struct giro_result results[4];
+    giro_u128 ids[4];
+    sem_t done;
+};
+
+static void tracked_completed(struct giro_request *request)
+{
+    struct tracked *tracked = request->user_data;
+    sem_post(&tracked->done);
+}
+
+static struct tracked *tracked_new(enum giro_operation operation, uint32_t count)
+{
+    struct tracked *tracked = aligned_alloc(16, (sizeof *tracked + 15) / 16 * 16);
+    *tracked = (struct tracked){.request = {.operation = operation,
+                                            .count = count,
+                                            .completed = tracked_completed,
+                                            .user_data = tracked}};
+    sem_init(&tracked->done, 0, 0);
+    return tracked;
+}
+
+/* count transfers with ids from first_id on. */
+static struct tracked *tracked_transfers(giro_u128 first_id, uint32_t count)
+{
+    struct tracked *tracked = tracked_new(GIRO_CREATE_TRANSFERS, count);
+    for (uint32_t i = 0; i < count; i++)
+        tracked->transfers[i] = transfer_of(first_id + i);
+    tracked->request.events.transfers = tracked->transfers;
+    tracked->request.output.results = tracked->results;
+    return tracked;
+}
+
+static struct tracked *tracked_account(giro_u128 id)
+{
+    struct tracked *tracked = tracked_new(GIRO_CREATE_ACCOUNTS, 1);
+    tracked->accounts[0] = account_of(id);
+    tracked->request.events.accounts = tracked->accounts;
+    tracked->request.output.results = tracked->results;
+    return tracked;
+}
+
+static struct tracked *submit(struct giro_client *client, struct tracked *tracked)
+{
+    cr_assert_eq(giro_submit(client, &tracked->request), 0);
+    return tracked;
+}
+
+static int outcome(struct tracked *tracked)
+{
+    while (sem_wait(&tracked->done) != 0)
+        ;
+    return tracked->request.error;
+}
+
+static void tracked_free(struct tracked *tracked)
+{
+    sem_destroy(&tracked->done);
+    free(tracked);
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static struct giro_client_state status_of(struct giro_client *client)
+{
+    struct giro_client_state status;
+    giro_client_status(client, &status);
+    return status;
+}
+
+static void wait_outstanding(struct giro_client *client, uint32_t count)
+{
+    while (status_of(client).requests_outstanding != count)
+        pause_ms(1);
+}
+
+static void wait_in_flight(struct giro_client *client, uint32_t frames)
+{
+    while (status_of(client).frames_in_flight != frames)
+        pause_ms(1);
+}
+
+static int create_one(struct giro_client *client, giro_u128 id, struct giro_created *created)
+{
+    struct giro_transfer transfer = transfer_of(id);
+    return giro_create_transfers(client, &transfer, 1, NULL, created);
+}
+
+static void end(struct giro_client *client, struct fake *fake)
+{
+    giro_client_close(client);
+    fake_stop(fake);
+}
+
+/* Fills the pipe of a client with one frame in flight: what follows gathers behind it. */
+static struct tracked *plug(struct fake *fake, struct giro_client *client)
+{
+    fake_hold(fake);
+    struct tracked *first = submit(client, tracked_new(GIRO_PING, 0));
+    wait_in_flight(client, 1);
+    return first;
+}
+
+/* ---- Open -------------------------------------------------------------------------------- */
+
+Test(client_open, rejects_options_out_of_range)
+{
+    static const struct giro_client_options rows[] = {
+        {.address = NULL},
+        {.address = "127.0.0.1:1", .client_name = "a name of thirty-two characters.."},
+        {.address = "127.0.0.1:1", .client_name = "tab\t"},
+        {.address = "127.0.0.1:1", .frames_in_flight_max = GIRO_FRAMES_IN_FLIGHT_MAX + 1},
+        {.address = "127.0.0.1:1", .requests_max = GIRO_REQUESTS_MAX + 1},
+        {.address = "127.0.0.1:1", .backoff_min_ms = 3, .backoff_max_ms = 2},
+        {.address = "127.0.0.1:1", .flags = 1u << 31},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct giro_client *client = NULL;
+        cr_expect_eq(giro_client_open(&rows[i], &client), GIRO_EINVAL, "row %zu", i);
+        cr_expect_null(client);
+    }
+}
+
+Test(client_open, rejects_malformed_addresses)
+{
+    static const char *const rows[] = {
+        "",         ":",       "host",     "host:",     "host:0",      "host:65536",
+        "host:1x",  ":7400",   "::1:7400", "[::1]",     "[::1:1",      "[]:1",
+        "[name]:1", "host:-1", "host: 1",  "[::1]7400", "host:000001", "[::g]:1",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct giro_client *client = NULL;
+        struct giro_client_options options = {.address = rows[i]};
+        cr_expect_eq(giro_client_open(&options, &client), GIRO_EADDRESS, "%s", rows[i]);
+    }
+}
+
+Test(client_open, reports_a_refused_connection)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    char address[64];
+    snprintf(address, sizeof address, "%s", fake_address(fake));
+    fake_stop(fake); /* nobody listens there now */
+    struct giro_client_options options = {.address = address};
+    struct giro_client *client = NULL;
+    cr_assert_eq(giro_client_open(&options, &client), GIRO_EUNREACHABLE);
+    cr_assert_null(client);
+}
+
+Test(client_open, reports_what_the_server_answers_to_hello)
+{
+    static const struct {
+        struct fake_step hello;
+        uint32_t welcome_version;
+        int error;
+    } rows[] = {
+        {{FAKE_STATUS, FRAME_TOO_MANY_CONNECTIONS}, 0, GIRO_EBUSY},
+        {{FAKE_STATUS_NAMELESS, FRAME_TOO_MANY_CONNECTIONS}, 0, GIRO_EBUSY},
+        {{FAKE_STATUS, FRAME_SHUTTING_DOWN}, 0, GIRO_ESHUTDOWN},
+        {{FAKE_STATUS, FRAME_BAD_VERSION}, 0, GIRO_EVERSION},
+        {{FAKE_BAD_VERSION, 0}, 0, GIRO_EVERSION},
+        {{FAKE_ANSWER, 0}, 2, GIRO_EVERSION},
+        {{FAKE_STATUS, FRAME_STORAGE_FULL}, 0, GIRO_EPROTOCOL},
+        {{FAKE_GARBAGE, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_BAD_CHECKSUM, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_WRONG_ID, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_WRONG_OPERATION, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_NO_REPLY_FLAG, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_BODY_CUT, 0}, 0, GIRO_EPROTOCOL},
+        {{FAKE_DROP, 0}, 0, GIRO_EDISCONNECTED},
+        {{FAKE_HALF, 0}, 0, GIRO_EDISCONNECTED},
+        {{FAKE_SILENT, 0}, 0, GIRO_EUNREACHABLE},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake *fake =
+            fake_start(&(struct fake_options){.hellos = &rows[i].hello,
+                                              .hello_count = 1,
+                                              .welcome_version = rows[i].welcome_version});
+        struct giro_client_options options = {.address = fake_address(fake),
+                                              .connect_timeout_ms = SHORT_MS};
+        if (rows[i].error != GIRO_EUNREACHABLE)
+            options.connect_timeout_ms = 0;
+        struct giro_client *client = NULL;
+        int error = giro_client_open(&options, &client);
+        cr_expect_eq(error, rows[i].error, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_null(client);
+        fake_stop(fake);
+    }
+}
+
+Test(client_open, takes_ipv6_and_names)
+{
+    struct fake *fake = fake_start(&(struct fake_options){.ipv6 = true});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    cr_expect_eq(giro_ping(client), 0);
+    end(client, fake);
+
+    fake = fake_start(&(struct fake_options){0});
+    char address[64];
+    snprintf(address, sizeof address, "localhost%s", strchr(fake_address(fake), ':'));
+    struct giro_client_options options = {.address = address};
+    cr_assert_eq(giro_client_open(&options, &client), 0);
+    cr_expect_eq(giro_ping(client), 0);
+    end(client, fake);
+}
+
+Test(client_open, without_server_waits_in_the_background)
+{
+    static const struct fake_step busy = {FAKE_STATUS, FRAME_TOO_MANY_CONNECTIONS};
+    struct fake *fake = fake_start(&(struct fake_options){.hellos = &busy, .hello_count = 1});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.flags = GIRO_OPEN_WITHOUT_SERVER});
+    cr_expect_eq(giro_ping(client), 0); /* once the second attempt was welcome */
+    struct giro_client_state status = status_of(client);
+    cr_expect_eq(status.connections, 1);
+    cr_expect_eq(status.connection_error, GIRO_EBUSY);
+    end(client, fake);
+}
+
+/* ---- Calls ------------------------------------------------------------------------------- */
+
+Test(client_call, creates_looks_up_pings_and_counts)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_account accounts[3] = {account_of(7), account_of(0), account_of(8)};
+    struct giro_result results[3] = {0};
+    struct giro_created created;
+    cr_assert_eq(giro_create_accounts(client, accounts, 3, results, &created), 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(created.exists_count, 0);
+    cr_expect_eq(created.resent, false);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_ACCOUNT_ID_MUST_NOT_BE_ZERO);
+
+    struct giro_account found_accounts[3];
+    uint32_t found = 0;
+    const giro_u128 ids[3] = {8, 9, 7};
+    cr_assert_eq(giro_lookup_accounts(client, ids, 3, found_accounts, &found), 0);
+    cr_expect_eq(found, 2);
+    cr_expect(found_accounts[0].id == 8 && found_accounts[1].id == 7);
+    cr_expect_eq(found_accounts[0].timestamp, created.timestamp_first + 2);
+
+    struct giro_transfer transfer = transfer_of(5);
+    cr_assert_eq(giro_create_transfers(client, &transfer, 1, NULL, &created), 0);
+    cr_expect_eq(created.result_count, 0);
+    cr_assert_eq(giro_create_transfers(client, &transfer, 1, NULL, &created), 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(created.exists_count, 1);
+    cr_assert_eq(giro_lookup_transfers(client, &transfer.id, 1, &transfer, &found), 0);
+    cr_expect_eq(found, 1);
+
+    struct giro_server_stats stats;
+    cr_assert_eq(giro_stats(client, &stats), 0);
+    cr_expect_eq(stats.accounts, 2);
+    cr_expect_eq(stats.transfers, 1);
+    cr_expect_eq(stats.memory_index_bytes, 77);
+    cr_expect_eq(giro_ping(client), 0);
+    end(client, fake);
+}
+
+Test(client_call, carries_the_largest_request)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer *transfers =
+        aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_transfer));
+    struct giro_result *results = calloc(GIRO_EVENTS_MAX, sizeof *results);
+    giro_u128 *ids = aligned_alloc(16, GIRO_EVENTS_MAX * sizeof *ids);
+    struct giro_created created;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < GIRO_EVENTS_MAX; i++) {
+        ids[i] = i + 1;
+        transfers[i] = transfer_of(ids[i]);
+    }
+    cr_assert_eq(giro_create_transfers(client, transfers, GIRO_EVENTS_MAX, results, &created), 0);
+    cr_expect_eq(created.result_count, 0);
+    cr_assert_eq(giro_create_transfers(client, transfers, GIRO_EVENTS_MAX, results, &created), 0);
+    cr_expect_eq(created.exists_count, GIRO_EVENTS_MAX);
+    cr_expect_eq(results[GIRO_EVENTS_MAX - 1].index, GIRO_EVENTS_MAX - 1);
+    cr_assert_eq(giro_lookup_transfers(client, ids, GIRO_EVENTS_MAX, transfers, &found), 0);
+    cr_expect_eq(found, GIRO_EVENTS_MAX);
+    for (uint32_t i = 0; i < found; i++)
+        cr_assert(transfers[i].id == ids[i]);
+    end(client, fake);
+    free(ids);
+    free(results);
+    free(transfers);
+}
+
+Test(client_call, rejects_bad_arguments)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer transfer = transfer_of(1);
+    struct giro_created created;
+    uint32_t found = 0;
+    cr_expect_eq(giro_create_transfers(client, &transfer, 0, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_create_transfers(client, NULL, 1, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_create_transfers(client, &transfer, GIRO_EVENTS_MAX + 1, NULL, &created),
+                 GIRO_EINVAL);
+    cr_expect_eq(giro_lookup_transfers(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_stats(client, NULL), GIRO_EINVAL);
+    struct giro_request request = {.operation = GIRO_PING};
+    cr_expect_eq(giro_submit(client, &request), GIRO_EINVAL, "no callback");
+    request.operation = (enum giro_operation)1;
+    cr_expect_eq(giro_call(client, &request), GIRO_EINVAL, "hello is not for callers");
+    request.operation = (enum giro_operation)99;
+    cr_expect_eq(giro_call(client, &request), GIRO_EINVAL);
+    cr_expect_eq(fake_frame_count(fake), 0);
+    end(client, fake);
+}
+
+Test(client_call, respects_the_server_s_limit)
+{
+    struct fake *fake = fake_start(&(struct fake_options){.events_max = 3});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer transfers[4] = {transfer_of(1), transfer_of(2), transfer_of(3),
+                                         transfer_of(4)};
+    struct giro_created created;
+    cr_expect_eq(giro_create_transfers(client, transfers, 4, NULL, &created), GIRO_ETOOBIG);
+    cr_expect_eq(giro_create_transfers(client, transfers, 3, NULL, &created), 0);
+    cr_expect_eq(fake_frame_count(fake), 1);
+    end(client, fake);
+}
+
+Test(client_call, reads_slow_and_scattered_replies)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_DRIP, 0}, {FAKE_DRIP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    struct giro_server_stats stats;
+    cr_expect_eq(create_one(client, 1, &created), 0);
+    cr_expect_eq(giro_stats(client, &stats), 0);
+    cr_expect_eq(stats.transfers, 1);
+    end(client, fake);
+}
+
+/* ---- Batches ----------------------------------------------------------------------------- */
+
+struct caller {
+    struct giro_client *client;
+    giro_u128 id; /* 0: invalid, gets a result */
+    pthread_t thread;
+    int error;
+    struct giro_created created;
+    struct giro_result result;
+};
+
+static void *caller_main(void *argument)
+{
+    struct caller *caller = argument;
+    struct giro_transfer transfer = transfer_of(caller->id);
+    caller->error =
+        giro_create_transfers(caller->client, &transfer, 1, &caller->result, &caller->created);
+    return NULL;
+}
+
+Test(client_batch, gathers_the_calls_of_many_threads)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *first = plug(fake, client);
+    static struct caller callers[THREADS];
+    for (uint32_t i = 0; i < THREADS; i++) {
+        callers[i] = (struct caller){.client = client, .id = i % 3 == 0 ? 0 : 100 + i};
+        pthread_create(&callers[i].thread, NULL, caller_main, &callers[i]);
+    }
+    wait_outstanding(client, THREADS + 1);
+    fake_release(fake);
+    for (uint32_t i = 0; i < THREADS; i++)
+        pthread_join(callers[i].thread, NULL);
+
+    cr_expect_eq(fake_frame_count(fake), 2, "one ping, one create with everything");
+    cr_expect_eq(fake_frame_at(fake, 1).event_count, THREADS);
+    for (uint32_t i = 0; i < THREADS; i++) {
+        struct giro_transfer stored;
+        uint32_t found = 0;
+        cr_expect_eq(callers[i].error, 0);
+        cr_expect_eq(callers[i].created.result_count, i % 3 == 0);
+        if (i % 3 == 0) {
+            cr_expect_eq(callers[i].result.index, 0);
+            cr_expect_eq(callers[i].result.code, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO);
+            continue;
+        }
+        giro_lookup_transfers(client, &callers[i].id, 1, &stored, &found);
+        cr_expect_eq(found, 1);
+        cr_expect_eq(stored.timestamp, callers[i].created.timestamp_first);
+    }
+    outcome(first);
+    tracked_free(first);
+    end(client, fake);
+}
+
+/* Behind a plug: submits the rows, then says how many events each frame had. */
+static void expect_frames(struct fake *fake, struct giro_client *client, struct tracked **rows,
+                          uint32_t row_count, const uint32_t *frames, uint32_t frame_count)
+{
+    struct tracked *first = plug(fake, client);
+    for (uint32_t i = 0; i < row_count; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    cr_expect_eq(outcome(first), 0);
+    for (uint32_t i = 0; i < row_count; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(fake_frame_count(fake), 1 + frame_count);
+    for (uint32_t i = 0; i < frame_count && 1 + i < fake_frame_count(fake); i++)
+        cr_expect_eq(fake_frame_at(fake, 1 + i).event_count, frames[i], "frame %u", i);
+    tracked_free(first);
+}
+
+static void expect_result(const struct tracked *tracked, uint32_t position, uint32_t index,
+                          uint32_t code)
+{
+    cr_assert_lt(position, tracked->request.result_count);
+    cr_expect_eq(tracked->results[position].index, index);
+    cr_expect_eq(tracked->results[position].code, code, "%s",
+                 giro_transfer_result_name(tracked->results[position].code));
+}
+
+Test(client_batch, rebases_the_indexes_of_results)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 2), tracked_transfers(20, 3),
+                              tracked_transfers(30, 1), tracked_transfers(20, 4)};
+    rows[0]->transfers[1].id = 0;
+    rows[1]->transfers[2].id = 10;
+    expect_frames(fake, client, rows, 4, (const uint32_t[]){10}, 1);
+    cr_expect_eq(rows[0]->request.result_count, 1);
+    expect_result(rows[0], 0, 1, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO);
+    cr_expect_eq(rows[1]->request.result_count, 1);
+    expect_result(rows[1], 0, 2, GIRO_TRANSFER_EXISTS);
+    cr_expect_eq(rows[1]->request.exists_count, 1);
+    cr_expect_eq(rows[2]->request.result_count, 0);
+    cr_expect_eq(rows[3]->request.result_count, 2);
+    expect_result(rows[3], 0, 0, GIRO_TRANSFER_EXISTS);
+    expect_result(rows[3], 1, 1, GIRO_TRANSFER_EXISTS);
+    uint64_t first = rows[0]->request.timestamp_first;
+    cr_expect_eq(rows[1]->request.timestamp_first, first + 2);
+    cr_expect_eq(rows[2]->request.timestamp_first, first + 5);
+    cr_expect_eq(rows[3]->request.timestamp_first, first + 6);
+    end(client, fake);
+    for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_batch, ends_a_frame_with_an_open_chain)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 2), tracked_transfers(20, 2),
+                              tracked_transfers(30, 1), tracked_transfers(40, 1)};
+    rows[0]->transfers[0].flags = GIRO_TRANSFER_LINKED; /* a whole chain */
+    rows[1]->transfers[1].flags = GIRO_TRANSFER_LINKED; /* an open one */
+    expect_frames(fake, client, rows, 4, (const uint32_t[]){4, 2}, 2);
+    cr_expect_eq(rows[0]->request.result_count, 0);
+    cr_expect_eq(rows[1]->request.result_count, 1);
+    expect_result(rows[1], 0, 1, GIRO_TRANSFER_LINKED_EVENT_CHAIN_OPEN);
+    cr_expect_eq(rows[2]->request.result_count, 0, "not part of its neighbour's chain");
+    cr_expect_eq(rows[3]->request.result_count, 0);
+    end(client, fake);
+    for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_batch, ends_a_frame_with_an_open_chain_of_accounts)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_account(10), tracked_account(20)};
+    rows[0]->accounts[0].flags = GIRO_ACCOUNT_LINKED;
+    expect_frames(fake, client, rows, 2, (const uint32_t[]){1, 1}, 2);
+    expect_result(rows[0], 0, 0, GIRO_ACCOUNT_LINKED_EVENT_CHAIN_OPEN);
+    cr_expect_eq(rows[1]->request.result_count, 0);
+    end(client, fake);
+    tracked_free(rows[0]);
+    tracked_free(rows[1]);
+}
+
+Test(client_batch, keeps_imported_and_other_events_apart)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 1), tracked_transfers(20, 2),
+                              tracked_transfers(30, 1), tracked_account(40), tracked_account(50)};
+    rows[1]->transfers[0].flags = GIRO_TRANSFER_IMPORTED;
+    rows[1]->transfers[1].flags = GIRO_TRANSFER_IMPORTED;
+    rows[4]->accounts[0].flags = GIRO_ACCOUNT_IMPORTED;
+    expect_frames(fake, client, rows, 5, (const uint32_t[]){1, 2, 1, 1, 1}, 5);
+    for (int i = 0; i < 5; i++)
+        cr_expect_eq(rows[i]->request.result_count, 0);
+    end(client, fake);
+    for (int i = 0; i < 5; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_batch, keeps_the_order_of_submission)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 1), tracked_account(20), tracked_account(21),
+                              tracked_transfers(30, 1), tracked_transfers(31, 1)};
+    expect_frames(fake, client, rows, 5, (const uint32_t[]){1, 2, 2}, 3);
+    cr_expect_eq(fake_frame_at(fake, 2).operation, GIRO_CREATE_ACCOUNTS);
+    cr_expect(fake_frame_at(fake, 3).first_id == 30);
+    end(client, fake);
+    for (int i = 0; i < 5; i++)
+        tracked_free(rows[i]);
+}
+
+static void *ping_main(void *argument)
+{
+    cr_expect_eq(giro_ping(argument), 0);
+    return NULL;
+}
+
+/* Two small frames in flight are enough: more small requests wait for company, those that cannot
+ * get any, and large ones, do not. */
+Test(client_batch, holds_small_frames_back)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct tracked *rows[] = {tracked_transfers(10, 1), tracked_transfers(20, 1),
+                              tracked_transfers(30, 1), tracked_transfers(40, 1),
+                              tracked_account(50)};
+    giro_u128 *ids = aligned_alloc(16, 2000 * sizeof *ids);
+    struct giro_transfer *found = aligned_alloc(16, 2000 * sizeof *found);
+    memset(ids, 0x11, 2000 * sizeof *ids);
+    fake_hold(fake);
+    for (uint32_t i = 0; i < 5; i++) {
+        submit(client, rows[i]);
+        wait_in_flight(client, i < 2 ? i + 1 : 2);
+    }
+    struct tracked *last = tracked_new(GIRO_LOOKUP_TRANSFERS, 2000);
+    last->request.events.ids = ids;
+    last->request.output.transfers = found;
+    submit(client, last);
+    wait_in_flight(client, 5); /* the third and fourth in one, the account, the lookup */
+    fake_release(fake);
+    cr_expect_eq(outcome(last), 0);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(fake_frame_at(fake, 2).event_count, 2);
+    cr_expect_eq(fake_frame_at(fake, 3).operation, GIRO_CREATE_ACCOUNTS);
+    end(client, fake);
+    tracked_free(last);
+    for (uint32_t i = 0; i < 5; i++)
+        tracked_free(rows[i]);
+    free(ids);
+    free(found);
+}
+
+/* Nobody can have waited for a call that is still waiting itself: it may be passed over. */
+Test(client_batch, passes_over_calls_that_wait)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    pthread_t thread;
+    fake_hold(fake);
+    struct tracked *first = submit(client, tracked_account(1));
+    wait_in_flight(client, 1);
+    struct tracked *second = submit(client, tracked_transfers(10, 1));
+    pthread_create(&thread, NULL, ping_main, client);
+    wait_outstanding(client, 3);
+    struct tracked *third = submit(client, tracked_transfers(20, 1));
+    fake_release(fake);
+    pthread_join(thread, NULL);
+    cr_expect_eq(outcome(first) | outcome(second) | outcome(third), 0);
+    cr_expect_eq(fake_frame_count(fake), 3);
+    cr_expect_eq(fake_frame_at(fake, 1).event_count, 2);
+    end(client, fake);
+    tracked_free(first);
+    tracked_free(second);
+    tracked_free(third);
+}
+
+Test(client_batch, stays_within_the_server_s_limit)
+{
+    struct fake *fake = fake_start(&(struct fake_options){.events_max = 7});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 3), tracked_transfers(20, 4),
+                              tracked_transfers(30, 4), tracked_transfers(40, 4),
+                              tracked_transfers(50, 1)};
+    expect_frames(fake, client, rows, 5, (const uint32_t[]){7, 4, 5}, 3);
+    end(client, fake);
+    for (int i = 0; i < 5; i++)
+        tracked_free(rows[i]);
+}
+
+static struct tracked *tracked_lookup(const giro_u128 *ids, uint32_t count)
+{
+    struct tracked *tracked = tracked_new(GIRO_LOOKUP_TRANSFERS, count);
+    memcpy(tracked->ids, ids, count * sizeof *ids);
+    tracked->request.events.ids = tracked->ids;
+    tracked->request.output.transfers = tracked->transfers;
+    return tracked;
+}
+
+Test(client_batch, splits_lookups_by_their_ids)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct giro_created created;
+    for (giro_u128 id = 1; id <= 4; id++)
+        create_one(client, id, &created);
+    struct tracked *rows[] = {tracked_lookup((const giro_u128[]){1, 99, 2}, 3),
+                              tracked_lookup((const giro_u128[]){98}, 1),
+                              tracked_lookup((const giro_u128[]){2, 2, 97, 1}, 4),
+                              tracked_lookup((const giro_u128[]){99, 1, 4}, 3)};
+    struct tracked *first = plug(fake, client);
+    for (int i = 0; i < 4; i++)
+        submit(client, rows[i]);
+    giro_cancel(client, &rows[2]->request); /* in the queue: leaves no trace */
+    cr_expect_eq(outcome(rows[2]), GIRO_ENOTSENT);
+    submit(client, rows[2]);
+    fake_release(fake);
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(fake_frame_at(fake, 5).event_count, 11);
+    cr_expect_eq(rows[0]->request.result_count, 2);
+    cr_expect(rows[0]->transfers[0].id == 1 && rows[0]->transfers[1].id == 2);
+    cr_expect_eq(rows[1]->request.result_count, 0);
+    cr_expect_eq(rows[2]->request.result_count, 3);
+    cr_expect(rows[2]->transfers[0].id == 2 && rows[2]->transfers[1].id == 2 &&
+              rows[2]->transfers[2].id == 1);
+    cr_expect_eq(rows[3]->request.result_count, 2);
+    cr_expect(rows[3]->transfers[0].id == 1 && rows[3]->transfers[1].id == 4);
+    outcome(first);
+    end(client, fake);
+    tracked_free(first);
+    for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+/* Callers that give up leave holes in a frame that is in flight: the others must not notice. */
+Test(client_batch, splits_replies_around_those_who_gave_up)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+    struct giro_created created;
+    create_one(client, 1, &created);
+    create_one(client, 2, &created);
+    struct tracked *lookups[] = {tracked_lookup((const giro_u128[]){1, 2, 98}, 3),
+                                 tracked_lookup((const giro_u128[]){99, 1}, 2),
+                                 tracked_lookup((const giro_u128[]){2, 99}, 2)};
+    struct tracked *creates[] = {tracked_transfers(0, 1), tracked_transfers(10, 1),
+                                 tracked_transfers(1, 2)};
+    fake_hold(fake);
+    struct tracked *plugs[] = {submit(client, tracked_account(5)),
+                               submit(client, tracked_lookup((const giro_u128[]){7}, 1))};
+    wait_in_flight(client, 2);
+    for (int i = 0; i < 3; i++)
+        submit(client, lookups[i]);
+    for (int i = 0; i < 3; i++)
+        submit(client, creates[i]);
+    fake_release(fake);
+    cr_expect_eq(outcome(plugs[0]) | outcome(plugs[1]), 0);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(outcome(lookups[i]) | outcome(creates[i]), 0);
+
+    /* Again, and now the first of each frame gives up while its frame is in flight. */
+    fake_hold(fake);
+    struct tracked *third = submit(client, tracked_new(GIRO_PING, 0));
+    wait_in_flight(client, 1);
+    for (int i = 0; i < 3; i++)
+        submit(client, lookups[i]);
+    wait_in_flight(client, 2);
+    giro_cancel(client, &lookups[0]->request);
+    cr_expect_eq(outcome(lookups[0]), GIRO_ECANCELED);
+    memset(lookups[0]->ids, 0xff, sizeof lookups[0]->ids);
+    fake_release(fake);
+    outcome(third);
+    for (int i = 1; i < 3; i++) {
+        cr_expect_eq(outcome(lookups[i]), 0);
+        cr_expect_eq(lookups[i]->request.result_count, 1);
+        cr_expect(lookups[i]->transfers[0].id == (giro_u128)i);
+    }
+    end(client, fake);
+    tracked_free(third);
+    for (int i = 0; i < 2; i++)
+        tracked_free(plugs[i]);
+    for (int i = 0; i < 3; i++) {
+        tracked_free(lookups[i]);
+        tracked_free(creates[i]);
+    }
+}
+
+Test(client_batch, tries_the_requests_of_a_refused_frame_alone)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_ANSWER, 0}, {FAKE_STATUS, FRAME_HOLDS_FULL},
+                                        {FAKE_ANSWER, 0}, {FAKE_STATUS, FRAME_HOLDS_FULL});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 1), tracked_transfers(20, 2),
+                              tracked_transfers(30, 1)};
+    struct tracked *first = plug(fake, client);
+    for (int i = 0; i < 3; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    cr_expect_eq(outcome(first), 0);
+    cr_expect_eq(outcome(rows[0]), 0);
+    cr_expect_eq(outcome(rows[1]), GIRO_EHOLDSFULL);
+    cr_expect_eq(outcome(rows[2]), 0);
+    cr_expect_eq(rows[2]->request.resent, false, "a refused frame was not executed");
+    cr_expect_eq(fake_frame_count(fake), 5);
+    end(client, fake);
+    tracked_free(first);
+    for (int i = 0; i < 3; i++)
+        tracked_free(rows[i]);
+}
+
+/* ---- Deadlines and cancelling ------------------------------------------------------------ */
+
+Test(client_deadline, tells_never_sent_from_unknown)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    fake_hold(fake);
+    struct tracked *sent = tracked_transfers(10, 1);
+    struct tracked *queued = tracked_transfers(20, 1);
+    sent->request.deadline_ms = SHORT_MS;
+    queued->request.deadline_ms = SHORT_MS;
+    submit(client, sent);
+    wait_in_flight(client, 1);
+    submit(client, queued);
+    cr_expect_eq(outcome(sent), GIRO_ETIMEDOUT);
+    cr_expect_eq(outcome(queued), GIRO_ENOTSENT);
+    cr_expect(giro_error_outcome_unknown(GIRO_ETIMEDOUT));
+    cr_expect_not(giro_error_outcome_unknown(GIRO_ENOTSENT));
+    fake_release(fake);
+
+    /* The late reply is nobody's, and the connection goes on. The same ids tell the outcome. */
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 10, &created), 0);
+    cr_expect_eq(created.exists_count, 1);
+    cr_expect_eq(created.resent, false);
+    cr_expect_eq(create_one(client, 20, &created), 0);
+    cr_expect_eq(created.exists_count, 0);
+    cr_expect_eq(status_of(client).connections, 1);
+    end(client, fake);
+    tracked_free(sent);
+    tracked_free(queued);
+}
+
+Test(client_deadline, passes_while_there_is_no_connection)
+{
+    static const struct fake_step busy[] = {{FAKE_SILENT, 0}, {FAKE_SILENT, 0}};
+    struct fake *fake = fake_start(&(struct fake_options){.hellos = busy, .hello_count = 2});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.flags = GIRO_OPEN_WITHOUT_SERVER,
+                                                       .deadline_ms = SHORT_MS});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), GIRO_ENOTSENT);
+    cr_expect_eq(fake_frame_count(fake), 0);
+    end(client, fake);
+}
+
+Test(client_deadline, orders_many_different_ones)
+{
+    enum { COUNT = 200 };
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *first = plug(fake, client);
+    struct tracked *rows[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        rows[i] = tracked_transfers(100 + i, 1);
+        /* Every third has time enough, in an order that makes the heap work. */
+        rows[i]->request.deadline_ms = i % 3 == 0 ? 3600000 + i * 7919 % 1000 : 1 + i * 31 % 97;
+        submit(client, rows[i]);
+    }
+    for (uint32_t i = 0; i < COUNT; i++)
+        if (i % 3 != 0)
+            cr_expect_eq(outcome(rows[i]), GIRO_ENOTSENT);
+    cr_expect_eq(status_of(client).requests_outstanding, 1 + (COUNT + 2) / 3);
+    fake_release(fake);
+    outcome(first);
+    for (uint32_t i = 0; i < COUNT; i += 3)
+        cr_expect_eq(outcome(rows[i]), 0);
+    end(client, fake);
+    tracked_free(first);
+    for (uint32_t i = 0; i < COUNT; i++)
+        tracked_free(rows[i]);
+}
+
+/* What is half written when its caller gives up is finished from a copy: the caller's memory is his
+ * again, and the server must not see a damaged frame. */
+Test(client_deadline, returns_the_memory_of_a_half_written_request)
+{
+    enum { COUNT = 16 };
+    struct fake *fake = fake_start(&(struct fake_options){.receive_buffer_bytes = 4096});
+    struct giro_client *client = client_open(
+        fake, (struct giro_client_options){.frames_in_flight_max = COUNT, .deadline_ms = SHORT_MS});
+    struct tracked *rows[COUNT];
+    struct giro_transfer *events[COUNT];
+    fake_hold(fake);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        events[i] = aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_transfer));
+        for (uint32_t k = 0; k < GIRO_EVENTS_MAX; k++)
+            events[i][k] = transfer_of((giro_u128)i * GIRO_EVENTS_MAX + k + 1);
+        rows[i] = tracked_new(GIRO_CREATE_TRANSFERS, GIRO_EVENTS_MAX);
+        rows[i]->request.events.transfers = events[i];
+        submit(client, rows[i]);
+    }
+    bool unsent = false;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        int error = outcome(rows[i]);
+        cr_expect(error == GIRO_ETIMEDOUT || error == GIRO_ENOTSENT);
+        unsent |= error == GIRO_ENOTSENT;
+        memset(events[i], 0xee, GIRO_EVENTS_MAX * sizeof(struct giro_transfer));
+        free(events[i]);
+        tracked_free(rows[i]);
+    }
+    cr_assert(unsent, "the socket took everything: the test shows nothing");
+    fake_release(fake);
+    struct giro_request ping = {.operation = GIRO_PING, .deadline_ms = GIRO_DEADLINE_NONE};
+    cr_expect_eq(giro_call(client, &ping), 0);
+    cr_expect_eq(fake_frames_bad(fake), 0);
+    cr_expect_gt(fake_frame_count(fake), 1);
+    cr_expect_eq(status_of(client).connections, 1);
+    end(client, fake);
+}
+
+Test(client_cancel, tells_never_sent_from_unknown)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *sent = plug(fake, client);
+    struct tracked *queued = submit(client, tracked_transfers(20, 1));
+    giro_cancel(client, &queued->request);
+    giro_cancel(client, &queued->request);
+    giro_cancel(client, &sent->request);
+    cr_expect_eq(outcome(queued), GIRO_ENOTSENT);
+    cr_expect_eq(outcome(sent), GIRO_ECANCELED);
+    giro_cancel(client, &sent->request); /* not outstanding: nothing happens */
+    fake_release(fake);
+    cr_expect_eq(giro_ping(client), 0);
+    cr_expect_eq(fake_transfer_count(fake, 20), 0);
+    end(client, fake);
+    tracked_free(sent);
+    tracked_free(queued);
+}
+
+/* Cancellations race with replies: every request completes once, one way or the other. */
+Test(client_cancel, races_with_replies)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    for (uint32_t round = 0; round < 300; round++) {
+        struct tracked *rows[8];
+        for (uint32_t i = 0; i < 8; i++)
+            rows[i] = submit(client, tracked_transfers(1000 + round * 8 + i, 1));
+        for (uint32_t i = 0; i < 8; i++)
+            giro_cancel(client, &rows[(i * 5 + round) % 8]->request);
+        for (uint32_t i = 0; i < 8; i++) {
+            int error = outcome(rows[i]);
+            cr_expect(error == 0 || error == GIRO_ENOTSENT || error == GIRO_ECANCELED);
+            if (error == GIRO_ENOTSENT)
+                cr_expect_eq(fake_transfer_count(fake, 1000 + round * 8 + i), 0);
+            tracked_free(rows[i]);
+        }
+    }
+    end(client, fake);
+}
+
+/* ---- Reconnecting and resending ---------------------------------------------------------- */
+
+Test(client_resend, after_a_break_before_execution)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_DROP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), 0);
+    cr_expect_eq(created.result_count, 0);
+    cr_expect(created.resent);
+    cr_expect_eq(fake_frame_at(fake, 1).connection, 1);
+    cr_expect_eq(create_one(client, 2, &created), 0);
+    cr_expect_not(created.resent);
+    struct giro_client_state status = status_of(client);
+    cr_expect_eq(status.connections, 2);
+    cr_expect_eq(status.requests_resent, 1);
+    cr_expect_eq(status.connection_error, GIRO_EDISCONNECTED);
+    end(client, fake);
+}
+
+Test(client_resend, after_a_break_behind_execution)
+{
+    static const enum fake_action rows[] = {FAKE_EXECUTE_AND_DROP, FAKE_HALF,    FAKE_BAD_CHECKSUM,
+                                            FAKE_BAD_SIZE,         FAKE_GARBAGE, FAKE_BAD_VERSION};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_step step = {rows[i], 0};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = &step, .step_count = 1});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_created created;
+        cr_expect_eq(create_one(client, 1, &created), 0, "row %zu", i);
+        cr_expect_eq(created.exists_count, 1, "its own first attempt");
+        cr_expect(created.resent);
+        cr_expect_eq(fake_transfer_count(fake, 1), 1);
+        end(client, fake);
+    }
+}
+
+Test(client_resend, keeps_order_and_leaves_out_those_who_gave_up)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_DROP, 0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+    fake_hold(fake);
+    struct tracked *rows[] = {tracked_account(1), tracked_transfers(10, 1), tracked_account(2),
+                              tracked_transfers(20, 1)};
+    for (uint32_t i = 0; i < 4; i++) {
+        submit(client, rows[i]);
+        wait_in_flight(client, i < 2 ? i + 1 : 2);
+    }
+    giro_cancel(client, &rows[1]->request);
+    cr_expect_eq(outcome(rows[1]), GIRO_ECANCELED);
+    fake_release(fake);
+    cr_expect_eq(outcome(rows[0]) | outcome(rows[2]) | outcome(rows[3]), 0);
+    cr_expect_eq(fake_frame_count(fake), 3, "the dropped one, then two: accounts, transfer");
+    cr_expect_eq(fake_frame_at(fake, 1).operation, GIRO_CREATE_ACCOUNTS);
+    cr_expect_eq(fake_frame_at(fake, 1).event_count, 2);
+    cr_expect(fake_frame_at(fake, 2).first_id == 20);
+    cr_expect(rows[0]->request.resent);
+    cr_expect_not(rows[2]->request.resent || rows[3]->request.resent, "they had not been sent");
+    cr_expect_eq(fake_transfer_count(fake, 10), 0, "it has completed: it must not come to life");
+    end(client, fake);
+    for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_resend, ends_at_resends_max)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_EXECUTE_AND_DROP, 0}, {FAKE_DROP, 0}, {FAKE_DROP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){.resends_max = 2});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), GIRO_EDISCONNECTED);
+    cr_expect(giro_error_outcome_unknown(GIRO_EDISCONNECTED));
+    cr_expect_eq(fake_frame_count(fake), 3);
+    cr_expect_eq(create_one(client, 1, &created), 0);
+    cr_expect_eq(created.exists_count, 1);
+    end(client, fake);
+}
+
+Test(client_resend, of_creates_can_be_forbidden)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_DROP, 0}, {FAKE_DROP, 0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.flags = GIRO_NEVER_RESEND});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), GIRO_EDISCONNECTED);
+    cr_expect_eq(giro_ping(client), 0, "a read is resent");
+    cr_expect_eq(fake_frame_count(fake), 3);
+    end(client, fake);
+}
+
+/* A refusal of the second attempt says nothing about the first. */
+Test(client_resend, makes_a_refusal_unknown)
+{
+    struct fake *fake =
+        FAKE_WITH_STEPS({FAKE_EXECUTE_AND_DROP, 0}, {FAKE_STATUS, FRAME_STORAGE_FULL},
+                        {FAKE_DROP, 0}, {FAKE_STATUS, FRAME_RECORD_DAMAGED});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), GIRO_EDISCONNECTED);
+    cr_expect_eq(fake_transfer_count(fake, 1), 1);
+    struct giro_transfer transfer;
+    uint32_t found = 0;
+    cr_expect_eq(giro_lookup_transfers(client, &(giro_u128){1}, 1, &transfer, &found),
+                 GIRO_EDAMAGED, "a read has no outcome to be unsure about");
+    end(client, fake);
+}
+
+Test(client_resend, follows_a_server_that_shuts_down)
+{
+    struct fake *fake = FAKE_WITH_STEPS(
+        {FAKE_STATUS, FRAME_SHUTTING_DOWN}, {FAKE_STATUS_NAMELESS, FRAME_SHUTTING_DOWN},
+        {FAKE_STATUS, FRAME_BAD_CHECKSUM}, {FAKE_STATUS_NAMELESS, FRAME_TIMED_OUT});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), 0);
+    cr_expect(created.resent);
+    cr_expect_eq(fake_frame_count(fake), 5);
+    end(client, fake);
+}
+
+/* Many threads, a connection that breaks all the time: everything is created once, and everybody
+ * learns of it. */
+struct stress {
+    struct giro_client *client;
+    giro_u128 first_id;
+    pthread_t thread;
+    uint32_t wrong;
+};
+
+enum { STRESS_THREADS = 8, STRESS_CALLS = 200 };
+
+static void *stress_main(void *argument)
+{
+    struct stress *stress = argument;
+    for (uint32_t i = 0; i < STRESS_CALLS; i++) {
+        struct giro_created created = {0};
+        int error = create_one(stress->client, stress->first_id + i, &created);
+        bool right = created.result_count == 0 ||
+                     (created.result_count == 1 && created.exists_count == 1 && created.resent);
+        stress->wrong += error != 0 || !right;
+    }
+    return NULL;
+}
+
+Test(client_resend, creates_everything_once_over_a_connection_that_breaks)
+{
+    const uint64_t seed = 20240917;
+    struct fake *fake = fake_start(&(struct fake_options){.drop_percent = 20, .seed = seed});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.resends_max = 1000, .backoff_max_ms = 2});
+    struct stress stresses[STRESS_THREADS];
+    for (uint32_t i = 0; i < STRESS_THREADS; i++) {
+        stresses[i] = (struct stress){.client = client, .first_id = 1 + (giro_u128)i * 100000};
+        pthread_create(&stresses[i].thread, NULL, stress_main, &stresses[i]);
+    }
+    for (uint32_t i = 0; i < STRESS_THREADS; i++) {
+        pthread_join(stresses[i].thread, NULL);
+        cr_expect_eq(stresses[i].wrong, 0, "seed %llu", (unsigned long long)seed);
+        for (uint32_t k = 0; k < STRESS_CALLS; k++)
+            cr_expect_eq(fake_transfer_count(fake, stresses[i].first_id + k), 1);
+    }
+    cr_expect_gt(status_of(client).connections, 1);
+    end(client, fake);
+}
+
+/* ---- Replies that cannot be -------------------------------------------------------------- */
+
+Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
+{
+    static const struct {
+        enum fake_action action;
+        enum giro_operation operation;
+    } rows[] = {
+        {FAKE_NO_REPLY_FLAG, GIRO_CREATE_TRANSFERS},
+        {FAKE_WRONG_ID, GIRO_CREATE_TRANSFERS},
+        {FAKE_WRONG_OPERATION, GIRO_CREATE_TRANSFERS},
+        {FAKE_STATUS_WITH_BODY, GIRO_CREATE_TRANSFERS},
+        {FAKE_BODY_CUT, GIRO_CREATE_TRANSFERS},
+        {FAKE_BODY_LONG, GIRO_CREATE_TRANSFERS},
+        {FAKE_RESULT_COUNT, GIRO_CREATE_TRANSFERS},
+        {FAKE_INDEX_TOO_LARGE, GIRO_CREATE_TRANSFERS},
+        {FAKE_INDEX_DESCENDING, GIRO_CREATE_TRANSFERS},
+        {FAKE_CODE_ZERO, GIRO_CREATE_TRANSFERS},
+        {FAKE_TIMESTAMP_ZERO, GIRO_CREATE_TRANSFERS},
+        {FAKE_TIMESTAMP_TOO_LARGE, GIRO_CREATE_TRANSFERS},
+        {FAKE_BODY_CUT, GIRO_LOOKUP_TRANSFERS},
+        {FAKE_BODY_LONG, GIRO_LOOKUP_TRANSFERS},
+        {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_TRANSFERS},
+        {FAKE_BODY_CUT, GIRO_STATS},
+        {FAKE_BODY_LONG, GIRO_STATS},
+        {FAKE_BODY_LONG, GIRO_PING},
+    };
+    struct giro_transfer transfers[2] = {transfer_of(1), transfer_of(2)};
+    const giro_u128 ids[2] = {1, 2};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct fake_step steps[] = {{FAKE_ANSWER, 0}, {rows[i].action, 0}};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = steps, .step_count = 2});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_created created;
+        struct giro_transfer found[2];
+        struct giro_server_stats stats;
+        cr_assert_eq(giro_create_transfers(client, transfers, 2, NULL, &created), 0);
+        struct giro_request request = {.operation = rows[i].operation,
+                                       .count = rows[i].operation < GIRO_CREATE_ACCOUNTS ? 0 : 2};
+        if (rows[i].operation == GIRO_CREATE_TRANSFERS)
+            request.events.transfers = transfers;
+        else
+            request.events.ids = ids;
+        if (rows[i].operation == GIRO_LOOKUP_TRANSFERS)
+            request.output.transfers = found;
+        else if (rows[i].operation == GIRO_STATS)
+            request.output.stats = &stats;
+        int error = giro_call(client, &request);
+        cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(giro_ping(client), 0, "row %zu: a new connection", i);
+        cr_expect_eq(status_of(client).connections, 2);
+        end(client, fake);
+    }
+}
+
+Test(client_reply, that_nobody_asked_for_breaks_the_connection)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_TWICE, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), 0);
+    while (status_of(client).connections < 2)
+        pause_ms(1);
+    cr_expect_eq(status_of(client).connection_error, GIRO_EPROTOCOL);
+    cr_expect_eq(giro_ping(client), 0);
+    end(client, fake);
+}
+
+Test(client_reply, out_of_order_spares_the_others_in_flight)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_WRONG_ID, 0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+    fake_hold(fake);
+    struct tracked *first = submit(client, tracked_transfers(10, 1));
+    wait_in_flight(client, 1);
+    struct tracked *second = submit(client, tracked_transfers(20, 1));
+    wait_in_flight(client, 2);
+    fake_release(fake);
+    cr_expect_eq(outcome(first), GIRO_EPROTOCOL);
+    cr_expect_eq(outcome(second), 0);
+    cr_expect(second->request.resent);
+    end(client, fake);
+    tracked_free(first);
+    tracked_free(second);
+}
+
+Test(client_reply, statuses_become_errors)
+{
+    static const struct {
+        uint32_t status;
+        int error;
+        uint64_t connections;
+    } rows[] = {
+        {FRAME_STORAGE_FULL, GIRO_ESTORAGEFULL, 1},
+        {FRAME_ACCOUNTS_FULL, GIRO_EACCOUNTSFULL, 1},
+        {FRAME_TRANSFERS_FULL, GIRO_ETRANSFERSFULL, 1},
+        {FRAME_HOLDS_FULL, GIRO_EHOLDSFULL, 1},
+        {FRAME_RECORD_DAMAGED, GIRO_EDAMAGED, 1},
+        {FRAME_TOO_MANY_EVENTS, GIRO_ETOOBIG, 1},
+        {FRAME_BODY_SIZE, GIRO_EREFUSED, 1},
+        {FRAME_UNKNOWN_OPERATION, GIRO_EREFUSED, 2},
+        {FRAME_BAD_FLAGS, GIRO_EREFUSED, 2},
+        {FRAME_FRAME_TOO_LARGE, GIRO_EREFUSED, 2},
+        {FRAME_BAD_MAGIC, GIRO_EPROTOCOL, 2},
+        {FRAME_HELLO_EXPECTED, GIRO_EPROTOCOL, 2},
+        {999, GIRO_EPROTOCOL, 2},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_step step = {FAKE_STATUS, rows[i].status};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = &step, .step_count = 1});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_created created;
+        int error = create_one(client, 1, &created);
+        cr_expect_eq(error, rows[i].error, "status %u: %s", rows[i].status, giro_error_name(error));
+        cr_expect_eq(giro_ping(client), 0);
+        cr_expect_eq(status_of(client).connections, rows[i].connections);
+        end(client, fake);
+    }
+}
+
+/* ---- Limits, callbacks, closing ---------------------------------------------------------- */
+
+Test(client_queue, refuses_beyond_requests_max)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){.requests_max = 3});
+    fake_hold(fake);
+    struct tracked *rows[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        rows[i] = tracked_transfers(1 + i, 1);
+        cr_expect_eq(giro_submit(client, &rows[i]->request), i < 3 ? 0 : GIRO_EAGAIN);
+    }
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 9, &created), GIRO_EAGAIN);
+    cr_expect_eq(giro_submit(client, &rows[0]->request), GIRO_EINVAL, "it is outstanding");
+    fake_release(fake);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(create_one(client, 9, &created), 0);
+    end(client, fake);
+    for (uint32_t i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_queue, waits_for_room_when_asked_to)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(
+        fake, (struct giro_client_options){.requests_max = 1, .flags = GIRO_WAIT_WHEN_FULL});
+    struct tracked *first = plug(fake, client);
+    struct tracked *second = tracked_transfers(20, 1);
+    second->request.deadline_ms = SHORT_MS;
+    cr_expect_eq(giro_submit(client, &second->request), GIRO_ENOTSENT, "no room in time");
+    static struct caller callers[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        callers[i] = (struct caller){.client = client, .id = 30 + i};
+        pthread_create(&callers[i].thread, NULL, caller_main, &callers[i]);
+    }
+    fake_release(fake);
+    for (uint32_t i = 0; i < 4; i++) {
+        pthread_join(callers[i].thread, NULL);
+        cr_expect_eq(callers[i].error, 0);
+        cr_expect_eq(fake_transfer_count(fake, 30 + i), 1);
+    }
+    outcome(first);
+    end(client, fake);
+    tracked_free(first);
+    tracked_free(second);
+}
+
+/* Submits itself until it has been completed five times, and tries what a callback must not do. */
+struct again {
+    struct giro_request request;
+    struct giro_client *client;
+    uint32_t count;
+    int error;
+    int blocking_error;
+    sem_t done;
+};
+
+static void again_completed(struct giro_request *request)
+{
+    struct again *again = request->user_data;
+    again->blocking_error = giro_ping(again->client);
+    if (++again->count < 5)
+        again->error = giro_submit(again->client, request);
+    else
+        sem_post(&again->done);
+}
+
+Test(client_callback, may_submit_but_not_block)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(
+        fake, (struct giro_client_options){.requests_max = 1, .flags = GIRO_WAIT_WHEN_FULL});
+    struct again again = {.client = client, .request = {.operation = GIRO_PING}};
+    again.request.completed = again_completed;
+    again.request.user_data = &again;
+    sem_init(&again.done, 0, 0);
+    cr_assert_eq(giro_submit(client, &again.request), 0);
+    while (sem_wait(&again.done) != 0)
+        ;
+    cr_expect_eq(again.error, 0);
+    cr_expect_eq(again.blocking_error, GIRO_ECALLBACK);
+    cr_expect_eq(fake_frame_count(fake), 5);
+    end(client, fake);
+    sem_destroy(&again.done);
+}
+
+static void *create_main(void *argument)
+{
+    struct caller *caller = argument;
+    struct giro_transfer transfer = transfer_of(caller->id);
+    caller->error = giro_create_transfers(caller->client, &transfer, 1, NULL, &caller->created);
+    return NULL;
+}
+
+Test(client_close, completes_what_is_outstanding)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(
+        fake, (struct giro_client_options){
+                  .frames_in_flight_max = 1, .requests_max = 3, .flags = GIRO_WAIT_WHEN_FULL});
+    fake_hold(fake);
+    struct tracked *sent = submit(client, tracked_transfers(10, 1));
+    wait_in_flight(client, 1);
+    struct tracked *queued = submit(client, tracked_transfers(20, 1));
+    struct caller waiting = {.client = client, .id = 30};
+    struct caller unaccepted = {.client = client, .id = 40};
+    pthread_create(&waiting.thread, NULL, create_main, &waiting);
+    wait_outstanding(client, 3);
+    pthread_create(&unaccepted.thread, NULL, create_main, &unaccepted);
+    pause_ms(SHORT_MS); /* most likely it waits for room by now; if not, it will be refused */
+    giro_client_close(client);
+    pthread_join(waiting.thread, NULL);
+    pthread_join(unaccepted.thread, NULL);
+    cr_expect_eq(outcome(sent), GIRO_ECLOSED);
+    cr_expect_eq(outcome(queued), GIRO_ENOTSENT);
+    cr_expect_eq(waiting.error, GIRO_ENOTSENT);
+    cr_expect_eq(unaccepted.error, GIRO_ENOTSENT);
+    fake_stop(fake);
+    tracked_free(sent);
+    tracked_free(queued);
+}
+
+static void resubmit_completed(struct giro_request *request)
+{
+    struct again *again = request->user_data;
+    again->error = request->error;
+    again->blocking_error = giro_submit(again->client, request);
+}
+
+Test(client_close, lets_nothing_in_any_more)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    fake_hold(fake);
+    struct again again = {.client = client, .request = {.operation = GIRO_PING}};
+    again.request.completed = resubmit_completed;
+    again.request.user_data = &again;
+    cr_assert_eq(giro_submit(client, &again.request), 0);
+    wait_in_flight(client, 1);
+    end(client, fake);
+    cr_expect_eq(again.error, GIRO_ECLOSED);
+    cr_expect_eq(again.blocking_error, GIRO_ENOTSENT);
+}
+
+Test(client_close, works_in_every_state_of_the_connection)
+{
+    static const struct fake_step silent = {FAKE_SILENT, 0};
+    giro_client_close(NULL);
+    for (int i = 0; i < 20; i++) { /* at different moments of connecting */
+        struct fake *fake =
+            fake_start(&(struct fake_options){.hellos = &silent, .hello_count = (uint32_t)i % 2});
+        struct giro_client *client =
+            client_open(fake, (struct giro_client_options){.flags = GIRO_OPEN_WITHOUT_SERVER});
+        if (i % 4 == 3)
+            pause_ms(i);
+        end(client, fake);
+    }
+    struct giro_client_options options = {.address = "localhost:1",
+                                          .flags = GIRO_OPEN_WITHOUT_SERVER};
+    struct giro_client *client = NULL;
+    cr_assert_eq(giro_client_open(&options, &client), 0);
+    giro_client_close(client);
+}
+
+/* ---- Helpers ----------------------------------------------------------------------------- */
+
+Test(client_error, every_code_has_a_name_a_text_and_an_outcome)
+{
+    for (int error = 0; error >= GIRO_EPROTOCOL; error--) {
+        cr_expect_str_neq(giro_error_name(error), "unknown", "%d", error);
+        cr_expect_str_neq(giro_error_text(error), "unknown", "%d", error);
+        cr_expect_eq(giro_error_outcome_unknown(error), error <= GIRO_ETIMEDOUT, "%d", error);
+    }
+    cr_expect_str_eq(giro_error_name(GIRO_EPROTOCOL - 1), "unknown");
+    cr_expect_str_eq(giro_error_text(1), "unknown");
+}
+
+enum { IDS = 20000 };
+
+static void *ids_main(void *argument)
+{
+    giro_u128 *ids = argument;
+    for (int i = 0; i < IDS; i++)
+        ids[i] = giro_id_time_ordered();
+    return NULL;
+}
+
+static int id_compare(const void *left, const void *right)
+{
+    giro_u128 a = *(const giro_u128 *)left;
+    giro_u128 b = *(const giro_u128 *)right;
+    return a < b ? -1 : a > b;
+}
+
+Test(client_id, grows_and_never_repeats)
+{
+    enum { ID_THREADS = 4 };
+    giro_u128 *ids = aligned_alloc(16, sizeof(giro_u128) * ID_THREADS * IDS);
+    pthread_t threads[ID_THREADS];
+    uint64_t before_ms = (uint64_t)time(NULL) * 1000;
+    for (size_t i = 0; i < ID_THREADS; i++)
+        pthread_create(&threads[i], NULL, ids_main, ids + i * IDS);
+    for (size_t i = 0; i < ID_THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        for (size_t k = 1; k < IDS; k++)
+            cr_assert(ids[i * IDS + k] > ids[i * IDS + k - 1]);
+    }
+    cr_expect_geq((uint64_t)(ids[0] >> 80), before_ms - 1000);
+    qsort(ids, (size_t)ID_THREADS * IDS, sizeof *ids, id_compare);
+    for (size_t i = 1; i < (size_t)ID_THREADS * IDS; i++)
+        cr_assert(ids[i] != ids[i - 1]);
+    free(ids);
+}

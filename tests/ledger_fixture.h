@@ -1,0 +1,106 @@
+/* A ledger with its log in memory, for tests, and a language for tables of events.
+ *
+ * Every record that the ledger accepts is kept in fixture->log by its address, as the log on disk
+ * would. The window is a ring: once it has wrapped, or after fixture_forget(), older records come
+ * out of the kept log through a record_cache, by the same two steps as in the server.
+ *
+ * A script is a text of rows. Event rows that follow each other are one request; an empty row, or
+ * any other row, ends it. The expected result stands last.
+ *
+ *   account  ID                        [flag | field=value]... | result
+ *   transfer ID DEBIT CREDIT AMOUNT    [flag | field=value]... | result     (ledger=1, code=1)
+ *   pending  ID DEBIT CREDIT AMOUNT    [flag | field=value]... | result
+ *   post     ID PENDING_ID AMOUNT      [flag | field=value]... | result     (ledger=0, code=0)
+ *   void     ID PENDING_ID AMOUNT      [flag | field=value]... | result
+ *
+ *   at VALUE                    sets the clock: the timestamp of the next request
+ *   expire [MAX]                releases what is due | how many were released
+ *   balance ID DP DD CP CC [closed]   debits pending, posted, credits pending, posted
+ *   stored EVENT                what a lookup answers: as an event row, every field but timestamp
+ *   missing ID...               transfers that a lookup does not find
+ *   no_account ID...            accounts that a lookup does not find
+ *   save / unchanged [burnt]    the whole state is what it was; burnt: except for spent ids
+ *
+ * VALUE: 12, 0xff, 5s (seconds in ns), max (the largest u128), now (timestamp of the request), @T1
+ * and @A1 (timestamp of a record), and sums and differences of these. Ids may be written A1, T1. */
+#ifndef TESTS_LEDGER_FIXTURE_H
+#define TESTS_LEDGER_FIXTURE_H
+
+#include "engine/ledger.h"
+
+/* The clock at which a fixture starts: in 2020, far from every limit. */
+#define FIXTURE_CLOCK_NS 1577836800000000000ull
+
+struct fixture_config {
+    uint64_t clock_ns;       /* 0: FIXTURE_CLOCK_NS */
+    uint64_t window_records; /* a power of two; 0: as many as log_records */
+    uint64_t log_records;    /* a power of two; 0: 65,536 */
+    uint64_t hash_seed;
+};
+
+struct fixture {
+    struct ledger *ledger;
+    union record *log; /* every record written, by address; zero where there is none */
+    uint64_t log_records;
+    uint64_t address_next;
+    uint64_t clock_ns; /* timestamp of the next request */
+    struct record_cache cache;
+    uint64_t *addresses;
+    uint64_t fetched_count; /* records that came out of the log through the cache */
+    struct giro_result *results;
+    uint32_t *codes; /* of the last request, one an event */
+    uint64_t hash_seed;
+    bool forget_always; /* fixture_forget(0) before every request */
+};
+
+/* How often each result code was really produced. */
+struct fixture_coverage {
+    uint32_t account[GIRO_ACCOUNT_RESULT_MAX + 1];
+    uint32_t transfer[GIRO_TRANSFER_RESULT_MAX + 1];
+};
+
+void fixture_init(struct fixture *fixture, const struct fixture_config *config);
+void fixture_free(struct fixture *fixture);
+
+/* Execute one request at the clock, which then moves past it. Return one code an event, valid until
+ * the next request. */
+const uint32_t *fixture_create_accounts(struct fixture *fixture, const struct giro_account *events,
+                                        uint32_t count);
+const uint32_t *fixture_create_transfers(struct fixture *fixture,
+                                         const struct giro_transfer *events, uint32_t count);
+
+/* Returns how many holds were released. */
+uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max);
+
+bool fixture_account(const struct fixture *fixture, giro_u128 id, struct giro_account *out_account);
+bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfer *out_transfer);
+
+/* Lookups of many; return how many were found. */
+uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids, uint32_t count,
+                                  struct giro_transfer *transfers);
+
+/* Leaves at most this many of the newest records in the window and spoils the memory of those that
+ * left it, so that reading them there instead of fetching them is noticed. */
+void fixture_forget(struct fixture *fixture, uint64_t records_kept);
+
+/* Replays the kept log into a new ledger, in runs of at most run_max records, and compares. */
+void fixture_check_replay(struct fixture *fixture, uint32_t run_max);
+
+/* Debits equal credits, and the deadlines are in order. */
+void fixture_check_invariants(const struct fixture *fixture);
+
+/* Runs a script; the test fails at the first row that answers otherwise. coverage may be NULL. */
+void fixture_script(struct fixture *fixture, const char *text, struct fixture_coverage *coverage);
+
+/* A script in a ledger of its own, whose log is replayed at the end. */
+void fixture_script_alone(const char *text, struct fixture_coverage *coverage);
+
+/* Precedence: rules are rows of "[flag | field=value]... | result", the earlier rule first. Applies
+ * each rule alone, and then every pair that can hold at once, to the event of the base row, and
+ * expects the earlier rule's result. Two rules that give a field different values never meet;
+ * fields that begin with `only` are there for that alone. The event is the second of its request;
+ * the first one always fails, and first=linked or first=imported gives it that flag. A base id of 0
+ * is replaced by a new id each time. Returns how many pairs met. */
+uint32_t fixture_precedence(struct fixture *fixture, const char *base, const char *rules);
+
+#endif
