@@ -12,12 +12,14 @@
 #include "bench/workload.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* What one run holds, so that one function lets all of it go. */
@@ -60,6 +62,14 @@ static void descriptors_raise(void)
     }
 }
 
+/* Memory is no disk: every figure would be meaningless. */
+static bool directory_is_memory(const char *directory)
+{
+    struct statfs info;
+    return statfs(directory, &info) == 0 &&
+           (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+}
+
 static const char *probe_directory(const struct bench_options *options)
 {
     return options->directory != NULL ? options->directory : ".";
@@ -89,6 +99,7 @@ static int session_connect(struct session *session, struct report_run *run)
         snprintf(run->io, sizeof run->io, "%s", session->server.io);
     }
     int error = client_resolve(address, &session->address);
+    session->address.congestion = options->congestion;
     if (error == 0)
         error = client_open(&session->address, &session->client);
     if (error != 0)
@@ -338,6 +349,13 @@ int bench_command(int argc, char **argv)
     int parsed = options_parse(argc, argv, &options);
     if (parsed != 0)
         return parsed > 0 ? 0 : 2;
+    if (directory_is_memory(probe_directory(&options))) {
+        if (options.spawn && options.directory == NULL) {
+            fprintf(stderr, "giro bench: this directory is in memory: --data DIR names a disk\n");
+            return 2;
+        }
+        fprintf(stderr, "giro bench: %s is in memory, not on a disk\n", probe_directory(&options));
+    }
     signals_catch();
     descriptors_raise();
     prctl(PR_SET_TIMERSLACK, 1ul); /* the open loop's schedule is in microseconds */

@@ -39,8 +39,8 @@ int client_resolve(const char *text, struct client_address *out)
     struct addrinfo *found = NULL;
     if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
         return -EHOSTUNREACH;
+    *out = (struct client_address){.size_bytes = found->ai_addrlen};
     memcpy(&out->storage, found->ai_addr, found->ai_addrlen);
-    out->size_bytes = found->ai_addrlen;
     freeaddrinfo(found);
     return 0;
 }
@@ -129,6 +129,14 @@ static int hello(int fd, struct frame_welcome *out, uint32_t *out_status)
     return 0;
 }
 
+static int congestion_set(int fd, const char *name)
+{
+    if (name == NULL ||
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) == 0)
+        return 0;
+    return -errno;
+}
+
 int client_connect(const struct client_address *address, struct frame_welcome *out_welcome,
                    uint32_t *out_status)
 {
@@ -138,11 +146,12 @@ int client_connect(const struct client_address *address, struct frame_welcome *o
         return -errno;
     const int on = 1;
     const struct timeval timeout = {.tv_sec = REPLY_TIMEOUT_S};
-    int error = 0;
-    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0 ||
-        connect(fd, (const struct sockaddr *)&address->storage, address->size_bytes) != 0)
+    int error = congestion_set(fd, address->congestion);
+    if (error == 0 &&
+        (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0 ||
+         connect(fd, (const struct sockaddr *)&address->storage, address->size_bytes) != 0))
         error = -errno;
     if (error == 0)
         error = hello(fd, out_welcome, out_status);

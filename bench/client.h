@@ -11,6 +11,7 @@
 struct client_address {
     struct sockaddr_storage storage;
     socklen_t size_bytes;
+    const char *congestion; /* TCP congestion control to use, or NULL: the system's */
 };
 
 struct client;

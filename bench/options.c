@@ -29,6 +29,7 @@ enum option_id {
     OPTION_CONNECTIONS,
     OPTION_DEPTH,
     OPTION_RATE,
+    OPTION_CONGESTION,
     OPTION_ZIPF,
     OPTION_HOT_ACCOUNTS,
     OPTION_IDS,
@@ -58,6 +59,7 @@ static const struct option option_table[] = {
     {"connections", required_argument, NULL, OPTION_CONNECTIONS},
     {"depth", required_argument, NULL, OPTION_DEPTH},
     {"rate", required_argument, NULL, OPTION_RATE},
+    {"congestion", required_argument, NULL, OPTION_CONGESTION},
     {"zipf", required_argument, NULL, OPTION_ZIPF},
     {"hot-accounts", required_argument, NULL, OPTION_HOT_ACCOUNTS},
     {"ids", required_argument, NULL, OPTION_IDS},
@@ -95,6 +97,8 @@ static const char usage[] =
     "  --depth N               requests in flight a connection, default 1\n"
     "  --rate N                open loop: N transfers a second on a fixed schedule; latency\n"
     "                          counts from the scheduled time. Default: closed loop\n"
+    "  --congestion NAME       TCP congestion control of the client's side, as reno or cubic;\n"
+    "                          default: the system's\n"
     "  --zipf S                account popularity falls with rank^-S; 0, default: uniform\n"
     "  --hot-accounts N[:PCT]  PCT percent of transfers (100) credit one of N hot accounts\n"
     "  --ids time|random       transfer ids: time-ordered (default) or random\n"
@@ -255,6 +259,9 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
         return parse_number_32("depth", text, 1, 65536, &out->depth);
     case OPTION_RATE:
         return parse_number("rate", text, 1, 1000000000, &out->rate);
+    case OPTION_CONGESTION:
+        out->congestion = text;
+        return 0;
     case OPTION_ZIPF:
         return parse_zipf(text, &out->zipf);
     case OPTION_HOT_ACCOUNTS:

@@ -26,9 +26,10 @@ struct bench_options {
     uint64_t warmup_seconds; /* the same for the warm-up */
     uint32_t batch;          /* transfers a request */
     uint32_t connections;
-    uint32_t depth; /* requests in flight a connection */
-    uint64_t rate;  /* transfers a second on a fixed schedule; 0: closed loop */
-    double zipf;    /* exponent; 0: uniform */
+    uint32_t depth;         /* requests in flight a connection */
+    const char *congestion; /* TCP congestion control of the client, or NULL: the system's */
+    uint64_t rate;          /* transfers a second on a fixed schedule; 0: closed loop */
+    double zipf;            /* exponent; 0: uniform */
     uint32_t hot_accounts;
     uint32_t hot_percent; /* of transfers whose credit side is one of the hot accounts */
     bool ids_random;

@@ -341,13 +341,27 @@ static json_t *parameters_json(const struct bench_options *options)
     return json;
 }
 
-static json_t *machine_json(const char *directory)
+static void line_read(const char *path, char *line, int size)
 {
+    FILE *file = fopen(path, "re");
+    line[0] = 0;
+    if (file == NULL)
+        return;
+    if (fgets(line, size, file) != NULL)
+        line[strcspn(line, "\n")] = 0;
+    fclose(file);
+}
+
+static json_t *machine_json(const struct bench_options *options, const char *directory)
+{
+    char congestion[32];
     struct utsname name = {0};
     uname(&name);
-    return json_pack("{s:s, s:s, s:I, s:s}", "kernel", name.release, "machine", name.machine,
+    line_read("/proc/sys/net/ipv4/tcp_congestion_control", congestion, sizeof congestion);
+    return json_pack("{s:s, s:s, s:I, s:s, s:s}", "kernel", name.release, "machine", name.machine,
                      "cpu_count", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "device_directory",
-                     directory);
+                     directory, "tcp_congestion",
+                     options->congestion != NULL ? options->congestion : congestion);
 }
 
 static json_t *summary_json(const struct report_run *runs, uint32_t count)
@@ -372,7 +386,7 @@ int report_json(const struct bench_options *options, const char *directory,
     json_object_set_new(json, "summary", summary_json(runs, count));
     json_object_set_new(json, "repeats", list);
     json_object_set_new(json, "parameters", parameters_json(options));
-    json_object_set_new(json, "machine", machine_json(directory));
+    json_object_set_new(json, "machine", machine_json(options, directory));
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);
     int failed;
     if (options->json_path == NULL || strcmp(options->json_path, "-") == 0) {

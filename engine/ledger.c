@@ -1,7 +1,7 @@
 /* The ledger's rules.
  *
  * Reading order: identity (is the id new, and if not, is the event the same?), the checks of plain
- * and pending transfers, the checks of post and void, apply and undo, prefetching, the request loop
+ * and pending transfers, the checks of post and void, apply and undo, stages, the request loop
  * with its chains, expiry, lookups, replay.
  *
  * Every check returns one named result and changes nothing. The order of the checks is the order of
@@ -16,9 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Events between two overlapped stages: long enough for a cache miss, short enough that the lines
- * are still there when they are needed. */
-enum { PREFETCH_DISTANCE = 12 };
+/* Events that are worked on together: see "Stages". */
+enum { CHUNK_EVENTS = 128 };
 
 /* Result codes that accounts and transfers share, by the same numbers. */
 enum {
@@ -99,7 +98,7 @@ static const union record *record_find(const struct ledger *ledger,
         if (address == 0)
             return NULL;
         const union record *record = record_at(&ledger->window, cache, address);
-        assert(record != NULL); /* ledger_prepare_*() asked for it */
+        assert(record != NULL); /* chunk_missing() or ledger_prepare_lookup() asked for it */
         if (record->transfer.id == id) {
             *out_address = address;
             return record;
@@ -601,7 +600,7 @@ static void plain_undo(struct ledger *ledger, const struct giro_transfer *transf
     hold_remove(&ledger->holds, hold);
 }
 
-/* Takes back one record of a chain; records are undone newest first. */
+/* Takes back one record; records are undone newest first. */
 static void record_undo(struct ledger *ledger, const union record *record, uint64_t address)
 {
     if (record_kind(record) == RECORD_ACCOUNT) {
@@ -609,27 +608,32 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         return;
     }
     const struct giro_transfer *transfer = &record->transfer;
+    index_remove(&ledger->transfers, id_hash(transfer->id, ledger->hash_seed), address);
+    if (record_kind(record) == RECORD_BURNT) {
+        ledger->burnt_count--;
+        return;
+    }
+    ledger->transfers_count--;
     if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
         resolve_undo(ledger, transfer);
     else
         plain_undo(ledger, transfer);
-    index_remove(&ledger->transfers, id_hash(transfer->id, ledger->hash_seed), address);
-    ledger->transfers_count--;
 }
 
-/* ---- Prefetching ------------------------------------------------------------------------- */
+/* ---- Stages ------------------------------------------------------------------------------ */
 
-/* A cache miss costs more than executing a transfer, so a request is worked on in overlapped
- * stages, PREFETCH_DISTANCE events apart:
+/* A cache miss costs more than executing a transfer. So a request is worked on in chunks, and each
+ * chunk in stages that only ask for memory, each for what the next one needs:
  *
- *   ledger_prepare_transfers()   hash the id, ask for its index line | ask for the overflow line |
- *                                look for records that must be fetched
- *   pipeline_step(), then        hash the accounts, ask for their index lines | ask for the rows |
- *   execution or replay          confirm the rows, execute
- */
+ *   hash the ids, ask for their index lines
+ *   ask for the overflow lines; hash the accounts, ask for their index lines
+ *   find the account rows, ask for them
+ *   execute
+ *
+ * A chunk is small enough for what was asked for to be still there, pages included. */
 
-static void prepare_hash(const struct ledger *ledger, const struct giro_transfer *event,
-                         struct ledger_event *prepared)
+static void stage_ids(const struct ledger *ledger, const struct giro_transfer *event,
+                      struct ledger_event *prepared)
 {
     prepared->id_hash = id_hash(event->id, ledger->hash_seed);
     index_prefetch(&ledger->transfers, prepared->id_hash);
@@ -637,17 +641,18 @@ static void prepare_hash(const struct ledger *ledger, const struct giro_transfer
         index_prefetch(&ledger->holds.index, id_hash(event->pending_id, ledger->hash_seed));
 }
 
-static void pipeline_accounts(const struct ledger *ledger, const struct giro_transfer *event,
-                              struct ledger_event *prepared)
+static void stage_accounts(const struct ledger *ledger, const struct giro_transfer *event,
+                           struct ledger_event *prepared)
 {
+    index_prefetch_overflow(&ledger->transfers, prepared->id_hash);
     prepared->debit_hash = id_hash(event->debit_account_id, ledger->hash_seed);
     prepared->credit_hash = id_hash(event->credit_account_id, ledger->hash_seed);
     index_prefetch(&ledger->accounts.index, prepared->debit_hash);
     index_prefetch(&ledger->accounts.index, prepared->credit_hash);
 }
 
-/* The first candidate's row is nearly always the right one: have it on its way. */
-static uint32_t pipeline_row(const struct accounts *accounts, uint64_t hash)
+/* The first candidate is nearly always the right row: event_rows_confirm() makes sure. */
+static uint32_t stage_row(const struct accounts *accounts, uint64_t hash)
 {
     struct index_cursor cursor = index_search(&accounts->index, hash);
     uint64_t value = index_next(&accounts->index, &cursor);
@@ -659,46 +664,35 @@ static uint32_t pipeline_row(const struct accounts *accounts, uint64_t hash)
     return (uint32_t)(value - 1);
 }
 
-static uint32_t pipeline_confirm(const struct accounts *accounts, giro_u128 id, uint64_t hash,
-                                 uint32_t row)
+static void chunk_prepare(struct ledger *ledger, const struct giro_transfer *events, uint32_t begin,
+                          uint32_t end)
+{
+    for (uint32_t i = begin; i < end; i++)
+        stage_ids(ledger, &events[i], &ledger->events[i]);
+    for (uint32_t i = begin; i < end; i++)
+        stage_accounts(ledger, &events[i], &ledger->events[i]);
+    for (uint32_t i = begin; i < end; i++) {
+        struct ledger_event *prepared = &ledger->events[i];
+        prepared->debit_row = stage_row(&ledger->accounts, prepared->debit_hash);
+        prepared->credit_row = stage_row(&ledger->accounts, prepared->credit_hash);
+    }
+}
+
+static uint32_t row_confirm(const struct accounts *accounts, giro_u128 id, uint64_t hash,
+                            uint32_t row)
 {
     if (row == ACCOUNTS_NONE || accounts->rows[row].id == id)
         return row;
     return accounts_find_hashed(accounts, id, hash);
 }
 
-static void pipeline_rows(const struct ledger *ledger, struct ledger_event *prepared)
+static void event_rows_confirm(const struct ledger *ledger, const struct giro_transfer *event,
+                               struct ledger_event *prepared)
 {
-    index_prefetch(&ledger->transfers, prepared->id_hash);
-    prepared->debit_row = pipeline_row(&ledger->accounts, prepared->debit_hash);
-    prepared->credit_row = pipeline_row(&ledger->accounts, prepared->credit_hash);
-}
-
-/* Fills the pipeline for the first events of a run. */
-static void pipeline_begin(struct ledger *ledger, const struct giro_transfer *events,
-                           uint32_t count)
-{
-    for (uint32_t i = 0; i < count && i < 2 * PREFETCH_DISTANCE; i++)
-        pipeline_accounts(ledger, &events[i], &ledger->events[i]);
-    for (uint32_t i = 0; i < count && i < PREFETCH_DISTANCE; i++)
-        pipeline_rows(ledger, &ledger->events[i]);
-}
-
-/* Does the early stages of later events and the last one of event i: afterwards its debit_row and
- * credit_row are right. To be called for every event in order, just before it is executed. */
-static void pipeline_step(struct ledger *ledger, const struct giro_transfer *events, uint32_t count,
-                          uint32_t i)
-{
-    if (i + 2 * PREFETCH_DISTANCE < count)
-        pipeline_accounts(ledger, &events[i + 2 * PREFETCH_DISTANCE],
-                          &ledger->events[i + 2 * PREFETCH_DISTANCE]);
-    if (i + PREFETCH_DISTANCE < count)
-        pipeline_rows(ledger, &ledger->events[i + PREFETCH_DISTANCE]);
-    struct ledger_event *prepared = &ledger->events[i];
-    prepared->debit_row = pipeline_confirm(&ledger->accounts, events[i].debit_account_id,
-                                           prepared->debit_hash, prepared->debit_row);
-    prepared->credit_row = pipeline_confirm(&ledger->accounts, events[i].credit_account_id,
-                                            prepared->credit_hash, prepared->credit_row);
+    prepared->debit_row = row_confirm(&ledger->accounts, event->debit_account_id,
+                                      prepared->debit_hash, prepared->debit_row);
+    prepared->credit_row = row_confirm(&ledger->accounts, event->credit_account_id,
+                                       prepared->credit_hash, prepared->credit_row);
 }
 
 /* Lists the records that may be stored under a hash and that are out of memory. */
@@ -715,23 +709,14 @@ static uint32_t missing_add(const struct ledger *ledger, const struct record_cac
     }
 }
 
-uint32_t ledger_prepare_transfers(struct ledger *ledger, const struct giro_transfer *events,
-                                  uint32_t count, const struct record_cache *cache,
-                                  uint64_t *addresses)
+/* Lists what a chunk may have to be compared with; the chunk was prepared. */
+static uint32_t chunk_missing(const struct ledger *ledger, const struct giro_transfer *events,
+                              uint32_t begin, uint32_t end, const struct record_cache *cache,
+                              uint64_t *addresses, uint32_t missing)
 {
-    const uint32_t distance = PREFETCH_DISTANCE;
-    uint32_t missing = 0;
-    assert(count <= LEDGER_EVENTS_MAX);
-    for (uint32_t i = 0; i < count + 2 * distance; i++) {
-        if (i < count)
-            prepare_hash(ledger, &events[i], &ledger->events[i]);
-        if (i >= distance && i - distance < count)
-            index_prefetch_overflow(&ledger->transfers, ledger->events[i - distance].id_hash);
-        if (i < 2 * distance)
-            continue;
-        uint32_t ready = i - 2 * distance;
-        giro_u128 pending_id = events[ready].pending_id;
-        missing = missing_add(ledger, cache, ledger->events[ready].id_hash, addresses, missing);
+    for (uint32_t i = begin; i < end; i++) {
+        giro_u128 pending_id = events[i].pending_id;
+        missing = missing_add(ledger, cache, ledger->events[i].id_hash, addresses, missing);
         if (pending_id != 0 && holds_find(&ledger->holds, pending_id) == NULL)
             missing = missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses,
                                   missing);
@@ -860,6 +845,7 @@ struct request {
     uint32_t count;
     uint64_t timestamp;
     const struct record_cache *cache;
+    uint64_t *addresses; /* to fetch, when the request cannot be executed yet */
     struct ledger_output *output;
     uint16_t flag_imported;
     uint32_t imported_expected; /* the result codes of this kind */
@@ -872,6 +858,7 @@ struct request {
 struct chain {
     bool open;
     bool broken;
+    bool committed; /* before: every member answers `exists` */
     uint32_t first; /* event */
     uint32_t record_count;
     uint64_t timestamp_last;
@@ -991,52 +978,93 @@ static void event_burn(struct ledger *ledger, const struct request *request, uin
     output->record_count++;
 }
 
-static void request_execute(struct ledger *ledger, const struct request *request)
+/* Executes one event, and what follows from its result for its chain. */
+static void event_run(struct ledger *ledger, const struct request *request, uint32_t i,
+                      struct chain *chain)
 {
+    bool linked = (request->events[i].transfer.flags & FLAG_LINKED) != 0;
+    if (linked && !chain->open) {
+        chain_begin(ledger, request, i, chain);
+        chain->committed = chain_exists(ledger, request, i);
+    }
+    uint32_t code;
+    if (linked && i == request->count - 1)
+        code = LINKED_EVENT_CHAIN_OPEN;
+    else if (chain->broken)
+        code = LINKED_EVENT_FAILED;
+    else
+        code = event_check(request, i);
+    if (code == 0)
+        code = event_execute(ledger, request, i);
+    if (code != 0) {
+        if (chain->open && !chain->broken && !chain->committed)
+            chain_break(ledger, request, i, chain);
+        result_add(request->output, i, code);
+        if (request->kind == RECORD_TRANSFER && giro_transfer_result_is_transient(code))
+            event_burn(ledger, request, i, code);
+    }
+    if (!linked)
+        *chain = (struct chain){0};
+}
+
+/* A chunk ends where a chain does: whether a chain was committed before is asked at its start. */
+static uint32_t chunk_end(const struct request *request, uint32_t begin)
+{
+    uint32_t end = request->count - begin > CHUNK_EVENTS ? begin + CHUNK_EVENTS : request->count;
+    while (end < request->count && (request->events[end - 1].transfer.flags & FLAG_LINKED) != 0)
+        end++;
+    return end;
+}
+
+/* Takes back everything that the request did so far. */
+static void request_undo(struct ledger *ledger, const struct request *request,
+                         const struct chain *before)
+{
+    struct ledger_output *output = request->output;
+    while (output->record_count > 0) {
+        uint32_t last = --output->record_count;
+        record_undo(ledger, &output->records[last], output->address + last);
+    }
+    output->result_count = 0;
+    ledger->timestamp_last = before->timestamp_last;
+    ledger->account_timestamp_last = before->account_timestamp_last;
+    ledger->transfer_timestamp_last = before->transfer_timestamp_last;
+    assert(ledger->ended_count == 0);
+}
+
+/* Executes a request chunk by chunk. When a chunk turns out to need old records that are not in
+ * memory, which is rare, the request is taken back, and everything that the rest of it needs is
+ * listed as well. Returns how many addresses that is; 0: executed. */
+static uint32_t request_execute(struct ledger *ledger, const struct request *request)
+{
+    const struct giro_transfer *events = &request->events->transfer;
     struct chain chain = {0};
-    uint32_t exists_until = 0; /* members of a chain that was committed before end here */
+    struct chain before;
+    uint32_t missing = 0;
 
     assert(request->count <= LEDGER_EVENTS_MAX);
     assert(request->timestamp > ledger->timestamp_last);
     request->output->record_count = 0;
     request->output->result_count = 0;
-    if (request->kind == RECORD_TRANSFER)
-        pipeline_begin(ledger, &request->events->transfer, request->count);
-    for (uint32_t i = 0; i < request->count; i++) {
-        if (request->kind == RECORD_TRANSFER)
-            pipeline_step(ledger, &request->events->transfer, request->count, i);
-        bool linked = (request->events[i].transfer.flags & FLAG_LINKED) != 0;
-        bool first = linked && !chain.open;
-        if (first)
-            chain_begin(ledger, request, i, &chain);
-        if (first && chain_exists(ledger, request, i)) {
-            exists_until = i;
-            while ((request->events[exists_until++].transfer.flags & FLAG_LINKED) != 0)
-                ;
+    chain_begin(ledger, request, 0, &before);
+    for (uint32_t begin = 0, end; begin < request->count; begin = end) {
+        end = chunk_end(request, begin);
+        if (request->kind == RECORD_TRANSFER) {
+            chunk_prepare(ledger, events, begin, end);
+            uint32_t listed = chunk_missing(ledger, events, begin, end, request->cache,
+                                            request->addresses, missing);
+            if (listed > 0 && missing == 0)
+                request_undo(ledger, request, &before);
+            missing = listed;
         }
-
-        uint32_t code;
-        if (i < exists_until)
-            code = event_identity(ledger, request, i);
-        else if (linked && i == request->count - 1)
-            code = LINKED_EVENT_CHAIN_OPEN;
-        else if (chain.broken)
-            code = LINKED_EVENT_FAILED;
-        else
-            code = event_check(request, i);
-        if (code == 0)
-            code = event_execute(ledger, request, i);
-        if (code != 0) {
-            if (chain.open && !chain.broken && i >= exists_until)
-                chain_break(ledger, request, i, &chain);
-            result_add(request->output, i, code);
-            if (request->kind == RECORD_TRANSFER && giro_transfer_result_is_transient(code))
-                event_burn(ledger, request, i, code);
+        for (uint32_t i = begin; i < end && missing == 0; i++) {
+            if (request->kind == RECORD_TRANSFER)
+                event_rows_confirm(ledger, &events[i], &ledger->events[i]);
+            event_run(ledger, request, i, &chain);
         }
-        if (!linked)
-            chain = (struct chain){0};
     }
     ended_holds_remove(ledger);
+    return missing;
 }
 
 void ledger_create_accounts(struct ledger *ledger, const struct giro_account *events,
@@ -1054,12 +1082,13 @@ void ledger_create_accounts(struct ledger *ledger, const struct giro_account *ev
         .timestamp_out_of_range = GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_OUT_OF_RANGE,
         .timestamp_must_not_advance = GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_ADVANCE,
     };
-    request_execute(ledger, &request);
+    (void)request_execute(ledger, &request);
 }
 
-void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
-                             uint32_t count, uint64_t timestamp, const struct record_cache *cache,
-                             struct ledger_output *output)
+uint32_t ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                                 uint32_t count, uint64_t timestamp,
+                                 const struct record_cache *cache, uint64_t *addresses,
+                                 struct ledger_output *output)
 {
     struct request request = {
         .kind = RECORD_TRANSFER,
@@ -1067,6 +1096,7 @@ void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *
         .count = count,
         .timestamp = timestamp,
         .cache = cache,
+        .addresses = addresses,
         .output = output,
         .flag_imported = GIRO_TRANSFER_IMPORTED,
         .imported_expected = GIRO_TRANSFER_IMPORTED_EVENT_EXPECTED,
@@ -1074,7 +1104,7 @@ void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *
         .timestamp_out_of_range = GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_OUT_OF_RANGE,
         .timestamp_must_not_advance = GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_ADVANCE,
     };
-    request_execute(ledger, &request);
+    return request_execute(ledger, &request);
 }
 
 uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
@@ -1214,7 +1244,7 @@ static uint32_t replay_run(const union record *records, uint32_t count)
 {
     bool accounts = record_kind(&records[0]) == RECORD_ACCOUNT;
     uint32_t run = 1;
-    while (run < count && run < LEDGER_EVENTS_MAX &&
+    while (run < count && run < CHUNK_EVENTS &&
            (record_kind(&records[run]) == RECORD_ACCOUNT) == accounts)
         run++;
     return run;
@@ -1223,24 +1253,21 @@ static uint32_t replay_run(const union record *records, uint32_t count)
 int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
                   uint64_t address, uint32_t *out_index)
 {
-    for (uint32_t done = 0; done < count;) {
-        uint32_t run = replay_run(&records[done], count - done);
+    for (uint32_t done = 0, run; done < count; done += run) {
+        run = replay_run(&records[done], count - done);
         bool accounts = record_kind(&records[done]) == RECORD_ACCOUNT;
-        for (uint32_t i = 0; i < run && !accounts; i++)
-            ledger->events[i].id_hash = id_hash(records[done + i].transfer.id, ledger->hash_seed);
         if (!accounts)
-            pipeline_begin(ledger, &records[done].transfer, run);
+            chunk_prepare(ledger, &records[done].transfer, 0, run);
         for (uint32_t i = 0; i < run; i++) {
+            const union record *record = &records[done + i];
             if (!accounts)
-                pipeline_step(ledger, &records[done].transfer, run, i);
-            int error =
-                replay_record(ledger, &records[done + i], address + done + i, &ledger->events[i]);
+                event_rows_confirm(ledger, &record->transfer, &ledger->events[i]);
+            int error = replay_record(ledger, record, address + done + i, &ledger->events[i]);
             if (error != 0) {
                 *out_index = done + i;
                 return error;
             }
         }
-        done += run;
     }
     return 0;
 }

@@ -5,20 +5,19 @@
  * The same state and the same input give the same bytes on every machine. The ledger has no clock,
  * no I/O, no thread, and allocates nothing after ledger_create().
  *
- * A request goes through three calls, made by the shard (net/shard.c), the tests and the benchmarks
+ * A request goes through two calls, made by the shard (net/execute.c), the tests and the benchmarks
  * alike:
  *
- *   1. ledger_room()        is there room for everything that the request could add?
- *   2. ledger_prepare_*()   hashes every id, resolves accounts, and lists the addresses of old
- *                           records that the request may have to be compared with and that are no
- *                           longer in memory. When there are any, the caller fetches them into a
- *                           record_cache and prepares again, until there are none.
- *   3. ledger_create_*()    executes: writes the accepted records, in order, to output->records,
+ *   1. ledger_room_*()      is there room for everything that the request could add?
+ *   2. ledger_create_*()    executes: writes the accepted records, in order, to output->records,
  *                           which is memory of the log's open block, and the results that are not
- *                           `created`.
+ *                           `created`. A request of transfers may first need old records that are
+ *                           no longer in memory, to compare ids with: then nothing is changed, and
+ *                           their addresses are returned. The caller fetches them into a
+ *                           record_cache and calls again, until there are none.
  *
- * Nothing else may touch the ledger between 2 and 3. Replay goes through ledger_replay() instead,
- * which only applies: what was accepted once is never judged again. */
+ * Replay goes through ledger_replay() instead, which only applies: what was accepted once is never
+ * judged again. */
 #ifndef ENGINE_LEDGER_H
 #define ENGINE_LEDGER_H
 
@@ -49,7 +48,7 @@ struct ledger_config {
     uint64_t hash_seed; /* secret: see engine/hash.h */
 };
 
-/* What ledger_prepare_transfers() found out about one event. */
+/* What was found out about one event before it is executed. */
 struct ledger_event {
     uint64_t id_hash;
     uint64_t debit_hash;
@@ -70,7 +69,7 @@ struct ledger {
     uint64_t transfers_count;
     uint64_t burnt_count;
     uint64_t expired_count;
-    struct ledger_event *events; /* LEDGER_EVENTS_MAX, between prepare and create */
+    struct ledger_event *events; /* LEDGER_EVENTS_MAX, scratch */
     struct hold **ended;         /* holds that ended in this request, in that order */
     uint32_t ended_count;
 };
@@ -109,19 +108,16 @@ enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t coun
 enum ledger_room ledger_room_transfers(const struct ledger *ledger,
                                        const struct giro_transfer *events, uint32_t count);
 
-/* Step 2 of create_transfers. count: 0 .. LEDGER_EVENTS_MAX. addresses: room for LEDGER_FETCH_MAX.
- * Returns how many addresses have to be fetched; 0: execute now. */
-uint32_t ledger_prepare_transfers(struct ledger *ledger, const struct giro_transfer *events,
-                                  uint32_t count, const struct record_cache *cache,
-                                  uint64_t *addresses);
+/* Executes count (0 .. LEDGER_EVENTS_MAX) events. timestamp: of the first event; event i gets
+ * timestamp + i; it must be greater than ledger->timestamp_last. output->results: room for one an
+ * event. cache: what was fetched for this request, or NULL. addresses: room for LEDGER_FETCH_MAX.
+ * Returns 0 when executed, or how many addresses have to be fetched first: nothing has changed. */
+uint32_t ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
+                                 uint32_t count, uint64_t timestamp,
+                                 const struct record_cache *cache, uint64_t *addresses,
+                                 struct ledger_output *output);
 
-/* Step 3. timestamp: of the first event; event i gets timestamp + i; it must be greater than
- * ledger->timestamp_last. results: room for one an event. */
-void ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
-                             uint32_t count, uint64_t timestamp, const struct record_cache *cache,
-                             struct ledger_output *output);
-
-/* Creates accounts; needs no prepare step. Otherwise as ledger_create_transfers(). */
+/* Creates accounts, which never needs old records. Otherwise as ledger_create_transfers(). */
 void ledger_create_accounts(struct ledger *ledger, const struct giro_account *events,
                             uint32_t count, uint64_t timestamp, struct ledger_output *output);
 
@@ -142,7 +138,8 @@ static inline bool ledger_expiry_due(const struct ledger *ledger, uint64_t times
 uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                 void *accounts);
 
-/* As ledger_prepare_transfers(), for a lookup of up to LEDGER_EVENTS_MAX ids. */
+/* Lists the addresses that a lookup of up to LEDGER_EVENTS_MAX ids needs and that are not in
+ * memory, as ledger_create_transfers() does. */
 uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                const struct record_cache *cache, uint64_t *addresses);
 

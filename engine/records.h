@@ -16,8 +16,8 @@
  *   amount and ledger copied from it; timestamp = when its balances were released.
  *
  * The engine performs no I/O. It reads recent records from the log window, the memory in which the
- * log's blocks are built, and older ones from a record_cache, which the caller fills before a
- * request is executed with exactly the addresses that ledger_prepare_*() asked for. */
+ * log's blocks are built, and older ones from a record_cache, which the caller fills with exactly
+ * the addresses that the ledger asked for. */
 #ifndef ENGINE_RECORDS_H
 #define ENGINE_RECORDS_H
 

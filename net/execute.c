@@ -251,14 +251,12 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     };
     if (!log_room(shard, connection, count, &output, &wait))
         return wait;
-    const struct record_cache *cache = fetch_cache(shard, connection);
+    uint64_t timestamp = timestamp_next(shard);
     uint32_t missing =
-        ledger_prepare_transfers(shard->ledger, events, count, cache, shard->addresses);
+        ledger_create_transfers(shard->ledger, events, count, timestamp,
+                                fetch_cache(shard, connection), shard->addresses, &output);
     if (missing > 0)
         return fetch_start(shard, connection, missing);
-
-    uint64_t timestamp = timestamp_next(shard);
-    ledger_create_transfers(shard->ledger, events, count, timestamp, cache, &output);
     return created(shard, connection, body, timestamp, count, &output);
 }
 

@@ -212,7 +212,7 @@ Test(holds, give_every_free_slot_once)
 {
     struct holds holds;
     holds_open(&holds, 16);
-    for (uint32_t round = 0; round < 3; round++) {
+    for (uint64_t round = 0; round < 3; round++) {
         for (uint64_t id = 1; id <= 16; id++)
             hold_add(&holds, 100 * round + id, id, 1);
         for (uint64_t id = 1; id <= 16; id++) {

@@ -258,12 +258,12 @@ Test(index, takes_the_outermost_fingerprints_and_values)
     };
     struct index index;
     index_open(&index, 1 << 10, 0, INDEX_LOAD_FAST);
-    for (uint32_t round = 0; round < 20; round++) {
+    for (uint64_t round = 0; round < 20; round++) {
         for (uint32_t i = 0; i < 6; i++)
             index_insert(&index, hashes[i], INDEX_VALUE_MAX - round * 6 - i);
     }
     index_check(&index);
-    for (uint32_t round = 0; round < 20; round++) {
+    for (uint64_t round = 0; round < 20; round++) {
         for (uint32_t i = 0; i < 6; i++) {
             uint64_t value = INDEX_VALUE_MAX - round * 6 - i;
             cr_assert(times_found(&index, hashes[i], value) == 1);

@@ -612,7 +612,7 @@ Test(ledger_model, agrees_on_random_requests)
 {
     struct fixture_coverage coverage = {0};
     uint64_t seed = seed_choose();
-    for (uint32_t i = 0; i < RUNS; i++) {
+    for (uint64_t i = 0; i < RUNS; i++) {
         run_once(seed + 2 * i, 0, 0, &coverage);
         run_once(seed + 2 * i + 1, CLOCK_LATE_NS, 0, &coverage);
     }

@@ -1,7 +1,6 @@
 /* create_transfers: one event a row; the language is described in tests/ledger_fixture.h.
  *
- * Accounts 1 to 9 are plain ones. Where a balance has to be near 2^128 there are only a few
- * transfers, because one such balance on the other side stops everything else. */
+ * Every table has a ledger of its own, and the log that it leaves is replayed at the end. */
 #include "tests/ledger_fixture.h"
 
 #include <criterion/criterion.h>
@@ -1841,7 +1840,7 @@ Test(ledger_transfer, tells_ids_apart_that_look_alike_in_the_index)
         }
         fixture_forget(&fixture, 0);
     }
-    cr_assert(fixture.fetched_count >= 2 * alike);
+    cr_assert(fixture.fetched_count >= 2ull * alike);
     fixture_free(&fixture);
 }
 

@@ -6,7 +6,7 @@
 
 static union record record_of(uint64_t number)
 {
-    return (union record){.transfer = {.id = number, .amount = 3 * number}};
+    return (union record){.transfer = {.id = number, .amount = (giro_u128)3 * number}};
 }
 
 static void expect_record(const union record *record, uint64_t number)

@@ -18,6 +18,7 @@ FIGURES = [
     ("p99 us", lambda run: run["latency_us"]["p99"]),
     ("p99.9 us", lambda run: run["latency_us"]["p999"]),
     ("client cpu ns/transfer", lambda run: run["client_cpu_ns_per_transfer"]),
+    ("machine busy before, %", lambda run: run["busy_before_percent"]),
 ]
 
 

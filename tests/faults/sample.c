@@ -144,9 +144,9 @@ void log_writer_transfers(struct log_writer *writer, const struct giro_transfer 
 {
     struct ledger_output output;
     block_begin(writer, count, &output);
-    cr_assert_eq(
-        ledger_prepare_transfers(writer->ledger, transfers, count, NULL, writer->addresses), 0);
-    ledger_create_transfers(writer->ledger, transfers, count, writer->clock_ns, NULL, &output);
+    cr_assert_eq(ledger_create_transfers(writer->ledger, transfers, count, writer->clock_ns, NULL,
+                                         writer->addresses, &output),
+                 0);
     block_end(writer, &output);
 }
 

@@ -1,0 +1,189 @@
+"""A client written from docs/protocol.md alone.
+
+    python3 protocol.py HOST:PORT [--hex]
+
+runs the worked example of that document against a server with an empty ledger and checks every
+reply; --hex prints each frame as the document shows it.
+"""
+import socket
+import struct
+import sys
+
+from xxh3 import xxh3_64
+
+MAGIC, VERSION, REPLY = 0x4F524947, 1, 1 << 15
+HEADER = struct.Struct("<QIBBHIIQ")
+HELLO, PING, STATS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_TRANSFERS = (
+    1, 2, 3, 16, 17, 18, 19)
+U128_MAX = (1 << 128) - 1
+
+LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT = (
+    1, 2, 4, 8, 16, 32, 64)
+DEBITS_MUST_NOT_EXCEED_CREDITS = 2
+
+ACCOUNT_FIELDS = (("id", 16), ("debits_pending", 16), ("debits_posted", 16),
+                  ("credits_pending", 16), ("credits_posted", 16), ("user_data_128", 16),
+                  ("user_data_64", 8), ("user_data_32", 4), ("reserved", 4), ("ledger", 4),
+                  ("code", 2), ("flags", 2), ("timestamp", 8))
+TRANSFER_FIELDS = (("id", 16), ("debit_account_id", 16), ("credit_account_id", 16), ("amount", 16),
+                   ("pending_id", 16), ("user_data_128", 16), ("user_data_64", 8),
+                   ("user_data_32", 4), ("timeout", 4), ("ledger", 4), ("code", 2), ("flags", 2),
+                   ("timestamp", 8))
+
+
+def encode(fields, values):
+    unknown = set(values) - {name for name, _ in fields}
+    assert not unknown, unknown
+    return b"".join(values.get(name, 0).to_bytes(size, "little") for name, size in fields)
+
+
+def decode(fields, data):
+    values, at = {}, 0
+    for name, size in fields:
+        values[name] = int.from_bytes(data[at:at + size], "little")
+        at += size
+    return values
+
+
+def account(**values):
+    return encode(ACCOUNT_FIELDS, values)
+
+
+def transfer(**values):
+    return encode(TRANSFER_FIELDS, values)
+
+
+def frame(operation, request_id, body=b"", flags=0, status=0, version=VERSION):
+    rest = HEADER.pack(0, MAGIC, version, operation, flags, len(body), status, request_id)[8:] + body
+    return struct.pack("<Q", xxh3_64(rest)) + rest
+
+
+def hex_print(title, data):
+    print(title)
+    for at in range(0, len(data), 16):
+        print("  %04x  %s" % (at, data[at:at + 16].hex(" ")))
+
+
+class Connection:
+    def __init__(self, address, trace=False):
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=30)
+        self.trace = trace
+        self.request_id = 0
+
+    def close(self):
+        self.socket.close()
+
+    def receive(self, size):
+        data = b""
+        while len(data) < size:
+            part = self.socket.recv(size - len(data))
+            if not part:
+                raise EOFError
+            data += part
+        return data
+
+    def send(self, operation, body=b"", **fields):
+        self.request_id += 1
+        data = frame(operation, self.request_id, body, **fields)
+        if self.trace:
+            hex_print("-> request", data)
+        self.socket.sendall(data)
+        return self.request_id
+
+    def reply(self):
+        """(operation, status, request_id, body) of the next reply, checked."""
+        head = self.receive(HEADER.size)
+        checksum, magic, version, operation, flags, size, status, request_id = HEADER.unpack(head)
+        assert (magic, version, flags) == (MAGIC, VERSION, REPLY), head.hex()
+        data = head + self.receive(size)
+        assert checksum == xxh3_64(data[8:])
+        assert status == 0 or size == 0
+        if self.trace:
+            hex_print("<- reply", data)
+        return operation, status, request_id, data[HEADER.size:]
+
+    def call(self, operation, body=b""):
+        """Body of the reply to a request that succeeds."""
+        expected = self.send(operation, body)
+        got, status, request_id, reply = self.reply()
+        assert (got, status, request_id) == (operation, 0, expected), (got, status, request_id)
+        return reply
+
+    def hello(self, client=b"protocol.py"):
+        body = struct.pack("<HHI32s24s", VERSION, VERSION, 0, client, b"")
+        reply = self.call(HELLO, body)
+        assert len(reply) == 64
+        names = ("version", "shard_count", "events_max", "frame_bytes_max", "reserved", "time_ns")
+        return dict(zip(names, struct.unpack_from("<HHIIIQ", reply)))
+
+    def create(self, operation, records):
+        """(timestamp_first, {index: code} of the events that were not created)"""
+        reply = self.call(operation, b"".join(records))
+        first, count, reserved = struct.unpack_from("<QII", reply)
+        assert reserved == 0 and len(reply) == 16 + 8 * count
+        results = [struct.unpack_from("<II", reply, 16 + 8 * i) for i in range(count)]
+        assert results == sorted(results)
+        return first, dict(results)
+
+    def create_accounts(self, *records):
+        return self.create(CREATE_ACCOUNTS, records)
+
+    def create_transfers(self, *records):
+        return self.create(CREATE_TRANSFERS, records)
+
+    def lookup(self, operation, fields, ids):
+        reply = self.call(operation, b"".join(id.to_bytes(16, "little") for id in ids))
+        assert len(reply) % 128 == 0
+        return [decode(fields, reply[at:at + 128]) for at in range(0, len(reply), 128)]
+
+    def lookup_accounts(self, *ids):
+        return self.lookup(LOOKUP_ACCOUNTS, ACCOUNT_FIELDS, ids)
+
+    def lookup_transfers(self, *ids):
+        return self.lookup(LOOKUP_TRANSFERS, TRANSFER_FIELDS, ids)
+
+    def stats(self):
+        return struct.unpack("<16Q", self.call(STATS))
+
+
+ACCOUNTS = (account(id=1, ledger=978, code=1),
+            account(id=2, ledger=978, code=2, flags=DEBITS_MUST_NOT_EXCEED_CREDITS))
+DEPOSIT = transfer(id=100, debit_account_id=1, credit_account_id=2, amount=2500, ledger=978, code=7)
+TOO_MUCH = transfer(id=101, debit_account_id=2, credit_account_id=1, amount=9999, ledger=978,
+                    code=8)
+EXISTS_ACCOUNT, EXISTS_TRANSFER, EXCEEDS_CREDITS, ID_ALREADY_FAILED = 21, 46, 54, 68
+
+
+def example(connection):
+    """The worked example of docs/protocol.md, on an empty ledger."""
+    welcome = connection.hello()
+    assert welcome["version"] == 1 and welcome["shard_count"] == 1
+    assert welcome["events_max"] == 8190 and welcome["frame_bytes_max"] == 1048352
+    accounts_at, results = connection.create_accounts(*ACCOUNTS)
+    assert results == {}
+    deposit_at, results = connection.create_transfers(DEPOSIT)
+    assert results == {}
+    _, results = connection.create_transfers(TOO_MUCH)
+    assert results == {0: EXCEEDS_CREDITS}
+    first, second = connection.lookup_accounts(1, 2)
+    assert (first["debits_posted"], first["timestamp"]) == (2500, accounts_at)
+    assert (second["credits_posted"], second["timestamp"]) == (2500, accounts_at + 1)
+    assert second["flags"] == DEBITS_MUST_NOT_EXCEED_CREDITS
+    assert accounts_at + 1 < deposit_at
+
+
+def example_again(connection):
+    """The same requests once more, as after a broken connection."""
+    connection.hello()
+    assert connection.create_accounts(*ACCOUNTS)[1] == {0: EXISTS_ACCOUNT, 1: EXISTS_ACCOUNT}
+    assert connection.create_transfers(DEPOSIT)[1] == {0: EXISTS_TRANSFER}
+    assert connection.create_transfers(TOO_MUCH)[1] == {0: ID_ALREADY_FAILED}
+    assert connection.lookup_transfers(100, 101, 102)[0]["amount"] == 2500
+
+
+if __name__ == "__main__":
+    peer = Connection(sys.argv[1], trace="--hex" in sys.argv[2:])
+    example(peer)
+    peer.close()
+    print("the worked example holds")
