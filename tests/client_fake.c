@@ -41,6 +41,7 @@ struct fake {
     pthread_mutex_t mutex;
     pthread_cond_t released;
     bool held;
+    uint32_t passes; /* frames that may pass although held */
     bool stopping;
     struct connection *connections[CONNECTIONS_MAX];
     uint32_t connection_count;
@@ -259,6 +260,7 @@ static uint32_t reply_falsify(enum fake_action action, struct frame_header *head
         header->flags = 0;
         return body_bytes;
     case FAKE_WRONG_ID:
+    case FAKE_STATUS_WRONG_ID:
         header->request_id++;
         return body_bytes;
     case FAKE_WRONG_OPERATION:
@@ -340,14 +342,19 @@ static bool bytes_write(int fd, const uint8_t *bytes, size_t count, size_t piece
     return true;
 }
 
+static bool is_status(enum fake_action action)
+{
+    return action == FAKE_STATUS || action == FAKE_STATUS_NAMELESS ||
+           action == FAKE_STATUS_WRONG_ID;
+}
+
 static bool reply_write(struct connection *connection, const struct frame_header *header,
                         struct fake_step step, uint32_t body_bytes, uint32_t event_count)
 {
     struct frame_header reply = {
         .operation = header->operation,
         .flags = FRAME_FLAG_REPLY,
-        .status =
-            step.action == FAKE_STATUS || step.action == FAKE_STATUS_NAMELESS ? step.status : 0,
+        .status = is_status(step.action) ? step.status : 0,
         .request_id = step.action == FAKE_STATUS_NAMELESS ? 0 : header->request_id,
     };
     body_bytes = reply_falsify(step.action, &reply, connection->reply + FRAME_HEADER_BYTES,
@@ -416,8 +423,7 @@ static bool frame_serve(struct connection *connection, const struct frame_header
     if (header->operation != FRAME_HELLO)
         frame_note(connection, header);
     struct fake_step step = step_next(fake, header);
-    bool status = step.action == FAKE_STATUS || step.action == FAKE_STATUS_NAMELESS;
-    if (step.action != FAKE_DROP && !status)
+    if (step.action != FAKE_DROP && !is_status(step.action))
         body_bytes = request_execute(fake, header, connection->request + FRAME_HEADER_BYTES,
                                      connection->reply + FRAME_HEADER_BYTES);
     pthread_mutex_unlock(&fake->mutex);
@@ -430,8 +436,9 @@ static bool frame_serve(struct connection *connection, const struct frame_header
 static bool hold_wait(struct fake *fake)
 {
     pthread_mutex_lock(&fake->mutex);
-    while (fake->held && !fake->stopping)
+    while (fake->held && fake->passes == 0 && !fake->stopping)
         pthread_cond_wait(&fake->released, &fake->mutex);
+    fake->passes -= fake->held && fake->passes > 0;
     bool go_on = !fake->stopping;
     pthread_mutex_unlock(&fake->mutex);
     return go_on;
@@ -586,6 +593,14 @@ void fake_hold(struct fake *fake)
 void fake_release(struct fake *fake)
 {
     held_set(fake, false);
+}
+
+void fake_release_one(struct fake *fake)
+{
+    pthread_mutex_lock(&fake->mutex);
+    fake->passes++;
+    pthread_cond_broadcast(&fake->released);
+    pthread_mutex_unlock(&fake->mutex);
 }
 
 uint32_t fake_frame_count(struct fake *fake)

@@ -17,6 +17,7 @@ enum fake_action {
     FAKE_ANSWER,
     FAKE_STATUS,           /* answer with this status, execute nothing; close if it says so */
     FAKE_STATUS_NAMELESS,  /* the same, with request_id 0 */
+    FAKE_STATUS_WRONG_ID,  /* the same, with the id of another request */
     FAKE_DROP,             /* close; execute nothing */
     FAKE_EXECUTE_AND_DROP, /* execute, then close without a reply */
     FAKE_SILENT,           /* execute, never reply, read on */
@@ -77,6 +78,8 @@ const char *fake_address(const struct fake *fake); /* "host:port" */
 /* While held, frames other than hello wait unread. */
 void fake_hold(struct fake *fake);
 void fake_release(struct fake *fake);
+/* Lets one frame through. */
+void fake_release_one(struct fake *fake);
 /* Frames that arrived intact, without hello, and the i-th of them. */
 uint32_t fake_frame_count(struct fake *fake);
 struct fake_frame fake_frame_at(struct fake *fake, uint32_t index);

@@ -700,58 +700,74 @@ Test(client_batch, splits_lookups_by_their_ids)
         tracked_free(rows[i]);
 }
 
-/* Callers that give up leave holes in a frame that is in flight: the others must not notice. */
-Test(client_batch, splits_replies_around_those_who_gave_up)
+/* Sends the three rows in one frame; then the first and, if told so, the second give up while the
+ * frame is in flight: the others must not notice. */
+static void give_up_in_flight(struct fake *fake, struct giro_client *client, struct tracked **rows,
+                              uint32_t count)
+{
+    struct tracked *first = plug(fake, client);
+    uint64_t frames_sent = status_of(client).frames_sent;
+    for (int i = 0; i < 3; i++)
+        submit(client, rows[i]);
+    fake_release_one(fake);
+    cr_expect_eq(outcome(first), 0);
+    while (status_of(client).frames_sent == frames_sent)
+        pause_ms(1);
+    for (uint32_t i = 0; i < count; i++) {
+        giro_cancel(client, &rows[i]->request);
+        cr_expect_eq(outcome(rows[i]), GIRO_ECANCELED);
+        memset(rows[i]->ids, 0xff, sizeof rows[i]->ids);
+    }
+    fake_release(fake);
+    for (uint32_t i = count; i < 3; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    tracked_free(first);
+}
+
+Test(client_batch, splits_lookups_around_those_who_gave_up)
 {
     struct fake *fake = fake_start(&(struct fake_options){0});
     struct giro_client *client =
-        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
     struct giro_created created;
     create_one(client, 1, &created);
     create_one(client, 2, &created);
-    struct tracked *lookups[] = {tracked_lookup((const giro_u128[]){1, 2, 98}, 3),
-                                 tracked_lookup((const giro_u128[]){99, 1}, 2),
-                                 tracked_lookup((const giro_u128[]){2, 99}, 2)};
-    struct tracked *creates[] = {tracked_transfers(0, 1), tracked_transfers(10, 1),
-                                 tracked_transfers(1, 2)};
-    fake_hold(fake);
-    struct tracked *plugs[] = {submit(client, tracked_account(5)),
-                               submit(client, tracked_lookup((const giro_u128[]){7}, 1))};
-    wait_in_flight(client, 2);
-    for (int i = 0; i < 3; i++)
-        submit(client, lookups[i]);
-    for (int i = 0; i < 3; i++)
-        submit(client, creates[i]);
-    fake_release(fake);
-    cr_expect_eq(outcome(plugs[0]) | outcome(plugs[1]), 0);
-    for (int i = 0; i < 3; i++)
-        cr_expect_eq(outcome(lookups[i]) | outcome(creates[i]), 0);
-
-    /* Again, and now the first of each frame gives up while its frame is in flight. */
-    fake_hold(fake);
-    struct tracked *third = submit(client, tracked_new(GIRO_PING, 0));
-    wait_in_flight(client, 1);
-    for (int i = 0; i < 3; i++)
-        submit(client, lookups[i]);
-    wait_in_flight(client, 2);
-    giro_cancel(client, &lookups[0]->request);
-    cr_expect_eq(outcome(lookups[0]), GIRO_ECANCELED);
-    memset(lookups[0]->ids, 0xff, sizeof lookups[0]->ids);
-    fake_release(fake);
-    outcome(third);
-    for (int i = 1; i < 3; i++) {
-        cr_expect_eq(outcome(lookups[i]), 0);
-        cr_expect_eq(lookups[i]->request.result_count, 1);
-        cr_expect(lookups[i]->transfers[0].id == (giro_u128)i);
+    for (uint32_t count = 1; count <= 2; count++) {
+        struct tracked *rows[] = {tracked_lookup((const giro_u128[]){1, 2, 98}, 3),
+                                  tracked_lookup((const giro_u128[]){99, 1}, 2),
+                                  tracked_lookup((const giro_u128[]){2, 99}, 2)};
+        give_up_in_flight(fake, client, rows, count);
+        for (uint32_t i = count; i < 3; i++) {
+            cr_expect_eq(rows[i]->request.result_count, 1);
+            cr_expect(rows[i]->transfers[0].id == (giro_u128)i);
+        }
+        cr_expect_eq(rows[0]->request.result_count, 0);
+        for (int i = 0; i < 3; i++)
+            tracked_free(rows[i]);
     }
     end(client, fake);
-    tracked_free(third);
-    for (int i = 0; i < 2; i++)
-        tracked_free(plugs[i]);
-    for (int i = 0; i < 3; i++) {
-        tracked_free(lookups[i]);
-        tracked_free(creates[i]);
+}
+
+Test(client_batch, splits_creates_around_those_who_gave_up)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    for (uint32_t count = 1; count <= 2; count++) {
+        struct tracked *rows[] = {tracked_transfers(0, 2), tracked_transfers(100 * count, 2),
+                                  tracked_transfers(100 * count + 10, 3)};
+        rows[1]->transfers[1].id = 0;
+        rows[2]->transfers[2].id = 0;
+        give_up_in_flight(fake, client, rows, count);
+        for (uint32_t i = count; i < 3; i++) {
+            cr_expect_eq(rows[i]->request.result_count, 1);
+            expect_result(rows[i], 0, i, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO);
+        }
+        cr_expect_eq(rows[0]->request.result_count, 0);
+        for (int i = 0; i < 3; i++)
+            tracked_free(rows[i]);
     }
+    end(client, fake);
 }
 
 Test(client_batch, tries_the_requests_of_a_refused_frame_alone)
@@ -913,25 +929,51 @@ Test(client_cancel, tells_never_sent_from_unknown)
 }
 
 /* Cancellations race with replies: every request completes once, one way or the other. */
+enum { RACES = 3000, RACERS = 4 };
+
+struct races {
+    struct giro_client *client;
+    struct tracked *rows[RACES];
+    sem_t submitted;
+};
+
+static void *cancel_main(void *argument)
+{
+    struct races *races = argument;
+    for (uint32_t i = 0; i < RACES; i++) {
+        while (sem_wait(&races->submitted) != 0)
+            ;
+        giro_cancel(races->client, &races->rows[i]->request);
+    }
+    return NULL;
+}
+
 Test(client_cancel, races_with_replies)
 {
     struct fake *fake = fake_start(&(struct fake_options){0});
-    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
-    for (uint32_t round = 0; round < 300; round++) {
-        struct tracked *rows[8];
-        for (uint32_t i = 0; i < 8; i++)
-            rows[i] = submit(client, tracked_transfers(1000 + round * 8 + i, 1));
-        for (uint32_t i = 0; i < 8; i++)
-            giro_cancel(client, &rows[(i * 5 + round) % 8]->request);
-        for (uint32_t i = 0; i < 8; i++) {
-            int error = outcome(rows[i]);
-            cr_expect(error == 0 || error == GIRO_ENOTSENT || error == GIRO_ECANCELED);
-            if (error == GIRO_ENOTSENT)
-                cr_expect_eq(fake_transfer_count(fake, 1000 + round * 8 + i), 0);
-            tracked_free(rows[i]);
-        }
+    static struct races races;
+    pthread_t thread;
+    races.client = client_open(fake, (struct giro_client_options){0});
+    sem_init(&races.submitted, 0, 0);
+    pthread_create(&thread, NULL, cancel_main, &races);
+    for (uint32_t i = 0; i < RACES; i++) {
+        races.rows[i] = submit(races.client, tracked_transfers(1000 + i, 1));
+        sem_post(&races.submitted);
+        if (i >= RACERS) /* so many are outstanding at once */
+            outcome(races.rows[i - RACERS]);
     }
-    end(client, fake);
+    for (uint32_t i = RACES - RACERS; i < RACES; i++)
+        outcome(races.rows[i]);
+    pthread_join(thread, NULL);
+    for (uint32_t i = 0; i < RACES; i++) {
+        int error = races.rows[i]->request.error;
+        cr_expect(error == 0 || error == GIRO_ENOTSENT || error == GIRO_ECANCELED);
+        if (error != GIRO_ECANCELED)
+            cr_expect_eq(fake_transfer_count(fake, 1000 + i), error == 0);
+        tracked_free(races.rows[i]);
+    }
+    sem_destroy(&races.submitted);
+    end(races.client, fake);
 }
 
 /* ---- Reconnecting and resending ---------------------------------------------------------- */
@@ -1167,6 +1209,16 @@ Test(client_reply, that_nobody_asked_for_breaks_the_connection)
     end(client, fake);
 }
 
+Test(client_reply, with_a_status_for_another_request_is_a_protocol_error)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_STATUS_WRONG_ID, FRAME_SHUTTING_DOWN});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_created created;
+    cr_expect_eq(create_one(client, 1, &created), GIRO_EPROTOCOL);
+    cr_expect_eq(giro_ping(client), 0);
+    end(client, fake);
+}
+
 Test(client_reply, out_of_order_spares_the_others_in_flight)
 {
     struct fake *fake = FAKE_WITH_STEPS({FAKE_WRONG_ID, 0});
@@ -1273,9 +1325,11 @@ Test(client_queue, waits_for_room_when_asked_to)
 /* Submits itself until it has been completed five times, and tries what a callback must not do. */
 struct again {
     struct giro_request request;
+    struct giro_request other;
     struct giro_client *client;
     uint32_t count;
     int error;
+    int other_error;
     int blocking_error;
     sem_t done;
 };
@@ -1284,10 +1338,12 @@ static void again_completed(struct giro_request *request)
 {
     struct again *again = request->user_data;
     again->blocking_error = giro_ping(again->client);
-    if (++again->count < 5)
-        again->error = giro_submit(again->client, request);
-    else
+    if (++again->count == 5) {
         sem_post(&again->done);
+        return;
+    }
+    again->error = giro_submit(again->client, request);
+    again->other_error = giro_submit(again->client, &again->other); /* there is room for one */
 }
 
 Test(client_callback, may_submit_but_not_block)
@@ -1298,11 +1354,13 @@ Test(client_callback, may_submit_but_not_block)
     struct again again = {.client = client, .request = {.operation = GIRO_PING}};
     again.request.completed = again_completed;
     again.request.user_data = &again;
+    again.other = again.request;
     sem_init(&again.done, 0, 0);
     cr_assert_eq(giro_submit(client, &again.request), 0);
     while (sem_wait(&again.done) != 0)
         ;
     cr_expect_eq(again.error, 0);
+    cr_expect_eq(again.other_error, GIRO_EAGAIN);
     cr_expect_eq(again.blocking_error, GIRO_ECALLBACK);
     cr_expect_eq(fake_frame_count(fake), 5);
     end(client, fake);
