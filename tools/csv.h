@@ -5,9 +5,9 @@
  * skipped, and so is a UTF-8 byte order mark. Bytes are not interpreted otherwise: any encoding in
  * which the delimiter, the quote and the line end are one byte will do.
  *
- * Refused: a quote that is opened and not closed, or closed in the middle of a field; a quote inside
- * a field that is not quoted; a line end inside quotes, unless line_ends_in_quotes says that they
- * are meant (a lost quote would otherwise swallow the rest of the file); NUL bytes (UTF-16 has
+ * Refused: a quote that is opened and not closed, or closed in the middle of a field; a quote
+ * inside a field that is not quoted; a line end inside quotes, unless line_ends_in_quotes says that
+ * they are meant (a lost quote would otherwise swallow the rest of the file); NUL bytes (UTF-16 has
  * them); a CR that no LF follows; rows longer than CSV_ROW_BYTES_MAX or CSV_COLUMNS_MAX. */
 #ifndef TOOLS_CSV_H
 #define TOOLS_CSV_H
@@ -33,8 +33,8 @@ struct csv_field {
 struct csv_row {
     struct csv_field fields[CSV_COLUMNS_MAX];
     uint32_t count;
-    uint64_t line;  /* on which it begins, from 1 */
-    bool ended;     /* a line end follows it: false only for a last row without one */
+    uint64_t line; /* on which it begins, from 1 */
+    bool ended;    /* a line end follows it: false only for a last row without one */
 };
 
 struct csv_reader {

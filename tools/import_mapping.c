@@ -1,5 +1,7 @@
 #include "tools/import_mapping.h"
 
+#include "tools/import_memory.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -15,9 +17,9 @@ enum { KINDS_NUMBER = 1 << SOURCE_COLUMN | 1 << SOURCE_CONSTANT | 1 << SOURCE_MA
 
 struct field_rule {
     const char *name;
-    unsigned sources;   /* bits 1 << enum source_kind */
-    unsigned kinds;     /* bits 1 << enum mapping_kind: which know the field */
-    unsigned required;  /* the same: which must have it */
+    unsigned sources;  /* bits 1 << enum source_kind */
+    unsigned kinds;    /* bits 1 << enum mapping_kind: which know the field */
+    unsigned required; /* the same: which must have it */
     giro_u128 max;
 };
 
@@ -40,8 +42,7 @@ static const struct field_rule field_rules[FIELDS] = {
     [FIELD_DATE] = {"date", 1 << SOURCE_COLUMN | 1 << SOURCE_CONSTANT, OF_BOTH, 0, 0},
     [FIELD_CODE] = {"code", KINDS_NUMBER, OF_BOTH, OF_BOTH, UINT16_MAX},
     [FIELD_LEDGER] = {"ledger", KINDS_NUMBER, OF_BOTH, OF_BOTH, UINT32_MAX},
-    [FIELD_USER_DATA_128] = {"user_data_128", KINDS_NUMBER | 1 << SOURCE_TEXT, OF_BOTH, 0,
-                             GIRO_U128_MAX},
+    [FIELD_USER_DATA_128] = {"user_data_128", KINDS_NUMBER, OF_BOTH, 0, GIRO_U128_MAX},
     [FIELD_USER_DATA_64] = {"user_data_64", KINDS_NUMBER, OF_BOTH, 0, UINT64_MAX},
     [FIELD_USER_DATA_32] = {"user_data_32", KINDS_NUMBER, OF_BOTH, 0, UINT32_MAX},
     [FIELD_BALANCE] = {"balance", 1 << SOURCE_COLUMN, OF_TRANSFERS, 0, 0},
@@ -67,8 +68,8 @@ static const struct choice quote_choices[] = {{"double", '"'}, {"single", '\''},
 static const struct choice yes_choices[] = {{"yes", 1}, {"no", 0}, {0}};
 static const struct choice incomplete_choices[] = {{"refuse", 0}, {"drop", 1}, {0}};
 static const struct choice mark_choices[] = {{"point", '.'}, {"comma", ','}, {0}};
-static const struct choice group_choices[] = {
-    {"none", 0}, {"comma", ','}, {"point", '.'}, {"blank", ' '}, {"apostrophe", '\''}, {0}};
+static const struct choice group_choices[] = {{"none", 0},    {"comma", ','},       {"point", '.'},
+                                              {"blank", ' '}, {"apostrophe", '\''}, {0}};
 static const struct choice timestamp_choices[] = {{"imported", 0}, {"server", 1}, {0}};
 static const struct choice create_choices[] = {{"all", MAPPING_CREATE_ALL},
                                                {"counterparty", MAPPING_CREATE_COUNTERPARTY},
@@ -179,8 +180,10 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct load *load, const
     if (load->failed)
         return 0;
     load->failed = true;
-    int size = snprintf(load->error, MAPPING_ERROR_BYTES, "%s:%u: ", load->mapping->path,
-                        load->line);
+    int size = load->line == 0
+                   ? snprintf(load->error, MAPPING_ERROR_BYTES, "%s: ", load->mapping->path)
+                   : snprintf(load->error, MAPPING_ERROR_BYTES, "%s:%u: ", load->mapping->path,
+                              load->line);
     if (size < 0 || size >= MAPPING_ERROR_BYTES)
         return 0;
     va_start(arguments, format);
@@ -189,13 +192,9 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct load *load, const
     return 0;
 }
 
-static void *must(void *memory)
+static char *copy(const char *text)
 {
-    if (memory == NULL) {
-        fputs("giro: out of memory\n", stderr);
-        exit(EXIT_FAILURE);
-    }
-    return memory;
+    return import_text_copy(text, strlen(text));
 }
 
 static char *copy_trimmed(const char *text, size_t size)
@@ -206,7 +205,7 @@ static char *copy_trimmed(const char *text, size_t size)
     }
     while (size > 0 && isspace((unsigned char)text[size - 1]))
         size--;
-    return must(strndup(text, size));
+    return import_text_copy(text, size);
 }
 
 /* Splits at a separator into trimmed copies. Returns how many, or max + 1. */
@@ -290,8 +289,7 @@ static bool setting_parse(struct load *load, const struct setting *setting, cons
     return false;
 }
 
-static int setting_line(struct load *load, const char *section, const char *name,
-                        const char *value)
+static int setting_line(struct load *load, const char *section, const char *name, const char *value)
 {
     bool section_known = false;
     for (int i = 0; i < SETTINGS; i++) {
@@ -345,7 +343,7 @@ static int source_constant(struct load *load, struct mapping_source *source, int
                            const char *value)
 {
     uint32_t direction;
-    source->constant_text = must(strdup(value));
+    source->constant_text = copy(value);
     if (field == FIELD_DATE)
         return 1; /* read with the other dates, once the date format is known */
     if (field == FIELD_DIRECTION) {
@@ -362,9 +360,9 @@ static int source_constant(struct load *load, struct mapping_source *source, int
 
 static int field_line(struct load *load, const char *name, const char *value)
 {
-    static const struct choice kinds[] = {{"column", SOURCE_COLUMN}, {"text", SOURCE_TEXT},
+    static const struct choice kinds[] = {{"column", SOURCE_COLUMN},     {"text", SOURCE_TEXT},
                                           {"constant", SOURCE_CONSTANT}, {"map", SOURCE_MAP},
-                                          {"sign", SOURCE_SIGN}, {0}};
+                                          {"sign", SOURCE_SIGN},         {0}};
     int field = field_find(name);
     if (field < 0)
         return refuse(load, "[fields] has no field \"%s\": see docs/import.md", name);
@@ -373,7 +371,7 @@ static int field_line(struct load *load, const char *name, const char *value)
         return refuse(load, "%s is given twice: keep one", name);
 
     size_t word_size = strcspn(value, " \t");
-    char *word = must(strndup(value, word_size));
+    char *word = import_text_copy(value, word_size);
     const char *rest = value + word_size + strspn(value + word_size, " \t");
     uint32_t kind = SOURCE_NONE;
     bool known = choice_find(kinds, word, &kind);
@@ -407,7 +405,7 @@ static bool rule_result(struct mapping_rule *rule, int field, const char *value)
 {
     uint32_t direction;
     if (field == FIELD_DIRECTION) {
-        rule->label = must(strdup(""));
+        rule->label = copy("");
         if (!choice_find(direction_choices, value, &direction))
             return false;
         rule->number = direction;
@@ -424,7 +422,7 @@ static int rule_line(struct load *load, int field, const char *name, const char 
 {
     struct mapping_source *source = &load->mapping->sources[field];
     struct mapping_rule *rule;
-    source->rules = must(realloc(source->rules, (source->rule_count + 1) * sizeof *rule));
+    source->rules = import_memory(source->rules, source->rule_count + 1, sizeof *rule);
     rule = &source->rules[source->rule_count++];
     *rule = (struct mapping_rule){.line = load->line};
     rule->value_count = split(name, '|', rule->values, MAPPING_COLUMNS_MAX);
@@ -435,20 +433,21 @@ static int rule_line(struct load *load, int field, const char *name, const char 
         value_empty(&rule->values[i]);
     if (!good)
         return refuse(load, "%s = %s: give %s", name, value,
-                      field == FIELD_DIRECTION ? "debit or credit"
-                                               : "a number that fits, and then a label if you like");
+                      field == FIELD_DIRECTION
+                          ? "debit or credit"
+                          : "a number that fits, and then a label if you like");
     return 1;
 }
 
 static int skip_line(struct load *load, const char *name, const char *value)
 {
     struct mapping *mapping = load->mapping;
-    mapping->skips =
-        must(realloc(mapping->skips, (mapping->skip_count + 1) * sizeof *mapping->skips));
+    mapping->skips = import_memory(mapping->skips, mapping->skip_count + 1, sizeof *mapping->skips);
     struct mapping_skip *skip = &mapping->skips[mapping->skip_count++];
     *skip = (struct mapping_skip){
-        .column.name = must(strdup(name)),
-        .value = must(strdup(value)),
+        .column.name = copy(name),
+        .value = copy(value),
+        .line = load->line,
     };
     value_empty(&skip->value);
     return 1;
@@ -547,14 +546,12 @@ static bool mapping_check(struct load *load)
     if (mapping->delimiter == mapping->quote || mapping->decimal_mark == mapping->group_mark)
         return refuse(load, "[file]: two of its marks are the same character: change one");
     if (mapping->transfer_namespace == mapping->account_namespace ||
-        mapping->account_namespace == mapping->counterparty_namespace ||
-        mapping->counterparty_namespace == mapping->transfer_namespace)
-        return refuse(load, "[ids]: give each kind of id a namespace of its own");
+        mapping->transfer_namespace == mapping->counterparty_namespace)
+        return refuse(load, "[ids]: give transfers a namespace of their own");
     if (load->tolerance[0] == 0)
         return true;
-    enum number_status status =
-        number_decimal(load->tolerance, strlen(load->tolerance), mapping->scale, '.', 0,
-                       &mapping->tolerance);
+    enum number_status status = number_decimal(load->tolerance, strlen(load->tolerance),
+                                               mapping->scale, '.', 0, &mapping->tolerance);
     if (status != NUMBER_OK || mapping->tolerance < 0)
         return refuse(load, "[proof]: tolerance = %s: give an amount such as 0.10",
                       load->tolerance);
@@ -565,7 +562,7 @@ bool mapping_load(struct mapping *mapping, const char *path, char error[MAPPING_
 {
     struct load load = {.mapping = mapping, .error = error};
     *mapping = mapping_default;
-    mapping->path = must(strdup(path));
+    mapping->path = copy(path);
     load.file = fopen(path, "re");
     if (load.file == NULL) {
         (void)snprintf(error, MAPPING_ERROR_BYTES, "%s: cannot open the mapping file: %s", path,
@@ -614,42 +611,50 @@ void mapping_free(struct mapping *mapping)
 
 /* ---- a file's columns -------------------------------------------------------------------- */
 
-static bool column_bind(const struct mapping *mapping, struct mapping_column *column,
-                        uint32_t line, const struct csv_row *header,
-                        char error[MAPPING_ERROR_BYTES])
+static bool column_find(const struct mapping_column *column, const struct csv_row *first,
+                        bool header, uint32_t *out)
 {
     giro_u128 number;
-    if (column->name[0] == '#' && number_in_range(column->name + 1, 1, CSV_COLUMNS_MAX, &number)) {
-        column->index = (uint32_t)number - 1;
+    if (column->name[0] == '#' && number_in_range(column->name + 1, 1, first->count, &number)) {
+        *out = (uint32_t)number - 1;
         return true;
     }
-    for (uint32_t i = 0; header != NULL && i < header->count; i++) {
-        struct mapping_text name = mapping_text_trim(&header->fields[i]);
+    for (uint32_t i = 0; header && i < first->count; i++) {
+        struct mapping_text name = mapping_text_trim(&first->fields[i]);
         if (strlen(column->name) == name.size && memcmp(column->name, name.text, name.size) == 0) {
-            column->index = i;
+            *out = i;
             return true;
         }
     }
-    (void)snprintf(error, MAPPING_ERROR_BYTES,
-                   "there is no column \"%s\", which %s:%u asks for: %s", column->name,
-                   mapping->path, line,
-                   header == NULL ? "without a header columns are #1, #2, ..."
-                                  : "compare it with the header, or set header = no");
     return false;
 }
 
-bool mapping_bind(struct mapping *mapping, const struct csv_row *header,
+static bool column_bind(const struct mapping *mapping, struct mapping_column *column, uint32_t line,
+                        const struct csv_row *first, char error[MAPPING_ERROR_BYTES])
+{
+    if (column_find(column, first, mapping->header, &column->index))
+        return true;
+    (void)snprintf(error, MAPPING_ERROR_BYTES,
+                   "none of the %u columns is \"%s\", which %s:%u asks for: %s", first->count,
+                   column->name, mapping->path, line,
+                   mapping->header ? "compare the names, and the delimiter, with the header"
+                                   : "without a header they are called #1, #2, ...");
+    return false;
+}
+
+bool mapping_bind(struct mapping *mapping, const struct csv_row *first,
                   char error[MAPPING_ERROR_BYTES])
 {
     for (int field = 0; field < FIELDS; field++) {
         struct mapping_source *source = &mapping->sources[field];
         for (uint32_t i = 0; i < source->column_count; i++) {
-            if (!column_bind(mapping, &source->columns[i], source->line, header, error))
+            if (!column_bind(mapping, &source->columns[i], source->line, first, error))
                 return false;
         }
     }
     for (uint32_t i = 0; i < mapping->skip_count; i++) {
-        if (!column_bind(mapping, &mapping->skips[i].column, 0, header, error))
+        struct mapping_skip *skip = &mapping->skips[i];
+        if (!column_bind(mapping, &skip->column, skip->line, first, error))
             return false;
     }
     return true;

@@ -77,6 +77,7 @@ struct mapping_source {
 struct mapping_skip {
     struct mapping_column column;
     char *value;
+    uint32_t line;
 };
 
 struct mapping {
@@ -124,14 +125,15 @@ struct mapping {
 bool mapping_load(struct mapping *mapping, const char *path, char error[MAPPING_ERROR_BYTES]);
 void mapping_free(struct mapping *mapping);
 
-/* Finds the mapping's columns in the header of a file; header NULL: the file has none, and columns
- * are given as #1, #2, ... Returns false with an error as above, to be put behind the file's name. */
-bool mapping_bind(struct mapping *mapping, const struct csv_row *header,
+/* Finds the mapping's columns in the first row of a file: by their names when it is a header, else
+ * only as #1, #2, ... Returns false with what is wrong, to be put behind the file's name. */
+bool mapping_bind(struct mapping *mapping, const struct csv_row *first,
                   char error[MAPPING_ERROR_BYTES]);
 
 struct csv_format mapping_csv_format(const struct mapping *mapping);
 
-/* The first rule of a map that fits the row's values, or NULL. Blanks around values do not count. */
+/* The first rule of a map that fits the row's values, or NULL. Blanks around values do not count.
+ */
 const struct mapping_rule *mapping_rule_find(const struct mapping_source *source,
                                              const struct csv_row *row);
 

@@ -269,7 +269,10 @@ struct date_token {
     size_t offset;
 };
 
-#define TOKEN(text, member) {text, offsetof(struct date_parts, member)}
+#define TOKEN(text, member)                                                                        \
+    {                                                                                              \
+        text, offsetof(struct date_parts, member)                                                  \
+    }
 
 /* YYYY before YY. */
 static const struct date_token date_tokens[] = {

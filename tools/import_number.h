@@ -48,9 +48,9 @@ const char *number_status_text(enum number_status status);
  * text ends at size. *out is untouched unless NUMBER_OK is returned. */
 enum number_status number_u128(const char *text, size_t size, giro_u128 *out);
 
-/* Reads a decimal amount such as -1234.50 into minor units: with scale 2, -123450. Digits behind the
- * scale must be zeros: amounts are never rounded. mark is the decimal mark; group, if not 0, may
- * stand between digits in front of it. */
+/* Reads a decimal amount such as -1234.50 into minor units: with scale 2, -123450. Digits behind
+ * the scale must be zeros: amounts are never rounded. mark is the decimal mark; group, if not 0,
+ * may stand between digits in front of it. */
 enum number_status number_decimal(const char *text, size_t size, unsigned scale, char mark,
                                   char group, giro_i128 *out);
 

@@ -71,7 +71,8 @@ const char *block_verdict_name(enum block_verdict verdict)
     case BLOCK_NEWER:
         return "of a newer version";
     case BLOCK_MISPLACED:
-        return "a block that belongs elsewhere (misdirected or stale write)";
+        return "a sound block that belongs elsewhere (a misdirected write, or a file or giro.meta "
+               "of another directory)";
     }
     return "unknown";
 }

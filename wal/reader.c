@@ -183,7 +183,13 @@ static bool segment_is_short(const struct log_reader *reader, uint32_t segment)
            status.st_size < (off_t)reader->directory->meta.segment_bytes;
 }
 
-/* Looks for a block of this log in one segment from offset on, and for anything but zeros. */
+/* A header that somebody meant, wherever it belongs. */
+static bool header_is_sound(enum block_verdict verdict)
+{
+    return verdict == BLOCK_OK || verdict == BLOCK_MISPLACED || verdict == BLOCK_NEWER;
+}
+
+/* Looks for a sound header in one segment from offset on, and for anything but zeros. */
 static void segment_look_on(struct log_reader *reader, uint32_t segment, uint32_t offset)
 {
     const struct directory_meta *meta = &reader->directory->meta;
@@ -195,7 +201,7 @@ static void segment_look_on(struct log_reader *reader, uint32_t segment, uint32_
          offset += meta->sector_bytes) {
         const struct block_header *header;
         bool at_end = segment == reader->end.segment && offset == reader->end.offset;
-        if (at_end || header_at(reader, segment, offset, &header) != BLOCK_OK)
+        if (at_end || !header_is_sound(header_at(reader, segment, offset, &header)))
             continue;
         reader->end.proof_segment = segment;
         reader->end.proof_offset = offset;
@@ -259,6 +265,8 @@ int log_reader_next(struct log_reader *reader, const struct block_header **out_h
         return result;
     if (reader->offset < reader->directory->meta.segment_bytes)
         verdict = header_at(reader, reader->segment, reader->offset, &header);
+    if (verdict == BLOCK_MISPLACED)
+        return end_judge(reader, verdict, true, error);
     if (verdict != BLOCK_OK) {
         bool continues;
         result = next_segment_continues(reader, &continues, error);
@@ -319,8 +327,8 @@ void log_end_describe(const struct log_end *end, const struct directory *directo
             (void)error_set(out_text, 0,
                             "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
                             " at offset %u is %s, while block %" PRIu64
-                            " in %s at offset %u proves that it was durable; nothing was changed: "
-                            "restore from a backup, or see giro recover --data %s",
+                            " in %s at offset %u proves that the log went on; nothing was "
+                            "changed: restore from a backup, or see giro recover --data %s",
                             directory->path, name, end->lsn, end->offset, found, end->proof_lsn,
                             proof, end->proof_offset, directory->path);
         else

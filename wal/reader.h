@@ -9,19 +9,23 @@
  * before that write is durable, so a crash can damage the last block at most, and nothing sound can
  * follow it. With N the block expected at the place P where the last sound one ended:
  *
- *   at P                                   | behind P            | the log ends | so the server
- *   ---------------------------------------|---------------------|--------------|---------------------
- *   zeros                                  | zeros               | clean        | goes on at P
- *   anything that is not a sound block     | no block of the log | torn         | cuts, says so,
- * goes on header sound, body damaged             | no block of the log | torn         | cuts, says
- * so, goes on zeros, damaged, or belongs elsewhere   | a block of the log  | damaged      | refuses
- *   sound, but not number N, or its chain  | anything            | damaged      | refuses
- *     value is not that of the block before|                     |              |
- *   sound, of a newer version              | anything            | newer        | refuses
+ *   at P                                   | behind P       | the log ends | so the server
+ *   ---------------------------------------|----------------|--------------|---------------------
+ *   zeros                                  | zeros          | clean        | goes on at P
+ *   zeros or garbage                       | zeros, garbage | torn         | cuts, says so, goes on
+ *   header sound, body damaged             | zeros, garbage | torn         | cuts, says so, goes on
+ *   zeros or garbage                       | a sound header | damaged      | refuses
+ *   header sound, body damaged             | a sound header | damaged      | refuses
+ *   sound, but not number N, or its chain  | anything       | damaged      | refuses
+ *     value is not that of the block before|                |              |
+ *   sound, but belongs elsewhere           | anything       | damaged      | refuses
+ *   sound, of a newer version              | anything       | newer        | refuses
  *
- * "A block of the log" is a header with a sound checksum that names this directory, and the very
- * segment and offset where it lies. It was written after N was durable, because it says so itself
- * (lsn_durable). The last block of a busy log is covered by the idle mark that follows it. */
+ * A sound header is one whose checksum holds. Behind P it was written after N was durable, because
+ * a server writes nothing before that (and says so in lsn_durable), or it is a misdirected write, a
+ * copy, or another directory's: whatever it is, no crash leaves it there, because segments are
+ * zeroed before they are used. The last block of a busy log is covered by the idle mark behind it.
+ */
 #ifndef WAL_READER_H
 #define WAL_READER_H
 
@@ -46,9 +50,9 @@ struct log_end {
     uint64_t lsn;             /* N */
     enum block_verdict found; /* at P */
     bool body_damaged;        /* the header at P is sound, its body is not */
-    uint32_t proof_segment;   /* where a later block lies, when damaged */
+    uint32_t proof_segment;   /* where a sound header lies behind P, when damaged */
     uint32_t proof_offset;
-    uint64_t proof_lsn;      /* 0: none; the block at P itself contradicts the chain */
+    uint64_t proof_lsn;      /* 0: none; the block at P itself is the contradiction */
     uint32_t dirty_segments; /* segments from P's on that hold anything but zeros behind P */
 };
 
