@@ -108,8 +108,9 @@ static void writer_put(struct index *index, struct bucket_writer *writer, uint64
     writer->line->entries[writer->used++] = entry;
 }
 
-/* Splits the next bucket in line: entries whose address has the level's bit move to a new one. */
-static void split(struct index *index)
+/* Splits the next bucket in line: entries whose address has the level's bit move to a new one. Kept
+ * out of index_insert(), which is short without it. */
+static __attribute__((noinline)) void split(struct index *index)
 {
     uint64_t moves = (index->mask >> 1) + 1;
     uint64_t from = index->bucket_count - moves;

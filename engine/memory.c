@@ -15,6 +15,14 @@ void *memory_reserve(size_t size_bytes)
     return memory;
 }
 
+void memory_populate(void *memory, size_t size_bytes)
+{
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; the headers of Debian 12 may be older */
+#endif
+    (void)madvise(memory, size_bytes, MADV_POPULATE_WRITE);
+}
+
 void memory_release(void *memory, size_t size_bytes)
 {
     if (memory != NULL)

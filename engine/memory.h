@@ -11,6 +11,10 @@
  * Returns NULL when the address space cannot be had. Release with memory_release(). */
 void *memory_reserve(size_t size_bytes);
 
+/* Makes pages of reserved memory present, so that touching them later does not fault. A hint: does
+ * nothing where the kernel cannot. Any thread may call it while another uses the memory. */
+void memory_populate(void *memory, size_t size_bytes);
+
 /* Releases what memory_reserve(size_bytes) returned; NULL is allowed. */
 void memory_release(void *memory, size_t size_bytes);
 

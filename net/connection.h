@@ -32,7 +32,7 @@ enum connection_owner {
 enum connection_state {
     CONNECTION_FREE,
     CONNECTION_OPEN,
-    CONNECTION_FINISHING, /* an error was answered: send what is left, read nothing more */
+    CONNECTION_FINISHING, /* it was refused: send what is left and the error, read nothing more */
     CONNECTION_DRAINING,  /* everything is sent and our side shut: discard until the peer closes */
     CONNECTION_CLOSING,   /* shut: waits for its operations to end */
 };
@@ -49,6 +49,8 @@ struct connection {
     bool greeted;  /* hello was answered */
     bool listed;   /* in the list of ready connections */
     bool fetching; /* its first frame waits for old records */
+    bool damaged;  /* ... and they turned out to be damaged */
+    bool refused;  /* while finishing: `refusal` is still to be answered */
     bool starved;  /* waits for a large buffer */
     bool awaiting; /* in the list of those with replies that are not durable */
 
@@ -68,6 +70,7 @@ struct connection {
     struct connection_mark marks[CONNECTION_MARKS];
     uint32_t mark_count;
 
+    struct frame_header refusal; /* operation and request id of the refused frame, and the status */
     struct io_op recv;
     struct io_op send;
     bool receiving;

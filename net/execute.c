@@ -60,12 +60,17 @@ static enum execution execute_hello(struct shard *shard, struct connection *conn
                                     enum frame_status *out_status)
 {
     const struct frame_header *header = connection_header(connection);
+    static const struct frame_hello zeros;
     struct frame_hello hello;
     enum execution wait;
-    *out_status = FRAME_BODY_SIZE;
+    *out_status = FRAME_HELLO_EXPECTED;
     if (header->body_bytes != sizeof hello)
         return EXECUTION_REFUSED;
     memcpy(&hello, header + 1, sizeof hello);
+    /* What is reserved can only be given a meaning later if it is refused now. */
+    *out_status = FRAME_BAD_FLAGS;
+    if (hello.reserved_0 != 0 || memcmp(hello.reserved, zeros.reserved, sizeof hello.reserved) != 0)
+        return EXECUTION_REFUSED;
     *out_status = FRAME_BAD_VERSION;
     if (hello.version_min > FRAME_VERSION || hello.version_max < FRAME_VERSION)
         return EXECUTION_REFUSED;
@@ -321,13 +326,15 @@ static enum execution execute_lookup_transfers(struct shard *shard, struct conne
 static enum execution execute_operation(struct shard *shard, struct connection *connection,
                                         enum frame_status *out_status)
 {
+    bool bodiless = connection_header(connection)->body_bytes == 0;
     switch (connection_header(connection)->operation) {
     case FRAME_HELLO:
         return execute_hello(shard, connection, out_status);
     case FRAME_PING:
-        return reply_status(shard, connection, FRAME_OK);
+        return reply_status(shard, connection, bodiless ? FRAME_OK : FRAME_BODY_SIZE);
     case FRAME_STATS:
-        return execute_stats(shard, connection);
+        return bodiless ? execute_stats(shard, connection)
+                        : reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
         return execute_create_accounts(shard, connection);
     case FRAME_CREATE_TRANSFERS:
@@ -352,8 +359,12 @@ enum execution shard_execute(struct shard *shard, struct connection *connection,
     *out_status = FRAME_HELLO_EXPECTED;
     if ((header->operation == FRAME_HELLO) == connection->greeted)
         return EXECUTION_REFUSED;
-    enum execution execution = execute_operation(shard, connection, out_status);
-    if (execution == EXECUTION_DONE)
+    enum execution execution = connection->damaged
+                                   ? reply_status(shard, connection, FRAME_RECORD_DAMAGED)
+                                   : execute_operation(shard, connection, out_status);
+    if (execution == EXECUTION_DONE) {
         shard->stats.requests++;
+        connection->damaged = false;
+    }
     return execution;
 }

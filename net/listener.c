@@ -1,11 +1,14 @@
 #include "net/listener.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,7 +31,10 @@ static bool address_split(const char *address, char host[HOST_BYTES], const char
     memcpy(host, address, length);
     host[length] = 0;
     *out_port = colon + 1;
-    return true;
+    /* getaddrinfo() would take 99999 for 34463. */
+    char *end;
+    unsigned long port = strtoul(*out_port, &end, 10);
+    return isdigit((unsigned char)(*out_port)[0]) && *end == 0 && port <= UINT16_MAX;
 }
 
 static void address_print(int fd, char *out, size_t out_size)
@@ -50,8 +56,11 @@ int listener_open(const char *address, char *out_address, size_t out_size, struc
     char host[HOST_BYTES];
     const char *port;
     if (!address_split(address, host, &port))
-        return error_set(error, -EINVAL, "listen address \"%s\": write HOST:PORT or [IPV6]:PORT",
-                         address);
+        return error_set(
+            error, -EINVAL,
+            "listen address \"%s\": write HOST:PORT or [IPV6]:PORT, with a port from 0 to "
+            "65535",
+            address);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found;
     int result = getaddrinfo(host, port, &hints, &found);

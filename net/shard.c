@@ -141,11 +141,20 @@ static void connection_await(struct shard *shard, struct connection *connection)
         shard->awaiting[shard->awaiting_count++] = connection;
 }
 
-/* Once everything is sent to a connection that was refused: shut our side, wait for the other. */
+/* Goes on with a connection that was refused: its earlier replies, then the error, then our side is
+ * shut, and the other side may take its time to notice. */
 static void connection_finish(struct shard *shard, struct connection *connection)
 {
-    if (connection->state != CONNECTION_FINISHING || connection->sending ||
-        connection->out_end != 0)
+    if (connection->state != CONNECTION_FINISHING)
+        return;
+    if (connection->refused && connection_reply_reserve(connection, &shard->out_pool, 0) != NULL) {
+        connection->refused = false;
+        connection_reply(connection, &connection->refusal,
+                         (enum frame_status)connection->refusal.status, 0,
+                         log_lsn_visible(&shard->log));
+        connection_await(shard, connection);
+    }
+    if (connection->refused || connection->sending || connection->out_end != 0)
         return;
     connection->state = CONNECTION_DRAINING;
     connection->state_since = shard->monotonic_ns;
@@ -153,23 +162,19 @@ static void connection_finish(struct shard *shard, struct connection *connection
     connection_discard(shard, connection);
 }
 
-/* Answers an error that ends the connection. */
+/* Answers an error that ends the connection, behind the replies that are still to be sent. */
 static void connection_refuse(struct shard *shard, struct connection *connection,
                               enum frame_status status)
 {
-    struct frame_header request = {0};
     uint32_t have = connection->in_end - connection->in_begin;
+    connection->refusal = (struct frame_header){0};
     if (have >= FRAME_HEADER_BYTES && status != FRAME_BAD_MAGIC)
-        request = *connection_header(connection);
-    shard->stats.frames_bad++;
-    if (connection_reply_reserve(connection, &shard->out_pool, 0) == NULL) {
-        connection_close(shard, connection); /* it does not read: it will not read this either */
-        return;
-    }
-    connection_reply(connection, &request, status, 0, log_lsn_visible(&shard->log));
+        connection->refusal = *connection_header(connection);
+    connection->refusal.status = status;
+    connection->refused = true;
     connection->state = CONNECTION_FINISHING;
     connection->state_since = shard->monotonic_ns;
-    connection_await(shard, connection);
+    shard->stats.frames_bad++;
     connection_finish(shard, connection);
 }
 
@@ -403,12 +408,10 @@ static void event_fetched(struct shard *shard, struct shard_fetch *fetch)
                 "verify --data %s\n",
                 shard->directory.path, (uint32_t)(fetch->fetch.damaged_at / segment_bytes),
                 (uint32_t)(fetch->fetch.damaged_at % segment_bytes), shard->directory.path);
-        shard_fetch_end(fetch);
-        if (connection->state == CONNECTION_OPEN)
-            connection_refuse(shard, connection, FRAME_RECORD_DAMAGED);
-    } else if (connection->state != CONNECTION_OPEN) {
-        shard_fetch_end(fetch);
+        connection->damaged = true;
     }
+    if (connection->state != CONNECTION_OPEN)
+        shard_fetch_end(fetch);
     ready_push(shard, connection);
 }
 
@@ -456,8 +459,44 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
 
 /* ---- The loop ---------------------------------------------------------------------------- */
 
+/* The shard's tables that grow while it serves. */
+enum { WARM_BUCKETS, WARM_OVERFLOW, WARM_ACCOUNTS, WARM_ACCOUNT_BUCKETS, WARM_HOLDS };
+
+static void tables_warm(struct shard *shard)
+{
+    const struct ledger *ledger = shard->ledger;
+    struct warmer *warmer = &shard->warmer;
+    warmer_used(warmer, WARM_BUCKETS, ledger->transfers.bucket_count * sizeof(struct index_bucket));
+    warmer_used(warmer, WARM_OVERFLOW,
+                ledger->transfers.overflow_used * sizeof(struct index_bucket));
+    warmer_used(warmer, WARM_ACCOUNTS, ledger->accounts.count * sizeof(struct giro_account));
+    warmer_used(warmer, WARM_ACCOUNT_BUCKETS,
+                ledger->accounts.index.bucket_count * sizeof(struct index_bucket));
+    warmer_used(warmer, WARM_HOLDS, ledger->holds.slots_used * sizeof(struct hold));
+}
+
+static int tables_warm_start(struct shard *shard, struct error *error)
+{
+    const struct ledger *ledger = shard->ledger;
+    struct warmer *warmer = &shard->warmer;
+    const struct index *transfers = &ledger->transfers;
+    warmer_add(warmer, transfers->buckets, transfers->buckets_reserved_bytes,
+               transfers->bucket_count * sizeof(struct index_bucket));
+    warmer_add(warmer, transfers->overflow, transfers->overflow_reserved_bytes, 0);
+    warmer_add(warmer, ledger->accounts.rows,
+               ledger->accounts.capacity * sizeof(struct giro_account), 0);
+    warmer_add(warmer, ledger->accounts.index.buckets,
+               ledger->accounts.index.buckets_reserved_bytes,
+               ledger->accounts.index.bucket_count * sizeof(struct index_bucket));
+    warmer_add(warmer, ledger->holds.slots, ledger->holds.capacity * sizeof(struct hold), 0);
+    warmer_add(warmer, shard->window, shard->options->window_bytes, shard->options->window_bytes);
+    tables_warm(shard);
+    return warmer_start(warmer, error);
+}
+
 static void timers_run(struct shard *shard)
 {
+    tables_warm(shard);
     connections_sweep(shard);
     log_segments_run(&shard->log, shard->monotonic_ns, false);
     if (ledger_expiry_due(shard->ledger, clock_wall_ns()))
@@ -759,6 +798,8 @@ static int shard_start(struct shard *shard, struct error *error)
     result = log_start(shard, error);
     if (result == 0)
         result = connections_make(shard, error);
+    if (result == 0)
+        result = tables_warm_start(shard, error);
     if (result != 0)
         return result;
     char address[160];
@@ -771,6 +812,7 @@ static int shard_start(struct shard *shard, struct error *error)
 
 static void shard_free(struct shard *shard)
 {
+    warmer_stop(&shard->warmer);
     if (shard->log.segment_count > 0 && log_quiet(&shard->log))
         log_close(&shard->log);
     for (uint32_t i = 0; i < SHARD_FETCHES; i++)

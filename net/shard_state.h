@@ -5,6 +5,7 @@
 #include "engine/ledger.h"
 #include "net/connection.h"
 #include "net/shard.h"
+#include "net/warmer.h"
 #include "wal/fetch.h"
 #include "wal/log.h"
 
@@ -49,6 +50,8 @@ struct shard {
 
     struct shard_fetch fetches[SHARD_FETCHES];
     uint64_t *addresses; /* LEDGER_FETCH_MAX, scratch */
+
+    struct warmer warmer;
 
     uint64_t monotonic_ns; /* read once a turn of the loop */
     uint64_t idle_mark_at; /* monotonic; 0: none is due */

@@ -182,6 +182,18 @@ static int format_folder(int folder_fd, struct directory *directory, uint32_t se
     return meta_write(folder_fd, directory->path, meta, error);
 }
 
+static bool segment_bytes_allowed(uint32_t bytes)
+{
+    return bytes >= DIRECTORY_SEGMENT_BYTES_MIN && bytes <= DIRECTORY_SEGMENT_BYTES_MAX &&
+           (bytes & (bytes - 1)) == 0;
+}
+
+static bool sector_bytes_allowed(uint32_t bytes)
+{
+    return bytes >= BLOCK_SECTOR_BYTES_MIN && bytes <= SECTOR_BYTES_MAX &&
+           (bytes & (bytes - 1)) == 0;
+}
+
 static int format(const char *path, const struct directory_meta *meta, uint32_t segments,
                   struct error *error)
 {
@@ -209,9 +221,7 @@ static int format(const char *path, const struct directory_meta *meta, uint32_t 
 
 int directory_format(const char *path, const struct directory_options *options, struct error *error)
 {
-    if (options->segment_bytes < DIRECTORY_SEGMENT_BYTES_MIN ||
-        options->segment_bytes > DIRECTORY_SEGMENT_BYTES_MAX ||
-        (options->segment_bytes & (options->segment_bytes - 1)) != 0)
+    if (!segment_bytes_allowed(options->segment_bytes))
         return error_set(error, -EINVAL, "segment size must be a power of two from %d to %d bytes",
                          DIRECTORY_SEGMENT_BYTES_MIN, DIRECTORY_SEGMENT_BYTES_MAX);
     if (options->shard_count != DIRECTORY_SHARDS)
@@ -296,6 +306,12 @@ static int meta_read(int folder_fd, struct directory *directory, struct error *e
                          "%s/giro.meta is damaged: restore it from a copy, or rebuild it from the "
                          "log with giro recover --data %s --rebuild-meta",
                          directory->path, directory->path);
+    if (meta->version == DIRECTORY_VERSION &&
+        (!segment_bytes_allowed(meta->segment_bytes) || !sector_bytes_allowed(meta->sector_bytes)))
+        return error_set(error, -EBADMSG,
+                         "%s/giro.meta names impossible sizes (segments of %u bytes, sectors of "
+                         "%u): restore it from a copy",
+                         directory->path, meta->segment_bytes, meta->sector_bytes);
     if (meta->version != DIRECTORY_VERSION)
         return error_set(error, -EPROTO,
                          "%s has format version %u, this program reads version %d: use the "
