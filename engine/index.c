@@ -53,6 +53,7 @@ void index_free(struct index *index)
 
 static uint64_t overflow_take(struct index *index)
 {
+    assert(index->overflow != NULL);
     uint64_t line = index->overflow_free;
     if (line != 0) {
         index->overflow_free = index->overflow[line].entries[0];

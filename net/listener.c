@@ -39,7 +39,7 @@ static bool address_split(const char *address, char host[HOST_BYTES], const char
 
 static void address_print(int fd, char *out, size_t out_size)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     char host[NI_MAXHOST];
     char port[NI_MAXSERV];
