@@ -7,10 +7,10 @@
  * The two topmost bits of `flags` (offset 118 in accounts and transfers alike) tell the kind:
  *
  *   kind             | bits | layout
- *   RECORD_TRANSFER  | 00   | struct giro_transfer as accepted: actual amount, timestamp, inherited
- * fields RECORD_ACCOUNT   | 01   | struct giro_account as created RECORD_BURNT     | 10   |
- * transfer layout: id, timestamp; code = the result that burnt the id RECORD_SYSTEM    | 11   |
- * transfer layout; code = enum record_system
+ *   RECORD_TRANSFER  | 00   | struct giro_transfer as accepted: actual amount, inherited fields
+ *   RECORD_ACCOUNT   | 01   | struct giro_account as created
+ *   RECORD_BURNT     | 10   | transfer layout: id, timestamp; code = the result that burnt the id
+ *   RECORD_SYSTEM    | 11   | transfer layout; code = enum record_system
  *
  *   RECORD_SYSTEM_EXPIRY: pending_id = the expired transfer, debit_account_id, credit_account_id,
  *   amount and ledger copied from it; timestamp = when its balances were released.

@@ -82,9 +82,27 @@ int listener_open(const char *address, char *out_address, size_t out_size, struc
     return fd;
 }
 
+static bool peer_is_local(int fd)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0)
+        return false;
+    if (peer.ss_family == AF_INET) {
+        const struct sockaddr_in *address = (const struct sockaddr_in *)(const void *)&peer;
+        return ntohl(address->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)(const void *)&peer;
+    return peer.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&address->sin6_addr);
+}
+
 void listener_prepare(int fd)
 {
+    static const char reno[] = "reno";
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    /* Where BBR is the default it paces with timers what never leaves the machine. */
+    if (peer_is_local(fd))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof reno - 1);
 }

@@ -10,7 +10,7 @@
  * the numeric address and port that were bound. */
 int listener_open(const char *address, char *out_address, size_t out_size, struct error *error);
 
-/* Options of an accepted socket: no delay, keep-alive. */
+/* Options of an accepted socket: no delay, keep-alive, no pacing on loopback. */
 void listener_prepare(int fd);
 
 #endif

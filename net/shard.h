@@ -13,12 +13,12 @@
  *
  * And otherwise
  *   - The open block is full while a write is in flight: nobody executes until it completes;
- * sockets fill up, and TCP slows the clients down.
+ *     sockets fill up, and TCP slows the clients down.
  *   - A frame needs records that are no longer in memory: its connection waits for the fetch, the
  *     others go on.
  *   - A frame is malformed: an error frame, then the connection is closed; others notice nothing.
  *   - A client does not read its replies: its output fills up, and it is not executed any more
- * until it reads, or is closed when it does not for send_timeout.
+ *     until it reads, or is closed when it does not for send_timeout.
  *   - No room on disk: creates are answered storage_full while the log still has room for what was
  *     accepted; reads go on.
  *   - A log write fails: the process ends (wal/log.h). */

@@ -149,7 +149,9 @@ static bool io_mode_parse(const char *text, enum io_mode *out)
     return true;
 }
 
-/* Texts are copied and live as long as the process. */
+/* Copies of the texts, which live as long as the process. */
+static char *texts[SETTINGS];
+
 static bool setting_set(const struct setting *setting, const char *text,
                         struct shard_options *options)
 {
@@ -157,7 +159,9 @@ static bool setting_set(const struct setting *setting, const char *text,
     uint64_t number;
     switch (setting->type) {
     case SETTING_TEXT:
-        *(const char **)(void *)place = strdup(text);
+        free(texts[setting - settings]);
+        texts[setting - settings] = strdup(text);
+        *(const char **)(void *)place = texts[setting - settings];
         return text[0] != 0;
     case SETTING_IO:
         return io_mode_parse(text, (enum io_mode *)(void *)place);

@@ -1,8 +1,7 @@
 /* The log: group commit into blocks, one write in flight.
  *
- *                 log_reserve, log_commit                 log_flush             write completes
- *   records  ------------------------------>  open block  ---------->  in flight  ------------>
- * durable
+ *              log_reserve, log_commit              log_flush             write completes
+ *   records  -------------------------> open block -----------> in flight ---------------> durable
  *
  * Everything executed while a block is being written gathers in the next one, so an idle log writes
  * at once and a busy one writes larger blocks, without a timer. Blocks are built where they are

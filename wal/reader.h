@@ -24,8 +24,8 @@
  * A sound header is one whose checksum holds. Behind P it was written after N was durable, because
  * a server writes nothing before that (and says so in lsn_durable), or it is a misdirected write, a
  * copy, or another directory's: whatever it is, no crash leaves it there, because segments are
- * zeroed before they are used. The last block of a busy log is covered by the idle mark behind it.
- */
+ * zeroed before they are used. The last block of a busy log is covered by the idle mark behind
+ * it. */
 #ifndef WAL_READER_H
 #define WAL_READER_H
 

@@ -3,7 +3,7 @@
  * MODEL
  *
  *   A client is one TCP connection and one I/O thread. Requests are created from any thread,
- * queued, gathered into frames, sent, and completed when the server's reply says that everything in
+ *   queued, gathered into frames, sent, and completed when the server's reply says that everything in
  * it is durable. A frame carries up to GIRO_EVENTS_MAX events. Several frames are in flight at
  * once; while they are, small requests of the same operation gather into one frame, so that
  * sixty-four threads that each create one transfer cost a few frames, not sixty-four. Every request
@@ -21,7 +21,7 @@
  *   Every function may be called from any thread at any time, with one exception: nothing may use a
  *   client once giro_client_close() has been called (calls that are already waiting end with an
  *   error). Completion callbacks run on the client's I/O thread: they must be short, must not
- * block, may submit and cancel, and must neither close the client nor make blocking calls (these
+ *   block, may submit and cancel, and must neither close the client nor make blocking calls (these
  * return GIRO_ECALLBACK there). The library keeps no global state, apart from the last id handed
  * out by giro_id_time_ordered(); it raises no signals, installs no handlers, reads no locale and no
  *   environment. A client does not survive fork() in the child.
@@ -62,8 +62,9 @@
  *
  *     exists, not resent    it had been created before this request
  *     exists, resent        it is in the ledger, once, with these fields; by this request or
- * before. Its timestamp is not in the reply: look it up when it matters. no result, resent created
- * by the attempt that was answered: its timestamp is timestamp_first + index, as always
+ *                           before. Its timestamp is not in the reply: look it up when it matters
+ *     no result, resent     created by the attempt that was answered: its timestamp is
+ *                           timestamp_first + index, as always
  *
  *   A caller to whom "it is there" is enough (most are: that is what ids are for) compares
  *   result_count with exists_count and needs not look at `resent` at all.
