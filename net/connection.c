@@ -133,7 +133,7 @@ void connection_receive(struct connection *connection, struct buffer_pool *pool,
                         ? connection->in_capacity - connection->in_end
                         : wanted - in_bytes(connection);
     connection->recv = (struct io_op){
-        .kind = IO_RECV,
+        .kind = in_bytes(connection) == 0 ? IO_RECV_IDLE : IO_RECV,
         .fd = connection->fd,
         .buffer = connection->in + connection->in_end,
         .size = room,

@@ -342,6 +342,9 @@ static bool ready_run(struct shard *shard)
 static void replies_release(struct shard *shard)
 {
     uint32_t left = 0;
+    if (!shard->release_due)
+        return;
+    shard->release_due = false;
     for (uint32_t i = 0; i < shard->awaiting_count; i++) {
         struct connection *connection = shard->awaiting[i];
         connection_release(connection, shard->log.lsn_durable, shard->io, shard->monotonic_ns);
@@ -358,7 +361,7 @@ static void event_log_written(struct shard *shard)
     log_write_done(&shard->log);
     if (shard->log.in_flight)
         return;
-    replies_release(shard);
+    shard->release_due = true;
     shard->idle_mark_at =
         records ? shard->monotonic_ns + shard->options->idle_mark_ms * NS_PER_MS : 0;
 }
@@ -544,8 +547,11 @@ static int shard_turn(struct shard *shard, uint64_t timeout)
 static int shard_loop(struct shard *shard)
 {
     while (!shard->stopping) {
+        /* The next block is submitted before the replies of the last: while the disk works on it,
+         * the sockets are served. */
         bool more = ready_run(shard);
         timers_run(shard);
+        replies_release(shard);
         int result = shard_turn(shard, more ? 0 : timeout_ns(shard));
         if (result != 0)
             return result;
@@ -574,6 +580,7 @@ static int shard_stop(struct shard *shard)
     while (result == 0 && (shard->log.in_flight || shard->log.open_records > 0 ||
                            (replies_pending(shard) && shard->monotonic_ns < give_up_at))) {
         log_flush(&shard->log, clock_wall_ns());
+        replies_release(shard);
         result = shard_turn(shard, SWEEP_NS);
     }
     if (result == 0)

@@ -53,6 +53,7 @@ struct shard {
 
     struct warmer warmer;
 
+    bool release_due;      /* a write completed: replies may be ready */
     uint64_t monotonic_ns; /* read once a turn of the loop */
     uint64_t idle_mark_at; /* monotonic; 0: none is due */
     uint64_t sweep_at;     /* monotonic */

@@ -976,6 +976,45 @@ Test(client_cancel, races_with_replies)
     end(client, fake);
 }
 
+/* Cancellations that fall between a reply and its callback, which a large write keeps apart. */
+Test(client_cancel, of_requests_that_were_just_answered)
+{
+    enum { ROUNDS = 200, COUNT = 64 };
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    const size_t events_bytes = GIRO_EVENTS_MAX * sizeof(struct giro_transfer);
+    struct giro_transfer *events = aligned_alloc(16, events_bytes);
+    memset(events, 0, events_bytes);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        struct tracked *rows[COUNT];
+        struct tracked *first = plug(fake, client);
+        for (uint32_t i = 0; i < COUNT; i++)
+            rows[i] = submit(client, tracked_transfers(1000 + round * COUNT + i, 1));
+        struct tracked *large = tracked_new(GIRO_CREATE_TRANSFERS, GIRO_EVENTS_MAX);
+        large->request.events.transfers = events;
+        submit(client, large);
+        fake_release_one(fake);
+        outcome(first);
+        fake_release(fake);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            for (volatile uint32_t spin = 500 * (round % 20); spin > 0; spin--)
+                ;
+            giro_cancel(client, &rows[i]->request);
+        }
+        for (uint32_t i = 0; i < COUNT; i++) {
+            cr_expect(outcome(rows[i]) == 0 || rows[i]->request.error == GIRO_ECANCELED);
+            tracked_free(rows[i]);
+        }
+        cr_expect_eq(outcome(large), 0);
+        cr_expect_eq(large->request.result_count, GIRO_EVENTS_MAX);
+        tracked_free(large);
+        tracked_free(first);
+    }
+    end(client, fake);
+    free(events);
+}
+
 /* ---- Reconnecting and resending ---------------------------------------------------------- */
 
 Test(client_resend, after_a_break_before_execution)

@@ -20,6 +20,7 @@
 enum io_kind {
     IO_ACCEPT,    /* fd: listening socket; result: the new one, non-blocking */
     IO_RECV,      /* fd, buffer, size; result 0: the peer closed */
+    IO_RECV_IDLE, /* the same where nothing is expected to be there yet */
     IO_SEND,      /* fd, buffer, size; may send less */
     IO_LOG_WRITE, /* fd, buffer, size, offset: on stable storage when it completes */
     IO_READ,      /* fd, buffer, size, offset */

@@ -109,6 +109,7 @@ static int32_t file_execute(const struct io_op *op)
         break;
     case IO_ACCEPT:
     case IO_RECV:
+    case IO_RECV_IDLE:
     case IO_SEND:
         break;
     }
@@ -142,7 +143,7 @@ static int32_t socket_execute(const struct io_op *op)
     do {
         if (op->kind == IO_ACCEPT)
             result = accept4(op->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        else if (op->kind == IO_RECV)
+        else if (op->kind == IO_RECV || op->kind == IO_RECV_IDLE)
             result = recv(op->fd, op->buffer, op->size, MSG_DONTWAIT);
         else
             result = send(op->fd, op->buffer, op->size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -190,7 +191,8 @@ static void socket_submit(struct posix_backend *backend, struct io_op *op)
 static void posix_submit(struct io *io, struct io_op *op)
 {
     struct posix_backend *backend = (struct posix_backend *)io;
-    if (op->kind == IO_ACCEPT || op->kind == IO_RECV || op->kind == IO_SEND) {
+    if (op->kind == IO_ACCEPT || op->kind == IO_RECV || op->kind == IO_RECV_IDLE ||
+        op->kind == IO_SEND) {
         socket_submit(backend, op);
         return;
     }

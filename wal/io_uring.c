@@ -48,6 +48,10 @@ static void uring_submit(struct io *io, struct io_op *op)
     case IO_RECV:
         io_uring_prep_recv(sqe, op->fd, op->buffer, op->size, 0);
         break;
+    case IO_RECV_IDLE:
+        io_uring_prep_recv(sqe, op->fd, op->buffer, op->size, 0);
+        sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
+        break;
     case IO_SEND:
         io_uring_prep_send(sqe, op->fd, op->buffer, op->size, MSG_NOSIGNAL | MSG_WAITALL);
         break;
