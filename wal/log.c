@@ -158,6 +158,17 @@ static bool open_block_place(struct log *log, uint32_t size_bytes)
     return true;
 }
 
+/* The open block may grow to size_bytes: what the window held there one round ago is gone. */
+static void window_overwrite(struct log *log, uint32_t size_bytes)
+{
+    uint64_t end = log->open_begin + size_bytes;
+    if (end <= log->options.window_bytes)
+        return;
+    uint64_t low = (end - log->options.window_bytes) / GIRO_RECORD_BYTES;
+    if (low > log->window.low)
+        log->window.low = low;
+}
+
 enum log_room log_reserve(struct log *log, uint32_t count, union record **out_records,
                           uint64_t *out_address)
 {
@@ -176,14 +187,7 @@ enum log_room log_reserve(struct log *log, uint32_t count, union record **out_re
         log->open_begin + BLOCK_HEADER_BYTES + (uint64_t)log->open_records * GIRO_RECORD_BYTES;
     *out_address = begin / GIRO_RECORD_BYTES;
     *out_records = (union record *)(void *)block_at(log, begin);
-
-    /* What the window held one round ago is overwritten from here on. */
-    uint64_t end = log->open_begin + size;
-    if (end > log->options.window_bytes) {
-        uint64_t low = (end - log->options.window_bytes) / GIRO_RECORD_BYTES;
-        if (low > log->window.low)
-            log->window.low = low;
-    }
+    window_overwrite(log, size);
     return LOG_ROOM;
 }
 
@@ -247,8 +251,10 @@ void log_flush(struct log *log, uint64_t written_at)
 bool log_mark(struct log *log, enum block_kind kind, uint64_t written_at)
 {
     assert(log->open_records == 0);
-    if (!open_block_place(log, block_size_bytes(0, log->directory->meta.sector_bytes)))
+    uint32_t size = block_size_bytes(0, log->directory->meta.sector_bytes);
+    if (!open_block_place(log, size))
         return false;
+    window_overwrite(log, size);
     block_submit(log, kind, written_at);
     return true;
 }
