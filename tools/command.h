@@ -14,6 +14,9 @@ int format_command(int argc, char **argv);
 int serve_command(int argc, char **argv);
 int verify_command(int argc, char **argv);
 int recover_command(int argc, char **argv);
+int repl_command(int argc, char **argv);
+int import_command(int argc, char **argv);
+int proof_command(int argc, char **argv);
 
 /* Reads a whole number with an optional binary suffix k, m, g ("64m" = 67,108,864).
  * Returns false, with nothing changed, unless it lies within min .. max. */

@@ -14,6 +14,9 @@ struct command {
 static const struct command commands[] = {
     {"format", format_command, "make a new data directory"},
     {"serve", serve_command, "serve a ledger"},
+    {"repl", repl_command, "create and look up accounts and transfers by hand"},
+    {"import", import_command, "import CSV files"},
+    {"proof", proof_command, "compare the ledger with imported files, day by day"},
     {"verify", verify_command, "prove that a log and its ledger are sound"},
     {"recover", recover_command, "look into a log, rebuild a directory, cut what is damaged"},
     {"bench", bench_command, "measure a server under load, beside what the disk can do"},

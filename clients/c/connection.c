@@ -1,11 +1,12 @@
 /* The connection's life:
  *
- *            +------------------- lost, or every address failed: backoff ------------------+
- *            v                                                                             |
- *        WAITING --timer--> RESOLVING --addresses--> CONNECTING --connected--> GREETING
- * --welcome--> READY ^   (a name)                            ^      |                      | |
- * numeric: at once -------------------+      |                      |
- *            +---- failed: the next address at once --------+----------------------+
+ *        +--------------- lost, or every address failed: backoff ---------------+
+ *        v                                                                      |
+ *     WAITING --> RESOLVING --> CONNECTING --> GREETING --> READY ---->---------+
+ *      |  ^       (names)       ^    |            |
+ *      |  |  numeric: at once   |    |            |
+ *      +--+---------------------+    |            |
+ *         +--- failed: the next address at once --+
  *
  * One timer covers an attempt from its begin to READY. Names are looked up in a thread of their
  * own, because getaddrinfo() may block for as long as it likes and deadlines have to be kept
@@ -171,6 +172,8 @@ void giro_connection_lost(struct giro_client *client, int error)
 {
     struct io *io = &client->io;
     bool was_ready = io->state == CONNECTION_READY;
+    if (!was_ready && error == GIRO_EDISCONNECTED)
+        error = GIRO_EUNREACHABLE; /* nothing was sent whose outcome could be unknown */
     socket_close(io);
     io->state = CONNECTION_WAITING;
     io->timer_ns = io->now_ns;

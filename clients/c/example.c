@@ -13,7 +13,7 @@ static int fail(const char *what, int error)
 
 int main(int argc, char **argv)
 {
-    struct giro_client_options options = {.address = argc > 1 ? argv[1] : "127.0.0.1:7400"};
+    struct giro_client_options options = {.address = argc > 1 ? argv[1] : "127.0.0.1:4470"};
     struct giro_client *client;
     struct giro_created created;
     struct giro_result result;

@@ -3,14 +3,14 @@
  * MODEL
  *
  *   A client is one TCP connection and one I/O thread. Requests are created from any thread,
- *   queued, gathered into frames, sent, and completed when the server's reply says that everything in
- * it is durable. A frame carries up to GIRO_EVENTS_MAX events. Several frames are in flight at
- * once; while they are, small requests of the same operation gather into one frame, so that
- * sixty-four threads that each create one transfer cost a few frames, not sixty-four. Every request
- * gets its own results, as if it had been alone in its frame: indexes count from its own first
- * event, a linked chain never reaches into another request, and imported events are never mixed
- * with others. A request of more than 1,024 events travels alone and is sent from the caller's
- * memory.
+ *   queued, gathered into frames, sent, and completed when the server's reply says that everything
+ *   in it is durable. A frame carries up to GIRO_EVENTS_MAX events. Several frames are in flight at
+ *   once; while they are, small requests of the same operation gather into one frame, so that
+ *   sixty-four threads that each create one transfer cost a few frames, not sixty-four. Every
+ *   request gets its own results, as if it had been alone in its frame: indexes count from its own
+ *   first event, a linked chain never reaches into another request, and imported events are never
+ *   mixed with others. A request of more than 1,024 events travels alone and is sent from the
+ *   caller's memory.
  *
  *   Requests take effect in the order in which they were submitted, as far as anybody can tell: a
  *   request submitted after another one's giro_submit() returned is executed after it. The order of
@@ -22,9 +22,9 @@
  *   client once giro_client_close() has been called (calls that are already waiting end with an
  *   error). Completion callbacks run on the client's I/O thread: they must be short, must not
  *   block, may submit and cancel, and must neither close the client nor make blocking calls (these
- * return GIRO_ECALLBACK there). The library keeps no global state, apart from the last id handed
- * out by giro_id_time_ordered(); it raises no signals, installs no handlers, reads no locale and no
- *   environment. A client does not survive fork() in the child.
+ *   return GIRO_ECALLBACK there). The library keeps no global state, apart from the last id handed
+ *   out by giro_id_time_ordered(); it raises no signals, installs no handlers and reads no locale.
+ *   A client does not survive fork() in the child.
  *
  * OWNERSHIP
  *

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,7 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FOLDERS_MAX = 64, ARGUMENTS_MAX = 48, COPY_BYTES = 64 << 10 };
+enum {
+    FOLDERS_MAX = 64,
+    ARGUMENTS_MAX = 48,
+    COPY_BYTES = 64 << 10,
+    UMOUNT_TRIES = 500,
+    UMOUNT_PAUSE_MS = 10,
+};
 
 static const char folder_prefix[] = "giro-test-";
 
@@ -111,6 +118,26 @@ static void tree_remove(const char *path)
     (void)rmdir(path);
 }
 
+static void mount_release(const char *folder, const char *name)
+{
+    char path[PATH_BYTES];
+    struct stat inner;
+    struct stat outer;
+    path_join(path, folder, name);
+    if (stat(path, &inner) != 0 || stat(folder, &outer) != 0 || inner.st_dev == outer.st_dev)
+        return;
+    for (uint32_t i = 0; umount2(path, 0) != 0 && i < UMOUNT_TRIES; i++)
+        pause_ms(UMOUNT_PAUSE_MS);
+}
+
+/* What is mounted inside first: nobody wants to remove the files of a mounted disk one by one. */
+static void private_remove(const char *path)
+{
+    mount_release(path, HARNESS_MOUNT);
+    mount_release(path, HARNESS_MEMORY);
+    tree_remove(path);
+}
+
 /* A test that was killed could not clean up: its folder's name tells which process that was. */
 static void leftovers_remove(const char *base)
 {
@@ -125,7 +152,7 @@ static void leftovers_remove(const char *base)
             continue;
         char path[PATH_BYTES];
         path_join(path, base, entry->d_name);
-        tree_remove(path);
+        private_remove(path);
     }
     closedir(folder);
 }
@@ -176,7 +203,7 @@ void folder_make_in_memory(char path[PATH_BYTES])
 
 void folder_remove(const char *path)
 {
-    tree_remove(path);
+    private_remove(path);
     for (uint32_t i = 0; i < FOLDERS_MAX; i++) {
         if (strcmp(folders[i], path) == 0)
             folders[i][0] = 0;

@@ -52,6 +52,10 @@ void folder_make(char path[PATH_BYTES]);
 void folder_make_in_memory(char path[PATH_BYTES]);
 void folder_remove(const char *path);
 
+/* Whatever is mounted at these names inside a private folder is unmounted before it is removed. */
+#define HARNESS_MOUNT "mount"
+#define HARNESS_MEMORY "memory"
+
 /* Copies a data directory: sparse where it is zero, so that even many copies are cheap. */
 void folder_copy(const char *from, const char *to);
 

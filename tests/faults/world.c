@@ -149,7 +149,9 @@ static struct world_request *request_make(struct world *world, uint32_t client)
     uint32_t first = world->transfer_count;
     uint32_t kind = rng_below(&world->rng, 100);
     struct world_client *owner = &world->clients[client];
-    if (kind < 35)
+    if (world->batches_only)
+        make_batch(world, 1 + rng_below(&world->rng, world->events_per_request));
+    else if (kind < 35)
         make_batch(world, 1);
     else if (kind < 50)
         make_holds(world, owner);

@@ -73,6 +73,7 @@ struct world {
     uint64_t unknown_count;      /* requests, ever */
     uint64_t unknown_found;      /* of these, executed before the crash */
     uint32_t events_per_request; /* of large batches */
+    bool batches_only;           /* nothing that depends on an earlier request */
 };
 
 void world_init(struct world *world, uint64_t seed, uint32_t client_count);

@@ -1,0 +1,156 @@
+/* Statements: a text, and what it means or what is wrong with it. */
+#include "tools/repl_parse.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+Test(repl_parse, points_at_what_is_wrong)
+{
+    static const struct {
+        const char *text;
+        size_t position;
+        const char *expected; /* the beginning */
+    } rows[] = {
+        {"", 0, "a command is expected here"},
+        {"=", 0, "a command is expected here"},
+        {"create_acounts id=1", 0, "unknown command \"create_acounts\": did you mean create_acco"},
+        {"frobnicate", 0, "unknown command \"frobnicate\"; there are create_accounts, create_tr"},
+        {"stats now", 6, "nothing follows stats"},
+        {"exit;", 4, "nothing follows exit"},
+        {"set a b c d e", 12, "this is too much"},
+        {"create_accounts", 15, "a field such as id=1 is expected here"},
+        {"create_accounts id", 18, "= is expected here, as in id=1"},
+        {"create_accounts id 1", 19, "= is expected here, as in id=1"},
+        {"create_accounts id=", 19, "a value for id is missing here"},
+        {"create_accounts id=1,", 21, "a field such as id=1 is expected here"},
+        {"create_accounts ledger=1", 16, "id is missing: give id=NUMBER, or id=new to make one"},
+        {"lookup_accounts code=1", 16, "unknown field \"code\"; there are id"},
+        {"create_accounts id=1 id=2", 21, "id is given twice: a comma begins the next event"},
+        {"lookup_accounts id=1 id=2", 21, "id is given twice: a comma begins the next id"},
+        {"create_accounts id=1 leger=1", 21, "unknown field \"leger\": did you mean ledger?"},
+        {"create_accounts id=1 amount=1", 21, "unknown field \"amount\"; there are id, ledger"},
+        {"create_accounts id=x", 19, "\"x\" is not a number: give a decimal number, 0x"},
+        {"create_accounts id=-1", 19, "\"-1\" is not a number"},
+        {"create_transfers id=1 amount=1.50", 29, "\"1.50\": amounts are whole minor units"},
+        {"create_accounts id=1 code=65536", 26, "\"65536\" is too large: at most 65535 fits here"},
+        {"create_accounts id=1 ledger=4294967296", 28, "\"4294967296\" is too large"},
+        {"create_accounts id=340282366920938463463374607431768211456", 19,
+         "\"34028236692093846346"},
+        {"create_accounts id=1 flags=histroy", 27,
+         "unknown flag \"histroy\": did you mean history"},
+        {"create_accounts id=1 flags=", 27, "a flag is missing here"},
+        {"create_accounts id=1 flags=history|", 35, "a flag is missing here"},
+        {"create_accounts id=1 flags=pending", 27, "unknown flag \"pending\"; there are linked"},
+        {"create_accounts id=1 timestamp=2024-13-01", 31, "\"2024-13-01\" is a day or time"},
+        {"lookup_accounts id=new", 19, "\"new\" is not a number"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct repl_statement statement;
+        struct repl_error error = {0};
+        bool good = repl_parse(rows[i].text, strlen(rows[i].text), &statement, &error);
+        cr_expect_not(good, "%s", rows[i].text);
+        cr_expect_eq(error.position, rows[i].position, "%s: %zu %s", rows[i].text, error.position,
+                     error.text);
+        cr_expect_eq(strncmp(error.text, rows[i].expected, strlen(rows[i].expected)), 0,
+                     "%s: got %s", rows[i].text, error.text);
+        if (good)
+            repl_statement_free(&statement);
+    }
+}
+
+static struct repl_statement parsed(const char *text)
+{
+    struct repl_statement statement;
+    struct repl_error error = {0};
+    cr_assert(repl_parse(text, strlen(text), &statement, &error), "%s: %s", text, error.text);
+    return statement;
+}
+
+Test(repl_parse, reads_accounts)
+{
+    struct repl_statement statement =
+        parsed("create_accounts id=1 ledger=0x2 code=10 flags=history|imported user_data_128=max\n"
+               " user_data_64=5 user_data_32=6 timestamp=1970-01-01T00:00:01Z # the first\n"
+               ", id = 2:576 , id=new ledger = 1 flags= linked | history code=7");
+    const struct giro_account *accounts = statement.records.accounts;
+    cr_assert_eq(statement.count, 3);
+    cr_expect(accounts[0].id == 1);
+    cr_expect_eq(accounts[0].ledger, 2);
+    cr_expect_eq(accounts[0].code, 10);
+    cr_expect_eq(accounts[0].flags, GIRO_ACCOUNT_HISTORY | GIRO_ACCOUNT_IMPORTED);
+    cr_expect(accounts[0].user_data_128 == GIRO_U128_MAX);
+    cr_expect_eq(accounts[0].user_data_64, 5);
+    cr_expect_eq(accounts[0].user_data_32, 6);
+    cr_expect_eq(accounts[0].timestamp, GIRO_NS_PER_S);
+    cr_expect(accounts[1].id == ((giro_u128)2 << 96 | 576));
+    cr_expect(accounts[2].id != 0);
+    cr_expect(statement.id_is_new[2]);
+    cr_expect_not(statement.id_is_new[0]);
+    cr_expect_eq(accounts[2].flags, GIRO_ACCOUNT_HISTORY | GIRO_ACCOUNT_LINKED);
+    cr_expect_eq(accounts[2].code, 7);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_transfers)
+{
+    struct repl_statement statement =
+        parsed("create_transfers id=8 debit_account_id=1 credit_account_id=2 amount=max "
+               "pending_id=7 timeout=60 ledger=3 code=4 flags=0x3");
+    const struct giro_transfer *transfer = statement.records.transfers;
+    cr_assert_eq(statement.count, 1);
+    cr_expect(transfer->debit_account_id == 1);
+    cr_expect(transfer->credit_account_id == 2);
+    cr_expect(transfer->amount == GIRO_U128_MAX);
+    cr_expect(transfer->pending_id == 7);
+    cr_expect_eq(transfer->timeout, 60);
+    cr_expect_eq(transfer->ledger, 3);
+    cr_expect_eq(transfer->code, 4);
+    cr_expect_eq(transfer->flags, GIRO_TRANSFER_LINKED | GIRO_TRANSFER_PENDING);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_lookups_and_words)
+{
+    struct repl_statement statement = parsed("lookup_transfers id=1, id=0xff,id=max");
+    cr_assert_eq(statement.count, 3);
+    cr_expect(statement.records.ids[1] == 255);
+    cr_expect(statement.records.ids[2] == GIRO_U128_MAX);
+    repl_statement_free(&statement);
+    statement = parsed(" set scale 978 2 ");
+    cr_expect_eq(statement.verb, REPL_SET);
+    cr_expect_eq(statement.argument_count, 3);
+    repl_statement_free(&statement);
+    statement = parsed("quit");
+    cr_expect_eq(statement.verb, REPL_EXIT);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, finds_the_ends_of_statements)
+{
+    bool closed;
+    cr_expect_eq(repl_statement_end("a;b", 3, &closed), 1);
+    cr_expect(closed);
+    cr_expect_eq(repl_statement_end("a # ; not\n;", 11, &closed), 10);
+    cr_expect(closed);
+    cr_expect_eq(repl_statement_end("abc", 3, &closed), 3);
+    cr_expect_not(closed);
+    cr_expect(repl_statement_empty(" # only this\n\t ", 15));
+    cr_expect_not(repl_statement_empty(" # this\nx", 9));
+}
+
+Test(repl_parse, takes_one_request_and_no_more)
+{
+    static char text[REPL_EVENTS_MAX * 8 + 64];
+    struct repl_statement statement;
+    struct repl_error error = {0};
+    size_t size = (size_t)snprintf(text, sizeof text, "lookup_accounts id=1");
+    for (int i = 1; i < REPL_EVENTS_MAX; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, ",id=2");
+    cr_assert(repl_parse(text, size, &statement, &error), "%s", error.text);
+    cr_expect_eq(statement.count, REPL_EVENTS_MAX);
+    repl_statement_free(&statement);
+    size += (size_t)snprintf(text + size, sizeof text - size, ",id=2");
+    cr_expect_not(repl_parse(text, size, &statement, &error));
+    cr_expect_eq(strncmp(error.text, "more than 8190", 14), 0, "%s", error.text);
+}

@@ -1,0 +1,91 @@
+/* Completion, suggestions, and a sentence for every result. */
+#include "engine/result.h"
+#include "tools/repl_result.h"
+#include "tools/repl_words.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+Test(repl_words, complete_what_may_stand_there)
+{
+    static const struct {
+        const char *text;
+        const char *expected; /* candidates, a blank between them */
+    } rows[] = {
+        {"", "create_accounts create_transfers lookup_accounts lookup_transfers stats set help "
+             "exit"},
+        {"look", "lookup_accounts lookup_transfers"},
+        {"stats; cr", "create_accounts create_transfers"},
+        {"help lookup_a", "lookup_accounts"},
+        {"set ", "scale thousands"},
+        {"set th", "thousands"},
+        {"lookup_accounts ", "id"},
+        {"lookup_accounts id=", ""},
+        {"create_accounts id=1 us", "user_data_128 user_data_64 user_data_32"},
+        {"create_accounts id=1, l", "ledger"},
+        {"create_transfers id=1 de", "debit_account_id"},
+        {"create_accounts id=1 flags=", "linked debits_must_not_exceed_credits "
+                                        "credits_must_not_exceed_debits history imported closed"},
+        {"create_accounts id=1 flags=h", "history"},
+        {"create_accounts id=1 flags=history|i", "imported"},
+        {"create_accounts id=1 flags=history | i", "imported"},
+        {"create_accounts id=1 flags=history i", "id"},
+        {"create_transfers id=1 flags=pending|clo", "closing_debit closing_credit"},
+        {"nonsense id", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *words[REPL_WORDS_MAX];
+        char got[512] = "";
+        size_t start;
+        uint32_t count = repl_complete(rows[i].text, strlen(rows[i].text), words, &start);
+        for (uint32_t k = 0; k < count; k++)
+            (void)snprintf(got + strlen(got), sizeof got - strlen(got), "%s%s", k > 0 ? " " : "",
+                           words[k]);
+        cr_expect_str_eq(got, rows[i].expected, "%s: got %s", rows[i].text, got);
+    }
+}
+
+Test(repl_words, suggest_only_what_is_near)
+{
+    static const char *const words[] = {"amount", "code", "id", "debit_account_id", NULL};
+    static const struct {
+        const char *word;
+        const char *expected;
+    } rows[] = {
+        {"ammount", "amount"}, {"amuont", "amount"},
+        {"cod", "code"},       {"debit_acount_id", "debit_account_id"},
+        {"di", "id"},          {"debit", "debit_account_id"},
+        {"zzzz", NULL},        {"xy", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *got = repl_nearest(rows[i].word, strlen(rows[i].word), words);
+        cr_expect_eq(got == NULL, rows[i].expected == NULL, "%s", rows[i].word);
+        if (got != NULL && rows[i].expected != NULL)
+            cr_expect_str_eq(got, rows[i].expected);
+    }
+}
+
+Test(repl_words, print_flags)
+{
+    char text[128];
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_ACCOUNTS), 0, text, 128), "");
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_TRANSFERS), 3, text, 128),
+                     "linked|pending");
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_ACCOUNTS), 0x4001, text, 128),
+                     "linked|0x4000");
+}
+
+Test(repl_result, explains_every_code)
+{
+    const char *unknown = repl_account_result_text(9999);
+    for (uint32_t code = 0; code <= GIRO_ACCOUNT_RESULT_MAX; code++) {
+        if (strcmp(giro_account_result_name(code), "unknown") != 0)
+            cr_expect_neq(repl_account_result_text(code), unknown, "account %u", code);
+    }
+    for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
+        if (strcmp(giro_transfer_result_name(code), "unknown") != 0)
+            cr_expect_neq(repl_transfer_result_text(code), unknown, "transfer %u", code);
+    }
+    cr_expect_eq(repl_transfer_result_text(18), unknown); /* the unused code */
+}

@@ -1,0 +1,257 @@
+#include "tools/repl_words.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const verb_names[REPL_VERBS + 1] = {
+    [REPL_CREATE_ACCOUNTS] = "create_accounts",
+    [REPL_CREATE_TRANSFERS] = "create_transfers",
+    [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
+    [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
+    [REPL_STATS] = "stats",
+    [REPL_SET] = "set",
+    [REPL_HELP] = "help",
+    [REPL_EXIT] = "exit",
+};
+
+#define FIELD(record, member, type)                                                                \
+    {                                                                                              \
+#member, type, offsetof(struct record, member)                                             \
+    }
+
+static const struct repl_field account_fields[] = {
+    FIELD(giro_account, id, REPL_ID),
+    FIELD(giro_account, ledger, REPL_U32),
+    FIELD(giro_account, code, REPL_U16),
+    FIELD(giro_account, flags, REPL_FLAGS),
+    FIELD(giro_account, user_data_128, REPL_U128),
+    FIELD(giro_account, user_data_64, REPL_U64),
+    FIELD(giro_account, user_data_32, REPL_U32),
+    FIELD(giro_account, timestamp, REPL_TIMESTAMP),
+    {0},
+};
+
+static const struct repl_field transfer_fields[] = {
+    FIELD(giro_transfer, id, REPL_ID),
+    FIELD(giro_transfer, debit_account_id, REPL_U128),
+    FIELD(giro_transfer, credit_account_id, REPL_U128),
+    FIELD(giro_transfer, amount, REPL_U128),
+    FIELD(giro_transfer, pending_id, REPL_U128),
+    FIELD(giro_transfer, ledger, REPL_U32),
+    FIELD(giro_transfer, code, REPL_U16),
+    FIELD(giro_transfer, flags, REPL_FLAGS),
+    FIELD(giro_transfer, timeout, REPL_U32),
+    FIELD(giro_transfer, user_data_128, REPL_U128),
+    FIELD(giro_transfer, user_data_64, REPL_U64),
+    FIELD(giro_transfer, user_data_32, REPL_U32),
+    FIELD(giro_transfer, timestamp, REPL_TIMESTAMP),
+    {0},
+};
+
+#undef FIELD
+
+static const struct repl_field lookup_fields[] = {{"id", REPL_U128, 0}, {0}};
+
+static const struct repl_flag account_flags[] = {
+    {"linked", GIRO_ACCOUNT_LINKED},
+    {"debits_must_not_exceed_credits", GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS},
+    {"credits_must_not_exceed_debits", GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS},
+    {"history", GIRO_ACCOUNT_HISTORY},
+    {"imported", GIRO_ACCOUNT_IMPORTED},
+    {"closed", GIRO_ACCOUNT_CLOSED},
+    {0},
+};
+
+static const struct repl_flag transfer_flags[] = {
+    {"linked", GIRO_TRANSFER_LINKED},
+    {"pending", GIRO_TRANSFER_PENDING},
+    {"post_pending_transfer", GIRO_TRANSFER_POST_PENDING},
+    {"void_pending_transfer", GIRO_TRANSFER_VOID_PENDING},
+    {"balancing_debit", GIRO_TRANSFER_BALANCING_DEBIT},
+    {"balancing_credit", GIRO_TRANSFER_BALANCING_CREDIT},
+    {"closing_debit", GIRO_TRANSFER_CLOSING_DEBIT},
+    {"closing_credit", GIRO_TRANSFER_CLOSING_CREDIT},
+    {"imported", GIRO_TRANSFER_IMPORTED},
+    {0},
+};
+
+const char *repl_verb_name(enum repl_verb verb)
+{
+    return verb_names[verb];
+}
+
+enum repl_verb repl_verb_find(const char *word, size_t size)
+{
+    if (size == 4 && memcmp(word, "quit", 4) == 0)
+        return REPL_EXIT;
+    for (int i = 0; i < REPL_VERBS; i++) {
+        if (strlen(verb_names[i]) == size && memcmp(word, verb_names[i], size) == 0)
+            return (enum repl_verb)i;
+    }
+    return REPL_VERBS;
+}
+
+const struct repl_field *repl_verb_fields(enum repl_verb verb)
+{
+    switch (verb) {
+    case REPL_CREATE_ACCOUNTS:
+        return account_fields;
+    case REPL_CREATE_TRANSFERS:
+        return transfer_fields;
+    case REPL_LOOKUP_ACCOUNTS:
+    case REPL_LOOKUP_TRANSFERS:
+        return lookup_fields;
+    default:
+        return NULL;
+    }
+}
+
+const struct repl_flag *repl_verb_flags(enum repl_verb verb)
+{
+    if (verb == REPL_CREATE_ACCOUNTS)
+        return account_flags;
+    return verb == REPL_CREATE_TRANSFERS ? transfer_flags : NULL;
+}
+
+char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes)
+{
+    size_t size = 0;
+    out[0] = 0;
+    for (; flags->name != NULL && size < out_bytes; flags++) {
+        if ((value & flags->bit) == 0)
+            continue;
+        size += (size_t)snprintf(out + size, out_bytes - size, "%s%s", size > 0 ? "|" : "",
+                                 flags->name);
+        value &= (uint16_t)~flags->bit;
+    }
+    if (value != 0 && size < out_bytes)
+        (void)snprintf(out + size, out_bytes - size, "%s0x%x", size > 0 ? "|" : "", value);
+    return out;
+}
+
+/* ---- the nearest word -------------------------------------------------------------------- */
+
+enum { WORD_BYTES_MAX = 48 };
+
+/* How many letters to insert, remove, change or swap with their neighbour to get from a to b. */
+static unsigned word_distance(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    unsigned rows[3][WORD_BYTES_MAX + 1];
+    if (a_size > WORD_BYTES_MAX || b_size > WORD_BYTES_MAX)
+        return WORD_BYTES_MAX;
+    for (size_t k = 0; k <= b_size; k++)
+        rows[0][k] = (unsigned)k;
+    for (size_t i = 1; i <= a_size; i++) {
+        unsigned *row = rows[i % 3];
+        const unsigned *above = rows[(i - 1) % 3];
+        row[0] = (unsigned)i;
+        for (size_t k = 1; k <= b_size; k++) {
+            unsigned best = above[k - 1] + (a[i - 1] != b[k - 1]);
+            best = above[k] + 1 < best ? above[k] + 1 : best;
+            best = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
+            bool swapped = i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1];
+            if (swapped && rows[(i - 2) % 3][k - 2] + 1 < best)
+                best = rows[(i - 2) % 3][k - 2] + 1;
+            row[k] = best;
+        }
+    }
+    return rows[a_size % 3][b_size];
+}
+
+const char *repl_nearest(const char *word, size_t size, const char *const *words)
+{
+    const char *nearest = NULL;
+    unsigned nearest_distance = WORD_BYTES_MAX;
+    for (; *words != NULL; words++) {
+        size_t length = strlen(*words);
+        unsigned distance = word_distance(word, size, *words, length);
+        unsigned allowed = length <= 4 ? 1 : 2 + (unsigned)length / 8;
+        bool begun = size >= 3 && size < length && memcmp(word, *words, size) == 0;
+        if (begun && distance > allowed)
+            distance = allowed; /* the beginning of a word counts as near */
+        if (distance <= allowed && distance < nearest_distance) {
+            nearest = *words;
+            nearest_distance = distance;
+        }
+    }
+    return nearest;
+}
+
+/* ---- completion -------------------------------------------------------------------------- */
+
+static bool word_char(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+struct completion {
+    const char *prefix;
+    size_t prefix_size;
+    const char **words;
+    uint32_t count;
+};
+
+static void candidate(struct completion *completion, const char *word)
+{
+    if (strlen(word) < completion->prefix_size ||
+        memcmp(word, completion->prefix, completion->prefix_size) != 0 ||
+        completion->count + 1 == REPL_WORDS_MAX)
+        return;
+    completion->words[completion->count++] = word;
+}
+
+/* The verb of the unfinished statement; REPL_VERBS while there is none. */
+static enum repl_verb verb_before(const char *text, size_t size, size_t start)
+{
+    size_t from = start;
+    while (from > 0 && text[from - 1] != ';')
+        from--;
+    while (from < start && !word_char(text[from]))
+        from++;
+    size_t to = from;
+    while (to < start && word_char(text[to]))
+        to++;
+    (void)size;
+    return to == from ? REPL_VERBS : repl_verb_find(text + from, to - from);
+}
+
+/* Whether the word at start belongs to a list of flags: flags=a|b */
+static bool flags_before(const char *text, size_t start)
+{
+    while (start > 0 && (word_char(text[start - 1]) || strchr("| ", text[start - 1]) != NULL)) {
+        if (text[start - 1] == ' ' && start > 1 && text[start - 2] != '|' && text[start] != '|')
+            return false; /* a blank that is not beside a bar ends the list */
+        start--;
+    }
+    return start >= 6 && memcmp(text + start - 6, "flags=", 6) == 0;
+}
+
+uint32_t repl_complete(const char *text, size_t size, const char *words[REPL_WORDS_MAX],
+                       size_t *start)
+{
+    static const char *const settings[] = {"scale", "thousands", NULL};
+    size_t at = size;
+    while (at > 0 && word_char(text[at - 1]))
+        at--;
+    struct completion completion = {.prefix = text + at, .prefix_size = size - at, .words = words};
+    enum repl_verb verb = verb_before(text, size, at);
+    const struct repl_field *field = verb < REPL_VERBS ? repl_verb_fields(verb) : NULL;
+    const struct repl_flag *flag = verb < REPL_VERBS ? repl_verb_flags(verb) : NULL;
+    *start = at;
+    if (verb == REPL_VERBS || verb == REPL_HELP) {
+        for (int i = 0; i < REPL_VERBS; i++)
+            candidate(&completion, verb_names[i]);
+    } else if (verb == REPL_SET) {
+        for (int i = 0; settings[i] != NULL; i++)
+            candidate(&completion, settings[i]);
+    } else if (flag != NULL && flags_before(text, at)) {
+        for (; flag->name != NULL; flag++)
+            candidate(&completion, flag->name);
+    } else if (field != NULL && (at == 0 || text[at - 1] != '=')) {
+        for (; field->name != NULL; field++)
+            candidate(&completion, field->name);
+    }
+    words[completion.count] = NULL;
+    return completion.count;
+}

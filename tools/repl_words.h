@@ -1,0 +1,69 @@
+/* The words of the repl's language: verbs, fields, flags, and the word that was probably meant. */
+#ifndef TOOLS_REPL_WORDS_H
+#define TOOLS_REPL_WORDS_H
+
+#include "engine/record.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum repl_verb {
+    REPL_CREATE_ACCOUNTS,
+    REPL_CREATE_TRANSFERS,
+    REPL_LOOKUP_ACCOUNTS,
+    REPL_LOOKUP_TRANSFERS,
+    REPL_STATS,
+    REPL_SET,
+    REPL_HELP,
+    REPL_EXIT,
+    REPL_VERBS,
+};
+
+enum { REPL_WORDS_MAX = 64 }; /* candidates of one completion */
+
+enum repl_field_type {
+    REPL_ID,   /* u128; "new" makes one */
+    REPL_U128, /* "max" is the largest */
+    REPL_U64,
+    REPL_U32,
+    REPL_U16,
+    REPL_FLAGS,
+    REPL_TIMESTAMP, /* nanoseconds, or a date as in ISO 8601 */
+};
+
+struct repl_field {
+    const char *name;
+    enum repl_field_type type;
+    size_t offset; /* in the record */
+};
+
+struct repl_flag {
+    const char *name;
+    uint16_t bit;
+};
+
+const char *repl_verb_name(enum repl_verb verb);
+
+/* Returns REPL_VERBS for a word that is none. "quit" is "exit". */
+enum repl_verb repl_verb_find(const char *word, size_t size);
+
+/* Fields of a statement's objects, ended by a name of NULL; NULL for verbs without objects. */
+const struct repl_field *repl_verb_fields(enum repl_verb verb);
+
+/* Flags, ended by a name of NULL; NULL for verbs without flags. */
+const struct repl_flag *repl_verb_flags(enum repl_verb verb);
+
+/* "history|imported"; "" for none; bits without a name in hexadecimal. Returns out. */
+char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes);
+
+/* The word of a list, ended by NULL, that is nearest to what was written, or NULL if none is near.
+ */
+const char *repl_nearest(const char *word, size_t size, const char *const *words);
+
+/* The words that may stand at the end of an unfinished statement, ended by NULL. start gets where
+ * the word to be completed begins. Returns how many begin with what is there. */
+uint32_t repl_complete(const char *text, size_t size, const char *words[REPL_WORDS_MAX],
+                       size_t *start);
+
+#endif
