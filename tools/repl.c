@@ -4,6 +4,7 @@
 #include "tools/import_memory.h"
 #include "tools/repl_run.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <histedit.h>
@@ -85,6 +86,7 @@ static void pending_add(struct pending_text *pending, const char *line, size_t s
         pending->capacity = 2 * (pending->size + size + 1);
         pending->text = import_memory(pending->text, pending->capacity, 1);
     }
+    assert(pending->text != NULL);
     memcpy(pending->text + pending->size, line, size);
     pending->size += size;
     pending->text[pending->size] = 0;

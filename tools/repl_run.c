@@ -401,6 +401,7 @@ static bool run_help(struct repl *repl, const struct repl_statement *statement,
     const struct repl_word *topic = statement->argument_count > 0 ? statement->arguments : NULL;
     if (repl_help(topic, repl->out, error))
         return true;
+    assert(topic != NULL); /* the overview is always there */
     error_show(repl, place, (size_t)(topic->text - place->text) - place->start, error);
     return false;
 }

@@ -347,6 +347,15 @@ static void server_forget(struct server *server)
     server->pid = 0;
 }
 
+/* Not in the data directory: its disk may be full, or fail. */
+static void text_path_make(char path[PATH_BYTES])
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s%d-stderr-%u", folder_prefix, (int)getpid(),
+                   folder_serial++);
+    path_join(path, folder_base(), name);
+}
+
 void server_launch(struct server *server, const struct server_setup *setup)
 {
     const char *arguments[ARGUMENTS_MAX] = {
@@ -361,7 +370,7 @@ void server_launch(struct server *server, const struct server_setup *setup)
         arguments[count++] = setup->arguments[i];
     }
     *server = (struct server){0};
-    (void)snprintf(server->text_path, PATH_BYTES, "%s.stderr", setup->data);
+    text_path_make(server->text_path);
     int text_fd = open(server->text_path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     cr_assert(text_fd >= 0, "%s: %s", server->text_path, strerror(errno));
     pid_t pid = fork();

@@ -145,10 +145,13 @@ static void check_after(struct world *world, const struct server_setup *setup)
     server_stop(&server);
 }
 
-/* A limit on the size of files: writes beyond it fail with EFBIG, one across it is short. The first
- * limit is met by the log, the second by the making of the next segment. */
-static void write_error_try(const char *io, uint64_t file_bytes_max, const char *const *words)
+enum { FILE_BYTES_MAX = 2 << 20 };
+
+/* A limit on the size of files: writes beyond it fail with EFBIG, one across it is short. */
+static void write_error_try(const char *io)
 {
+    static const char *const words[] = {
+        "write of block", "shard-0/0000000000.log", "offset", "errno", "stopping", NULL};
     static struct world world;
     struct server server;
     char data[PATH_BYTES];
@@ -156,7 +159,7 @@ static void write_error_try(const char *io, uint64_t file_bytes_max, const char 
     data_format(data);
     const struct server_setup sound = {.data = data, .io = io, .arguments = arguments};
     struct server_setup limited = sound;
-    limited.file_bytes_max = file_bytes_max;
+    limited.file_bytes_max = FILE_BYTES_MAX;
     limited.quiet_core = true;
     world_init(&world, 0xe0, CLIENTS);
     server_start(&server, &limited);
@@ -168,26 +171,35 @@ static void write_error_try(const char *io, uint64_t file_bytes_max, const char 
     folder_remove(data);
 }
 
-static const char *const log_error[] = {
-    "write of block", "shard-0/0000000000.log", "offset", "errno", "stopping", NULL};
-static const char *const making_error[] = {"making segment 3 failed", "next.tmp", "offset",
-                                           "File too large",          "errno 27", NULL};
-
 Test(storage, a_failed_log_write_ends_the_server_io_uring)
 {
-    write_error_try("io_uring", 2 << 20, log_error);
+    write_error_try("io_uring");
 }
 
 Test(storage, a_failed_log_write_ends_the_server_posix)
 {
-    write_error_try("posix", 2 << 20, log_error);
+    write_error_try("posix");
 }
 
-/* At the last sector of the second segment's place in the file nothing fails; only a file that must
- * be made from its begin, with the last MiB beyond the limit, does. */
+/* No room is one thing; anything else that hinders the next segment is the end, and said to be. */
 Test(storage, a_failure_to_make_a_segment_ends_the_server)
 {
-    write_error_try("io_uring", (4 << 20) - 4096, making_error);
+    static const char *const more_segments[] = {"--segments-ahead", "4", NULL};
+    struct server server;
+    char data[PATH_BYTES];
+    folder_make(data);
+    data_format(data);
+    server_launch(&server, &(struct server_setup){.data = data,
+                                                  .arguments = more_segments,
+                                                  .file_bytes_max = FILE_BYTES_MAX,
+                                                  .quiet_core = true});
+    int status = server_wait(&server);
+    cr_assert_eq(status, 128 + SIGABRT, "it ended with %d:\n%s", status, server.text);
+    cr_assert(strstr(server.text, "making segment 3 failed") != NULL, "%s", server.text);
+    cr_assert(strstr(server.text, "next.tmp, offset 2097152: File too large (errno 27)") != NULL,
+              "%s", server.text);
+    server_start(&server, &(struct server_setup){.data = data, .arguments = more_segments});
+    server_stop(&server);
 }
 
 /* The device below the file system fails: EIO. The file system may fail with it. */
