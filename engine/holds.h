@@ -7,8 +7,9 @@
  *                              hold_reopen (chain or request undone)
  *
  * An open hold keeps a whole copy of its record, so that a capture days later needs no read from
- * disk. A hold that ended stays in the table until its request is through, because the chain or
- * the request may still be undone, and so that a second post of it needs no read either. The outcome survives in two bits by log address.
+ * disk. A hold that ended stays in the table until its request is through, because the chain or the
+ * request may still be undone, and so that a second post of it needs no read either. The outcome
+ * survives in two bits by log address.
  *
  * Deadlines lie in a binary heap ordered by (deadline, timestamp of the transfer): the order of
  * expiry is a function of the ledger's content, never of the history of the heap. */

@@ -67,6 +67,10 @@ enum frame_progress connection_frame(struct connection *connection, enum frame_s
         in_to_front(connection);
     const struct frame_header *header = connection_header(connection);
     *out_status = frame_check_header(header);
+    /* A stranger gets no large buffer. */
+    if (*out_status == FRAME_OK && !connection->greeted &&
+        header->body_bytes > sizeof(struct frame_hello))
+        *out_status = FRAME_HELLO_EXPECTED;
     if (*out_status != FRAME_OK)
         return FRAME_REFUSED;
     if (in_bytes(connection) < FRAME_HEADER_BYTES + header->body_bytes)

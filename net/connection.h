@@ -49,6 +49,7 @@ struct connection {
     bool greeted;  /* hello was answered */
     bool listed;   /* in the list of ready connections */
     bool fetching; /* its first frame waits for old records */
+    bool queued;   /* its first frame needs a fetch, and none was free */
     bool damaged;  /* ... and they turned out to be damaged */
     bool refused;  /* while finishing: `refusal` is still to be answered */
     bool starved;  /* waits for a large buffer */

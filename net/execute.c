@@ -133,6 +133,7 @@ static enum execution fetch_start(struct shard *shard, struct connection *connec
     struct shard_fetch *fetch = shard_fetch_of(shard, connection);
     if (fetch == NULL)
         fetch = shard_fetch_of(shard, NULL);
+    connection->queued = fetch == NULL;
     if (fetch == NULL)
         return EXECUTION_WAIT_BUFFER;
     if (fetch->connection == NULL)

@@ -98,6 +98,9 @@ static void connection_reap(struct shard *shard, struct connection *connection)
     if (connection->state != CONNECTION_CLOSING || connection->receiving || connection->sending ||
         connection->fetching || connection->listed)
         return;
+    struct shard_fetch *fetch = shard_fetch_of(shard, connection);
+    if (fetch != NULL)
+        shard_fetch_end(fetch); /* it had fetched, and was closed before it could go on */
     close(connection->fd);
     connection_buffers_reset(connection, &shard->in_pool, &shard->out_pool);
     connection->state = CONNECTION_FREE;
@@ -297,8 +300,11 @@ static enum turn connection_turn(struct shard *shard, struct connection *connect
     }
     if (connection->fetching || connection->receiving || shard->stopping)
         return TURN_IDLE;
+    if (connection->queued && shard_fetch_of(shard, NULL) == NULL)
+        return TURN_BLOCKED; /* executing it again would only find out the same */
     switch (connection_frame(connection, &status)) {
     case FRAME_WHOLE:
+        connection->frame_since = 0; /* from here on it is us that the client waits for */
         return connection_execute(shard, connection);
     case FRAME_REFUSED:
         connection_refuse(shard, connection, status);
@@ -371,6 +377,13 @@ static void event_received(struct shard *shard, struct connection *connection)
     connection->receiving = false;
     if (connection->recv.result == -EINTR || connection->recv.result == -EAGAIN) {
         ready_push(shard, connection);
+        return;
+    }
+    if (connection->recv.result == 0 && connection->state == CONNECTION_OPEN &&
+        connection->out_end != 0) {
+        /* The client has said all that it wants to say, and may still be listening. */
+        connection->state = CONNECTION_FINISHING;
+        connection->state_since = shard->monotonic_ns;
         return;
     }
     if (connection->recv.result <= 0 || connection->state == CONNECTION_CLOSING) {
@@ -453,7 +466,12 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
         event_accepted(shard);
         break;
     case OWNER_STOP:
+        if (op->result == -EINTR || op->result == -EAGAIN) {
+            io_submit(shard->io, op);
+            break;
+        }
         shard->stopping = true;
+        shard->log.stopping = true;
         break;
     default:
         abort();
@@ -463,7 +481,14 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
 /* ---- The loop ---------------------------------------------------------------------------- */
 
 /* The shard's tables that grow while it serves. */
-enum { WARM_BUCKETS, WARM_OVERFLOW, WARM_ACCOUNTS, WARM_ACCOUNT_BUCKETS, WARM_HOLDS };
+enum {
+    WARM_BUCKETS,
+    WARM_OVERFLOW,
+    WARM_ACCOUNTS,
+    WARM_ACCOUNT_BUCKETS,
+    WARM_HOLDS,
+    WARM_WINDOW,
+};
 
 static void tables_warm(struct shard *shard)
 {
@@ -482,18 +507,19 @@ static int tables_warm_start(struct shard *shard, struct error *error)
 {
     const struct ledger *ledger = shard->ledger;
     struct warmer *warmer = &shard->warmer;
-    const struct index *transfers = &ledger->transfers;
-    warmer_add(warmer, transfers->buckets, transfers->buckets_reserved_bytes,
-               transfers->bucket_count * sizeof(struct index_bucket));
-    warmer_add(warmer, transfers->overflow, transfers->overflow_reserved_bytes, 0);
-    warmer_add(warmer, ledger->accounts.rows,
-               ledger->accounts.capacity * sizeof(struct giro_account), 0);
-    warmer_add(warmer, ledger->accounts.index.buckets,
-               ledger->accounts.index.buckets_reserved_bytes,
-               ledger->accounts.index.bucket_count * sizeof(struct index_bucket));
-    warmer_add(warmer, ledger->holds.slots, ledger->holds.capacity * sizeof(struct hold), 0);
-    warmer_add(warmer, shard->window, shard->options->window_bytes, shard->options->window_bytes);
+    warmer_add(warmer, WARM_BUCKETS, ledger->transfers.buckets,
+               ledger->transfers.buckets_reserved_bytes);
+    warmer_add(warmer, WARM_OVERFLOW, ledger->transfers.overflow,
+               ledger->transfers.overflow_reserved_bytes);
+    warmer_add(warmer, WARM_ACCOUNTS, ledger->accounts.rows,
+               ledger->accounts.capacity * sizeof(struct giro_account));
+    warmer_add(warmer, WARM_ACCOUNT_BUCKETS, ledger->accounts.index.buckets,
+               ledger->accounts.index.buckets_reserved_bytes);
+    warmer_add(warmer, WARM_HOLDS, ledger->holds.slots,
+               ledger->holds.capacity * sizeof(struct hold));
+    warmer_add(warmer, WARM_WINDOW, shard->window, shard->options->window_bytes);
     tables_warm(shard);
+    warmer_used(warmer, WARM_WINDOW, shard->options->window_bytes);
     return warmer_start(warmer, error);
 }
 
@@ -523,7 +549,8 @@ static uint64_t timeout_ns(const struct shard *shard)
         timeout = left < timeout ? left : timeout;
     }
     const struct hold *hold = holds_earliest(&shard->ledger->holds);
-    if (hold != NULL && !shard->log.storage_full) {
+    /* While the log is busy its completion wakes the loop; it must not spin until then. */
+    if (hold != NULL && !shard->log.storage_full && !shard->log.in_flight) {
         uint64_t now = clock_wall_ns();
         uint64_t left = hold->expires_at > now ? hold->expires_at - now : 1;
         timeout = left < timeout ? left : timeout;
@@ -559,13 +586,25 @@ static int shard_loop(struct shard *shard)
     return 0;
 }
 
+/* Tells clients whose frames will not be executed any more; those whose were get their replies. */
+static void waiting_refuse(struct shard *shard)
+{
+    for (uint32_t i = 0; i < shard->options->connections_max; i++) {
+        struct connection *connection = &shard->connections[i];
+        enum frame_status status;
+        if (connection->state == CONNECTION_OPEN && !connection->receiving &&
+            !connection->fetching && connection_frame(connection, &status) == FRAME_WHOLE)
+            connection_refuse(shard, connection, FRAME_SHUTTING_DOWN);
+    }
+}
+
 static bool replies_pending(const struct shard *shard)
 {
-    if (shard->awaiting_count > 0)
-        return true;
     for (uint32_t i = 0; i < shard->options->connections_max; i++) {
         const struct connection *connection = &shard->connections[i];
-        if (connection->state == CONNECTION_OPEN && connection->out_end != 0)
+        bool talks =
+            connection->state == CONNECTION_OPEN || connection->state == CONNECTION_FINISHING;
+        if (talks && connection->out_end != 0)
             return true;
     }
     return false;
@@ -577,6 +616,7 @@ static int shard_stop(struct shard *shard)
 {
     uint64_t give_up_at = clock_monotonic_ns() + STOP_NS;
     int result = 0;
+    waiting_refuse(shard);
     while (result == 0 && (shard->log.in_flight || shard->log.open_records > 0 ||
                            (replies_pending(shard) && shard->monotonic_ns < give_up_at))) {
         log_flush(&shard->log, clock_wall_ns());
@@ -639,10 +679,13 @@ static int shard_replay(struct shard *shard, struct log_reader *reader, struct e
         result = replay_block(shard, header, error);
         if (result != 0)
             return result;
-        if (clock_monotonic_ns() >= print_at) {
-            progress_print(shard, reader);
-            print_at += PROGRESS_NS;
-        }
+        if (clock_monotonic_ns() < print_at)
+            continue;
+        progress_print(shard, reader);
+        print_at += PROGRESS_NS;
+        char byte;
+        if (recv(shard->stop_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return error_set(error, -ECANCELED, "stopped while reading the log");
     }
     if (result != 0)
         return result;
@@ -667,8 +710,9 @@ static int ledger_make(struct shard *shard, const struct log_reader *reader, str
         .accounts_max = options->accounts_max,
         .holds_max = options->holds_max,
         .transfers_max = options->transfers_max,
-        .accounts_expected = ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : 0,
-        .transfers_expected = expected < options->transfers_max ? expected : 0,
+        .accounts_expected =
+            ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
+        .transfers_expected = expected < options->transfers_max ? expected : options->transfers_max,
         .hash_seed = directory_hash_seed(&shard->directory),
     };
     if (ledger_create(&config, &shard->ledger) != 0)
@@ -846,6 +890,7 @@ int shard_serve(const struct shard_options *options, int stop_fd, struct error *
 {
     struct shard shard = {
         .options = options,
+        .stop_fd = stop_fd,
         .listen_fd = -1,
         .directory = {.shard_fd = -1, .lock_fd = -1},
         .monotonic_ns = clock_monotonic_ns(),

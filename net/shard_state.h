@@ -31,6 +31,7 @@ struct shard {
     struct log log;
     void *window;
 
+    int stop_fd;
     int listen_fd;
     struct io_op accept;
     bool accepting;

@@ -13,20 +13,21 @@ enum {
     INTERVAL_NS = 10 * 1000 * 1000,
 };
 
-void warmer_add(struct warmer *warmer, void *base, size_t reserved_bytes, size_t used_bytes)
+void warmer_add(struct warmer *warmer, unsigned i, void *base, size_t reserved_bytes)
 {
-    assert(warmer->region_count < WARMER_REGIONS_MAX);
-    struct warmer_region *region = &warmer->regions[warmer->region_count++];
-    region->base = base;
-    region->reserved_bytes = reserved_bytes;
-    region->used_before = used_bytes;
-    atomic_store_explicit(&region->used_bytes, used_bytes, memory_order_relaxed);
+    assert(i < WARMER_REGIONS_MAX);
+    assert(i == warmer->region_count);
+    warmer->region_count++;
+    warmer->regions[i].base = base;
+    warmer->regions[i].reserved_bytes = reserved_bytes;
 }
 
 static void region_warm(struct warmer_region *region)
 {
     size_t used = atomic_load_explicit(&region->used_bytes, memory_order_relaxed);
-    size_t ahead = AHEAD_INTERVALS * (used - region->used_before);
+    /* Tables shrink too, by a row or a line that is taken back. */
+    size_t growth = used > region->used_before ? used - region->used_before : 0;
+    size_t ahead = AHEAD_INTERVALS * growth;
     region->used_before = used;
     size_t target = used + (ahead > AHEAD_BYTES ? ahead : AHEAD_BYTES);
     target = (target + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES;
@@ -52,8 +53,11 @@ static void *warmer_run(void *argument)
 
 int warmer_start(struct warmer *warmer, struct error *error)
 {
-    for (unsigned i = 0; i < warmer->region_count; i++)
-        region_warm(&warmer->regions[i]);
+    for (unsigned i = 0; i < warmer->region_count; i++) {
+        struct warmer_region *region = &warmer->regions[i];
+        region->used_before = atomic_load_explicit(&region->used_bytes, memory_order_relaxed);
+        region_warm(region);
+    }
     int result = pthread_create(&warmer->thread, NULL, warmer_run, warmer);
     if (result != 0)
         return error_set(error, -result, "cannot start a thread: %s", strerror(result));

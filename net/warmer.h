@@ -32,8 +32,8 @@ struct warmer {
     bool started;
 };
 
-/* Adds a region, of which used_bytes are in use. Before warmer_start(). */
-void warmer_add(struct warmer *warmer, void *base, size_t reserved_bytes, size_t used_bytes);
+/* Makes region number i (they are numbered from 0). Before warmer_start(). */
+void warmer_add(struct warmer *warmer, unsigned i, void *base, size_t reserved_bytes);
 
 /* Warms what is in use and starts the thread. Returns 0 or -errno. */
 int warmer_start(struct warmer *warmer, struct error *error);

@@ -177,8 +177,9 @@ static int rest_save(const struct directory *directory, uint64_t lsn, uint32_t s
             result = got < 0 ? -errno : 0;
             break;
         }
-        if (write(to, buffer, (size_t)got) != got)
-            result = -errno;
+        ssize_t put = write(to, buffer, (size_t)got);
+        if (put != got)
+            result = put < 0 ? -errno : -ENOSPC;
         offset += (uint32_t)got;
     }
     if (result == 0 && (buffer == NULL || fsync(to) != 0))
@@ -187,9 +188,12 @@ static int rest_save(const struct directory *directory, uint64_t lsn, uint32_t s
     if (to >= 0)
         close(to);
     close(from);
-    if (result != 0)
+    if (result != 0) {
+        if (to >= 0)
+            (void)unlink(path);
         return error_set(error, result, "%s: cannot save what would be cut: %s; nothing was cut",
                          path, strerror(-result));
+    }
     printf("saved %s\n", path);
     return 0;
 }

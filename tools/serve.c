@@ -204,6 +204,7 @@ struct config_read {
     const char *path;
     struct shard_options *options;
     bool failed;
+    bool seen[SETTINGS];
 };
 
 /* Called by inih for every line; 1: accepted. */
@@ -213,6 +214,14 @@ static int config_line(void *user, const char *section, const char *name, const 
     for (int i = 0; i < SETTINGS; i++) {
         if (section[0] != 0 || strcmp(name, settings[i].name) != 0)
             continue;
+        /* The parser gives an indented line as one more value of the setting above it. */
+        if (config->seen[i]) {
+            complain("serve", "%s: %s is set twice, or the line behind it is indented",
+                     config->path, name);
+            config->failed = true;
+            return 0;
+        }
+        config->seen[i] = true;
         if (setting_set(&settings[i], value, config->options))
             return 1;
         complain("serve", "%s: %s = %s: not a value that this setting takes: %s", config->path,
@@ -288,8 +297,10 @@ static int stop_write_fd;
 static void stop_handler(int signal_number)
 {
     (void)signal_number;
+    const int saved_errno = errno;
     const char byte = 1;
     (void)!send(stop_write_fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    errno = saved_errno;
 }
 
 /* SIGTERM and SIGINT make the returned socket readable. */

@@ -36,6 +36,7 @@ enum {
     BLOCK_HEADER_BYTES = 128,
     BLOCK_VERSION = 1,
     BLOCK_SECTOR_BYTES_MIN = 512,
+    LOG_BLOCK_BYTES_MAX = 4 << 20, /* of any block of any log */
 };
 
 #define BLOCK_MAGIC 0x4b4c4247u /* "GBLK" */

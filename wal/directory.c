@@ -63,9 +63,11 @@ int segment_open(const struct directory *directory, uint32_t segment, int flags,
     if (fd < 0)
         return error_set(error, -errno, "%s/%s/%s: cannot open: %s%s", directory->path,
                          shard_folder, name, strerror(errno),
-                         errno == EINVAL ? " (this file system has no direct I/O: put the data "
-                                           "directory on ext4 or xfs)"
-                                         : "");
+                         errno == EINVAL   ? " (this file system has no direct I/O: put the data "
+                                             "directory on ext4 or xfs)"
+                         : errno == EMFILE ? " (every segment is an open file: raise the limit, "
+                                             "LimitNOFILE)"
+                                           : "");
     return fd;
 }
 
@@ -152,7 +154,8 @@ static int meta_write(int folder_fd, const char *path, const struct directory_me
                : error_set(error, code, "%s/giro.meta: cannot write: %s", path, strerror(-code));
 }
 
-/* Makes the shard's folder, its first segments and giro.meta. A sector of 0 is found out. */
+/* Makes the shard's folder, its first segments and giro.meta, whose sector is what the device needs;
+ * a meta that has a checksum is a copy and must stay as it is. */
 static int format_folder(int folder_fd, struct directory *directory, uint32_t segments,
                          struct error *error)
 {
@@ -171,6 +174,11 @@ static int format_folder(int folder_fd, struct directory *directory, uint32_t se
     close(probe);
     if (alignment == 0 || alignment > SECTOR_BYTES_MAX)
         alignment = SECTOR_BYTES_MAX;
+    if (alignment > meta->sector_bytes && meta->checksum.low != 0)
+        return error_set(error, -EINVAL,
+                         "%s: this device writes sectors of %u bytes, and the blocks to be copied "
+                         "have %u: choose another device",
+                         directory->path, alignment, meta->sector_bytes);
     if (alignment > meta->sector_bytes)
         meta->sector_bytes = alignment;
     for (uint32_t segment = 0; segment < segments; segment++) {
@@ -264,12 +272,14 @@ int directory_rebuild_meta(const char *path, struct error *error)
     if (!read_whole)
         result = error_set(error, -ENOENT, "%s/shard-0/0000000000.log: cannot be read", path);
     /* The first block is the empty one of the first start: as large as a sector. */
-    else if (header.lsn != 1 || header.record_count != 0 || header.block_bytes > SECTOR_BYTES_MAX ||
-             block_check_header(&header, &place, (uint32_t)status.st_size,
-                                BLOCK_SECTOR_BYTES_MIN) != BLOCK_OK)
+    else if (header.lsn != 1 || header.record_count != 0 ||
+             !sector_bytes_allowed(header.block_bytes) || status.st_size > UINT32_MAX ||
+             !segment_bytes_allowed((uint32_t)status.st_size) ||
+             block_check_header(&header, &place, (uint32_t)status.st_size, header.block_bytes) !=
+                 BLOCK_OK)
         result = error_set(error, -EBADMSG,
-                           "%s/shard-0/0000000000.log: its first block is damaged too: restore "
-                           "giro.meta from a copy",
+                           "%s/shard-0/0000000000.log: its first block or its size is damaged "
+                           "too: restore giro.meta from a copy",
                            path);
     if (result == 0) {
         directory.meta = (struct directory_meta){
@@ -341,6 +351,23 @@ static int lock_take(int folder_fd, struct directory *directory, enum directory_
                      directory->path);
 }
 
+/* A directory may have been moved to a device with larger sectors. */
+static int sector_check(const struct directory *directory, struct error *error)
+{
+    char name[SEGMENT_NAME_BYTES];
+    segment_name(0, name);
+    int fd = openat(directory->shard_fd, name, O_RDONLY | O_CLOEXEC);
+    uint32_t alignment = fd < 0 ? 0 : direct_io_alignment(fd);
+    if (fd >= 0)
+        close(fd);
+    if (alignment <= directory->meta.sector_bytes)
+        return 0;
+    return error_set(error, -EINVAL,
+                     "%s: this device writes sectors of %u bytes, and the log was made with %u: "
+                     "move the directory to another device",
+                     directory->path, alignment, directory->meta.sector_bytes);
+}
+
 int directory_open(const char *path, enum directory_access access, uint32_t shard_count,
                    struct directory *out_directory, struct error *error)
 {
@@ -371,6 +398,8 @@ int directory_open(const char *path, enum directory_access access, uint32_t shar
             result = error_set(error, -errno, "%s/%s: cannot open: %s", path, shard_folder,
                                strerror(errno));
     }
+    if (result == 0)
+        result = sector_check(&directory, error);
     close(folder_fd);
     if (result != 0) {
         directory_close(&directory);

@@ -151,8 +151,9 @@ static int32_t socket_execute(const struct io_op *op)
     return result < 0 ? -errno : (int32_t)result;
 }
 
-/* Tells epoll what the socket waits for now; one shot, so that a busy one costs no extra event. */
-static void waiter_arm(struct posix_backend *backend, int fd)
+/* Tells epoll what the socket waits for now; one shot, so that a busy one costs no extra event.
+ * Returns 0 or -errno, where what waits must be failed. */
+static int waiter_arm(struct posix_backend *backend, int fd)
 {
     struct waiter *waiter = &backend->waiters[fd];
     struct epoll_event event = {
@@ -161,7 +162,7 @@ static void waiter_arm(struct posix_backend *backend, int fd)
         .data.fd = fd,
     };
     if (waiter->input == NULL && waiter->output == NULL)
-        return;
+        return 0;
     int operation = waiter->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     int result = epoll_ctl(backend->epoll, operation, fd, &event);
     /* A descriptor that was closed and given out again is unknown to epoll. */
@@ -169,8 +170,19 @@ static void waiter_arm(struct posix_backend *backend, int fd)
         result = epoll_ctl(backend->epoll, EPOLL_CTL_ADD, fd, &event);
     if (result != 0 && errno == EEXIST)
         result = epoll_ctl(backend->epoll, EPOLL_CTL_MOD, fd, &event);
-    assert(result == 0);
+    if (result != 0)
+        return -errno;
     waiter->registered = true;
+    return 0;
+}
+
+static void waiter_fail(struct posix_backend *backend, struct io_op **place, int error)
+{
+    if (*place == NULL)
+        return;
+    (*place)->result = error;
+    list_push(&backend->ready, *place);
+    *place = NULL;
 }
 
 static void socket_submit(struct posix_backend *backend, struct io_op *op)
@@ -185,7 +197,9 @@ static void socket_submit(struct posix_backend *backend, struct io_op *op)
     struct io_op **place = op->kind == IO_SEND ? &waiter->output : &waiter->input;
     assert(*place == NULL);
     *place = op;
-    waiter_arm(backend, op->fd);
+    int result = waiter_arm(backend, op->fd);
+    if (result != 0)
+        waiter_fail(backend, place, result);
 }
 
 static void posix_submit(struct io *io, struct io_op *op)
@@ -228,7 +242,11 @@ static void events_take(struct posix_backend *backend, int timeout_ms)
         }
         waiter_retry(backend, &backend->waiters[fd].input);
         waiter_retry(backend, &backend->waiters[fd].output);
-        waiter_arm(backend, fd);
+        int result = waiter_arm(backend, fd);
+        if (result != 0) {
+            waiter_fail(backend, &backend->waiters[fd].input, result);
+            waiter_fail(backend, &backend->waiters[fd].output, result);
+        }
     }
     pthread_mutex_lock(&backend->finished_mutex);
     for (struct io_op *op; (op = list_pop(&backend->finished)) != NULL;)

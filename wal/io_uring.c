@@ -53,7 +53,7 @@ static void uring_submit(struct io *io, struct io_op *op)
         sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
         break;
     case IO_SEND:
-        io_uring_prep_send(sqe, op->fd, op->buffer, op->size, MSG_NOSIGNAL | MSG_WAITALL);
+        io_uring_prep_send(sqe, op->fd, op->buffer, op->size, MSG_NOSIGNAL);
         break;
     case IO_LOG_WRITE:
         io_uring_prep_write(sqe, op->fd, op->buffer, size, op->offset);

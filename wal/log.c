@@ -307,7 +307,9 @@ static void segment_submit(struct log *log, enum segment_step step)
     case SEGMENT_ZERO:
         maker->op.kind = IO_WRITE;
         maker->op.buffer = maker->zeros;
-        maker->op.size = ZERO_WRITE_BYTES;
+        maker->op.size = segment_bytes(log) - maker->offset < ZERO_WRITE_BYTES
+                             ? segment_bytes(log) - maker->offset
+                             : ZERO_WRITE_BYTES;
         maker->op.offset = maker->offset;
         break;
     case SEGMENT_SYNC:
@@ -339,7 +341,8 @@ static void segment_failed(struct log *log, int result, uint64_t monotonic_ns)
     maker->fd = -1;
     maker->step = SEGMENT_IDLE;
     (void)unlinkat(log->directory->shard_fd, segment_temporary, 0);
-    if (result != -ENOSPC && result != -EDQUOT && result != -EMFILE && result != -ENFILE) {
+    if (result != -ENOSPC && result != -EDQUOT && result != -EMFILE && result != -ENFILE &&
+        result != -ENOMEM) {
         fprintf(stderr,
                 "giro: making segment %u failed: %s/shard-0/%s, offset %u: %s (errno %d): "
                 "stopping\n",
@@ -350,8 +353,10 @@ static void segment_failed(struct log *log, int result, uint64_t monotonic_ns)
     if (!log->storage_full)
         fprintf(stderr,
                 "giro: no room for the next log segment in %s: %s; writes go on in what is "
-                "ready and are refused after that; free some space\n",
-                log->directory->path, strerror(-result));
+                "ready and are refused after that; %s\n",
+                log->directory->path, strerror(-result),
+                result == -EMFILE || result == -ENFILE ? "raise the limit of open files"
+                                                       : "free some space");
     log->storage_full = true;
     maker->retry_at = monotonic_ns + SEGMENT_RETRY_NS;
 }
@@ -405,13 +410,23 @@ static void segment_advance(struct log *log, uint64_t monotonic_ns)
     }
 }
 
+/* Records have addresses of RECORD_ADDRESS_BITS. */
+static uint64_t segments_max(const struct log *log)
+{
+    uint64_t addressed = (RECORD_ADDRESS_MAX + 1) * GIRO_RECORD_BYTES / segment_bytes(log);
+    return addressed < LOG_SEGMENTS_MAX ? addressed : LOG_SEGMENTS_MAX;
+}
+
 void log_segments_run(struct log *log, uint64_t monotonic_ns, bool completed)
 {
     if (completed)
         segment_advance(log, monotonic_ns);
     uint32_t used = (uint32_t)(log->open_begin / segment_bytes(log)) + 1;
-    bool wanted = log->segment_count < used + log->options.segments_ahead &&
-                  log->segment_count < LOG_SEGMENTS_MAX;
+    bool wanted = log->segment_count < used + log->options.segments_ahead && !log->stopping;
+    if (wanted && log->segment_count >= segments_max(log)) {
+        log->storage_full = true; /* as far as this log can ever go */
+        return;
+    }
     if (wanted && log->maker.step == SEGMENT_IDLE && monotonic_ns >= log->maker.retry_at)
         segment_submit(log, SEGMENT_CREATE);
 }

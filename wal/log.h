@@ -30,8 +30,7 @@ enum {
     LOG_WINDOW_BYTES_DEFAULT = 256 << 20,
     LOG_BLOCK_BYTES_DEFAULT = 4 << 20,
     LOG_BLOCK_BYTES_MIN = 1 << 20, /* a whole request must fit: 8,190 records and the header */
-    LOG_BLOCK_BYTES_MAX = 4 << 20,
-    LOG_CHUNK_BYTES = 64 << 10, /* grain of the map from address to block */
+    LOG_CHUNK_BYTES = 64 << 10,    /* grain of the map from address to block */
     LOG_SEGMENTS_MAX = 1 << 20,
 };
 
@@ -92,6 +91,7 @@ struct log {
     int *segment_fds;
     uint32_t segment_count; /* that exist, the ready ones included */
     struct segment_maker maker;
+    bool stopping;     /* make no more segments */
     bool storage_full; /* the disk had no room for the next segment at the last try */
 
     uint32_t *chunk_blocks; /* by chunk of the log: sector + 1, in its segment, of the block that

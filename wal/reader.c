@@ -20,10 +20,12 @@ static char *segment_memory(const struct log_reader *reader, uint32_t segment)
     return reader->window + begin % reader->window_bytes;
 }
 
-/* Reads one range; what the disk refuses to return becomes zeros, which no checksum accepts. */
+/* Reads one range of a segment that begins at a position of the log. What the disk refuses to return
+ * becomes zeros and is remembered: zeros alone would look like the end of the log. */
 static void range_read(struct log_reader *reader, int fd, char *buffer, uint32_t size,
-                       uint64_t offset)
+                       uint64_t position)
 {
+    const uint64_t offset = position % reader->directory->meta.segment_bytes;
     uint32_t done = 0;
     while (done < size) {
         ssize_t got = pread(fd, buffer + done, size - done, (off_t)(offset + done));
@@ -35,10 +37,11 @@ static void range_read(struct log_reader *reader, int fd, char *buffer, uint32_t
             done += (uint32_t)got;
         } else if (size > READ_RETRY_BYTES) {
             for (; done < size; done += READ_RETRY_BYTES)
-                range_read(reader, fd, buffer + done, READ_RETRY_BYTES, offset + done);
+                range_read(reader, fd, buffer + done, READ_RETRY_BYTES, position + done);
         } else {
             memset(buffer + done, 0, size - done);
             reader->unreadable_bytes += size - done;
+            reader->unreadable_end = position + size;
             return;
         }
     }
@@ -60,8 +63,9 @@ static int segment_load(struct log_reader *reader, uint32_t segment, struct erro
                          segment_bytes);
     }
     char *memory = segment_memory(reader, segment);
+    uint64_t begin = (uint64_t)segment * segment_bytes;
     for (uint32_t offset = 0; offset < segment_bytes; offset += READ_BYTES)
-        range_read(reader, fd, memory + offset, READ_BYTES, offset);
+        range_read(reader, fd, memory + offset, READ_BYTES, begin + offset);
     close(fd);
     return 0;
 }
@@ -169,11 +173,6 @@ static bool header_continues(const struct log_reader *reader, const struct block
            checksum_equal(header->previous, reader->previous);
 }
 
-static bool all_zero(const char *memory, uint32_t size)
-{
-    return size == 0 || (memory[0] == 0 && memcmp(memory, memory + 1, size - 1) == 0);
-}
-
 static bool segment_is_short(const struct log_reader *reader, uint32_t segment)
 {
     char name[SEGMENT_NAME_BYTES];
@@ -183,29 +182,53 @@ static bool segment_is_short(const struct log_reader *reader, uint32_t segment)
            status.st_size < (off_t)reader->directory->meta.segment_bytes;
 }
 
-/* A header that somebody meant, wherever it belongs. */
-static bool header_is_sound(enum block_verdict verdict)
+/* A header that this log's server wrote, wherever it belongs. Nobody else knows the directory's id. */
+static bool header_is_ours(const struct log_reader *reader, const struct block_header *header,
+                           enum block_verdict verdict)
 {
-    return verdict == BLOCK_OK || verdict == BLOCK_MISPLACED || verdict == BLOCK_NEWER;
+    return (verdict == BLOCK_OK || verdict == BLOCK_MISPLACED || verdict == BLOCK_NEWER) &&
+           memcmp(header->directory_id, reader->directory->meta.directory_id,
+                  sizeof header->directory_id) == 0;
+}
+
+/* Extends the dirty range by what is not zero in a segment from offset on. */
+static void dirty_find(struct log_reader *reader, uint32_t segment, uint32_t offset)
+{
+    struct log_end *end = &reader->end;
+    const uint32_t segment_bytes = reader->directory->meta.segment_bytes;
+    const uint64_t *words = (const uint64_t *)(const void *)segment_memory(reader, segment);
+    uint32_t first = offset;
+    uint32_t last = segment_bytes;
+    while (first < last && words[first / 8] == 0)
+        first += 8;
+    while (last > first && words[last / 8 - 1] == 0)
+        last -= 8;
+    if (segment_is_short(reader, segment))
+        end->dirty_segments = segment - end->segment + 1;
+    if (first == last)
+        return;
+    if (end->dirty_end == 0)
+        end->dirty_begin = (uint64_t)segment * segment_bytes + first;
+    end->dirty_end = (uint64_t)segment * segment_bytes + last;
+    end->dirty_segments = segment - end->segment + 1;
 }
 
 /* Looks for a sound header in one segment from offset on, and for anything but zeros. */
 static void segment_look_on(struct log_reader *reader, uint32_t segment, uint32_t offset)
 {
     const struct directory_meta *meta = &reader->directory->meta;
-    const char *memory = segment_memory(reader, segment);
-    if (!all_zero(memory + offset, meta->segment_bytes - offset) ||
-        segment_is_short(reader, segment))
-        reader->end.dirty_segments = segment - reader->end.segment + 1;
-    for (; offset < meta->segment_bytes && reader->end.proof_lsn == 0;
-         offset += meta->sector_bytes) {
+    struct log_end *end = &reader->end;
+    dirty_find(reader, segment, offset);
+    for (; offset < meta->segment_bytes && !end->proof; offset += meta->sector_bytes) {
         const struct block_header *header;
-        bool at_end = segment == reader->end.segment && offset == reader->end.offset;
-        if (at_end || !header_is_sound(header_at(reader, segment, offset, &header)))
+        bool at_end = segment == end->segment && offset == end->offset;
+        enum block_verdict verdict = header_at(reader, segment, offset, &header);
+        if (at_end || !header_is_ours(reader, header, verdict))
             continue;
-        reader->end.proof_segment = segment;
-        reader->end.proof_offset = offset;
-        reader->end.proof_lsn = header->lsn;
+        end->proof = true;
+        end->proof_segment = segment;
+        end->proof_offset = offset;
+        end->proof_lsn = header->lsn;
     }
 }
 
@@ -228,9 +251,13 @@ static int end_judge(struct log_reader *reader, enum block_verdict found, bool c
             return result;
         segment_look_on(reader, segment, 0);
     }
+    uint64_t position =
+        (uint64_t)end->segment * reader->directory->meta.segment_bytes + end->offset;
+    end->unreadable = reader->unreadable_bytes > 0 && reader->unreadable_end > position;
+    end->too_much = end->dirty_end - end->dirty_begin > LOG_BLOCK_BYTES_MAX;
     if (found == BLOCK_NEWER)
         end->verdict = LOG_END_NEWER;
-    else if (contradicts || end->proof_lsn != 0)
+    else if (contradicts || end->proof || end->unreadable || end->too_much)
         end->verdict = LOG_END_DAMAGED;
     else if (end->dirty_segments != 0)
         end->verdict = LOG_END_TORN;
@@ -298,9 +325,17 @@ void log_end_describe(const struct log_end *end, const struct directory *directo
                       struct error *out_text)
 {
     char name[SEGMENT_NAME_BYTES];
-    char proof[SEGMENT_NAME_BYTES];
+    char why[128] = "";
     segment_name(end->segment, name);
-    segment_name(end->proof_segment, proof);
+    if (end->proof)
+        (void)snprintf(why, sizeof why,
+                       ", while block %" PRIu64 " in %010u.log at offset %u proves that the log "
+                       "went on",
+                       end->proof_lsn, end->proof_segment, end->proof_offset);
+    else if (end->unreadable)
+        (void)snprintf(why, sizeof why, ", and the disk does not return what lies there");
+    else if (end->too_much)
+        (void)snprintf(why, sizeof why, ", and more lies behind it than one write leaves");
     const char *found = end->body_damaged        ? "a block whose body is damaged"
                         : end->found == BLOCK_OK ? "a sound block that does not continue the chain"
                                                  : block_verdict_name(end->found);
@@ -323,20 +358,11 @@ void log_end_describe(const struct log_end *end, const struct directory *directo
                         directory->path, name, end->lsn, end->offset);
         break;
     case LOG_END_DAMAGED:
-        if (end->proof_lsn != 0)
-            (void)error_set(out_text, 0,
-                            "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
-                            " at offset %u is %s, while block %" PRIu64
-                            " in %s at offset %u proves that the log went on; nothing was "
-                            "changed: restore from a backup, or see giro recover --data %s",
-                            directory->path, name, end->lsn, end->offset, found, end->proof_lsn,
-                            proof, end->proof_offset, directory->path);
-        else
-            (void)error_set(out_text, 0,
-                            "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
-                            " at offset %u is %s; nothing was changed: restore from a backup, or "
-                            "see giro recover --data %s",
-                            directory->path, name, end->lsn, end->offset, found, directory->path);
+        (void)error_set(out_text, 0,
+                        "%s/shard-0/%s: acknowledged data is damaged: block %" PRIu64
+                        " at offset %u is %s%s; nothing was changed: restore from a backup, or "
+                        "see giro recover --data %s",
+                        directory->path, name, end->lsn, end->offset, found, why, directory->path);
         break;
     }
 }

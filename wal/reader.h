@@ -20,8 +20,12 @@
  *     value is not that of the block before|                |              |
  *   sound, but belongs elsewhere           | anything       | damaged      | refuses
  *   sound, of a newer version              | anything       | newer        | refuses
+ *   anything                               | more than one  | damaged      | refuses
+ *                                          | write leaves   |              |
+ *   not readable                           | or not readable| damaged      | refuses
  *
- * A sound header is one whose checksum holds. Behind P it was written after N was durable, because
+ * A sound header is one whose checksum holds, and that names this directory, whose id no client can
+ * know; at P, where no client's bytes ever lie, any directory. Behind P it was written after N was durable, because
  * a server writes nothing before that (and says so in lsn_durable), or it is a misdirected write, a
  * copy, or another directory's: whatever it is, no crash leaves it there, because segments are
  * zeroed before they are used. The last block of a busy log is covered by the idle mark behind
@@ -50,10 +54,15 @@ struct log_end {
     uint64_t lsn;             /* N */
     enum block_verdict found; /* at P */
     bool body_damaged;        /* the header at P is sound, its body is not */
-    uint32_t proof_segment;   /* where a sound header lies behind P, when damaged */
+    bool unreadable;          /* the disk did not return what lies at P or behind */
+    bool too_much;            /* more lies behind P than one write leaves */
+    bool proof;               /* a sound header lies behind P, here: */
+    uint32_t proof_segment;
     uint32_t proof_offset;
-    uint64_t proof_lsn;      /* 0: none; the block at P itself is the contradiction */
-    uint32_t dirty_segments; /* segments from P's on that hold anything but zeros behind P */
+    uint64_t proof_lsn;
+    uint64_t dirty_begin; /* what is not zero behind P, positions in the log; 0, 0: nothing */
+    uint64_t dirty_end;
+    uint32_t dirty_segments; /* segments from P's on that must be zeroed to cut */
 };
 
 struct log_reader {
@@ -87,6 +96,7 @@ struct log_reader {
     int load_error;
     struct error load_text;
     uint64_t unreadable_bytes; /* that the disk refused to return; read as zeros */
+    uint64_t unreadable_end;   /* position behind the last of them */
 };
 
 /* Starts reading. window: window_bytes, a multiple of the segment size and at least three segments,

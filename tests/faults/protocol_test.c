@@ -564,12 +564,12 @@ Test(protocol, a_trickle_times_out, .fini = harness_clean, .timeout = 300)
     struct scene scene;
     struct client client;
     struct reply reply;
-    static char frame[FRAME_HEADER_BYTES + 4096];
+    static const char body[4096];
+    static char frame[FRAME_HEADER_BYTES + sizeof body];
     enum client_event event = CLIENT_SILENT;
     scene_open(&scene, NULL);
     client_connect(&client, scene.server.port);
-    uint32_t size =
-        client_frame(frame, FRAME_CREATE_ACCOUNTS, 2, frame, sizeof frame - FRAME_HEADER_BYTES);
+    uint32_t size = client_frame(frame, FRAME_CREATE_ACCOUNTS, 2, body, sizeof body);
     for (uint32_t i = 0; i < size && event == CLIENT_SILENT; i++) {
         if (!client_send(&client, frame + i, 1))
             break;

@@ -20,6 +20,7 @@ trap test_end EXIT
 server_start() {
     local tenths
     "$giro" format --data "$work/ledger" >/dev/null
+    : >"$work/server.log" # there before it is read, however late the server begins
     "$giro" serve --data "$work/ledger" --listen 127.0.0.1:0 --accounts-max 64k \
         --transfers-max 1m 2>"$work/server.log" &
     server_pid=$!

@@ -1,0 +1,353 @@
+"""Proves that docs/protocol.md and docs/log-format.md suffice.
+
+    python3 run.py GIRO_BINARY [DIRECTORY]
+
+makes a data directory, serves it, drives it with the client that was written from the one document
+(protocol.py), stops it, and compares what the reader that was written from the other (log.py) finds
+with `giro verify` and with the server's own answers. Exit status 0: everything agrees.
+
+DIRECTORY: where to make data directories; it must be on a file system with direct I/O. Default: the
+current directory.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import log as log_format  # noqa: E402
+import protocol as p  # noqa: E402
+import xxh3  # noqa: E402
+
+GIRO = None
+SECTOR = 512
+
+
+# ---- The server --------------------------------------------------------------------------------
+
+def giro(*arguments):
+    return subprocess.run([GIRO, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True, timeout=30)
+
+
+class Server:
+    def __init__(self, data, *options):
+        self.process = subprocess.Popen(
+            [GIRO, "serve", "--data", data, "--listen", "127.0.0.1:0", *options],
+            stderr=subprocess.PIPE, universal_newlines=True)
+        text = ""
+        for line in self.process.stderr:
+            text += line
+            found = re.search(r"listening on (\S+)", line)
+            if found:
+                self.address = found.group(1)
+                return
+        raise AssertionError("the server did not start:\n" + text)
+
+    def connect(self):
+        connection = p.Connection(self.address)
+        connection.hello()
+        return connection
+
+    def end(self, signal_number):
+        self.process.send_signal(signal_number)
+        self.process.communicate(timeout=30)
+        return self.process.returncode
+
+
+# ---- What the protocol document says ------------------------------------------------------------
+
+def transfer(id, debit, credit, amount, **fields):
+    return p.transfer(**{"id": id, "debit_account_id": debit, "credit_account_id": credit,
+                         "amount": amount, "ledger": 978, "code": 1, **fields})
+
+
+def codes(connection, *events):
+    """The code of every event, 0 for created."""
+    results = connection.create_transfers(*events)[1]
+    return [results.get(i, 0) for i in range(len(events))]
+
+
+def rules(c):
+    """One step after another on accounts 10 .. 14; what each answers is what the document says."""
+    _, results = c.create_accounts(*[p.account(id=id, ledger=978, code=1) for id in range(10, 14)],
+                                   p.account(id=14, ledger=840, code=1))
+    assert results == {}
+    _, results = c.create_accounts(
+        p.account(id=10, ledger=978, code=2), p.account(id=20, ledger=978),
+        p.account(id=20, ledger=978, code=1, flags=6), p.account(id=p.U128_MAX, code=1),
+        p.account(id=21, ledger=978, code=1, flags=p.LINKED), p.account(id=22, code=1))
+    assert results == {0: 20, 1: 14, 2: 8, 3: 7, 4: 1, 5: 13}, results
+
+    # Precedence, transient failures, identity.
+    assert codes(c, transfer(0, 10, 11, 1), transfer(200, 10, 10, 1), transfer(200, 10, 99, 1),
+                 transfer(200, 10, 11, 1), transfer(201, 10, 14, 1),
+                 transfer(202, 10, 11, 1, flags=1 << 9), transfer(203, 10, 11, 5),
+                 transfer(203, 10, 11, 6), transfer(203, 10, 11, 5)) == [
+                     5, 12, 22, 68, 23, 4, 0, 39, 46]
+    # Pending, a post of a part, a void, and second attempts.
+    assert codes(c, transfer(210, 10, 11, 100, flags=p.PENDING, user_data_64=7),
+                 transfer(211, 10, 11, 50, flags=p.PENDING)) == [0, 0]
+    end = {"ledger": 0, "code": 0}
+    assert codes(c, transfer(212, 0, 0, 101, flags=p.POST, pending_id=210, **end),
+                 transfer(213, 0, 0, 40, flags=p.POST, pending_id=210, **end),
+                 transfer(213, 10, 0, 40, flags=p.POST, pending_id=210, **end),
+                 transfer(214, 0, 0, 0, flags=p.VOID, pending_id=210, **end),
+                 transfer(215, 0, 0, 0, flags=p.VOID, pending_id=211, **end),
+                 transfer(216, 0, 0, 0, flags=p.POST, pending_id=203, **end)) == [
+                     31, 0, 46, 33, 0, 26]
+    post = c.lookup_transfers(213)[0]
+    assert (post["amount"], post["debit_account_id"], post["user_data_64"]) == (40, 10, 7)
+    # Chains: all or nothing; a retry of a committed one; one that is left open.
+    chain = [transfer(220, 10, 11, 1, flags=p.LINKED), transfer(221, 11, 10, 1)]
+    assert codes(c, transfer(222, 10, 11, 1, flags=p.LINKED), transfer(223, 10, 98, 1)) == [1, 22]
+    assert codes(c, *chain) == [0, 0]
+    assert codes(c, *chain) == [46, 46]
+    assert codes(c, transfer(224, 10, 11, 1), transfer(225, 10, 11, 1, flags=p.LINKED)) == [0, 2]
+    # Balancing: what account 2 has left, 2500 of the worked example, and then nothing.
+    all_of_it = dict(amount=p.U128_MAX, flags=p.BALANCING_DEBIT)
+    assert codes(c, transfer(230, 2, 1, **all_of_it), transfer(231, 2, 1, **all_of_it)) == [0, 0]
+    assert [t["amount"] for t in c.lookup_transfers(230, 231)] == [2500, 0]
+    # Closing, and a void that opens the account again.
+    assert codes(c, transfer(240, 12, 13, 0, flags=p.PENDING | p.CLOSING_DEBIT),
+                 transfer(241, 12, 13, 1), transfer(242, 12, 13, 1, flags=p.CLOSING_DEBIT),
+                 transfer(243, 0, 0, 0, flags=p.VOID, pending_id=240, **end),
+                 transfer(244, 12, 13, 3),
+                 transfer(245, 13, 12, 0, flags=p.PENDING | p.CLOSING_DEBIT)) == [
+                     0, 65, 64, 0, 0, 0]
+    # Imported events keep their own timestamps.
+    newest = c.lookup_transfers(245)[0]["timestamp"]
+    imported = dict(flags=16, ledger=978, code=1)
+    assert c.create_accounts(p.account(id=30, timestamp=newest, **imported),
+                             p.account(id=30, timestamp=newest + 1, **imported),
+                             p.account(id=31, timestamp=newest + 2, **imported),
+                             p.account(id=32, ledger=978, code=1))[1] == {0: 26, 3: 22}
+    assert codes(c, transfer(250, 30, 31, 9, flags=256, timestamp=newest + 2),
+                 transfer(250, 30, 31, 9, flags=256, timestamp=newest + 3),
+                 transfer(251, 30, 31, 9, flags=256, timestamp=1 << 63)) == [60, 0, 58]
+    assert c.lookup_transfers(250)[0]["timestamp"] == newest + 3
+    # Expiry.
+    assert codes(c, transfer(260, 10, 11, 70, flags=p.PENDING, timeout=1)) == [0]
+    assert c.lookup_accounts(10)[0]["debits_pending"] == 70
+    time.sleep(1.3)
+    assert codes(c, transfer(261, 0, 0, 0, flags=p.VOID, pending_id=260, **end)) == [35]
+    assert c.lookup_accounts(10)[0]["debits_pending"] == 0
+    assert c.lookup_accounts(99, 11, 98, 11) == c.lookup_accounts(11) * 2
+    assert c.stats()[0] == 9
+
+
+def pipelined(c, first, batches):
+    """Requests without waiting, across the end of a segment; replies in order."""
+    for i in range(batches):
+        c.send(p.CREATE_TRANSFERS, b"".join(
+            transfer(first + i * 8000 + k, 10, 11, 1) for k in range(8000)))
+    expected = c.request_id - batches
+    for _ in range(batches):
+        expected += 1
+        operation, status, request_id, body = c.reply()
+        assert (operation, status, request_id, len(body)) == (17, 0, expected, 16)
+
+
+def raw(address, data):
+    """What the server answers to bytes: the statuses of its replies, and whether it closed."""
+    connection = p.Connection(address)
+    connection.socket.settimeout(2)
+    connection.socket.sendall(data)
+    statuses = []
+    try:
+        while True:
+            statuses.append(connection.reply()[1])
+    except EOFError:
+        return statuses, True
+    except socket.timeout:
+        return statuses, False
+    finally:
+        connection.close()
+
+
+def statuses(address):
+    hello = p.frame(p.HELLO, 1, struct.pack("<HHI32s24s", 1, 1, 0, b"", b""))
+    flipped = bytearray(hello)
+    flipped[40] ^= 1
+    ping = p.frame(p.PING, 2)
+    cases = [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", [1]),
+        (p.frame(p.HELLO, 1, version=2), [2]),
+        (p.frame(p.HELLO, 1, struct.pack("<HHI32s24s", 2, 9, 0, b"", b"")), [2]),
+        (bytes(flipped), [3]),
+        (p.HEADER.pack(0, p.MAGIC, 1, p.CREATE_ACCOUNTS, 0, 1048321, 0, 1), [4]),
+        (hello + ping + p.frame(99, 3), [0, 0, 5]),
+        (p.frame(p.HELLO, 1, bytes(64), flags=1), [6]),
+        (p.frame(p.HELLO, 1, bytes(64), status=1), [6]),
+        (p.frame(p.HELLO, 1, struct.pack("<HHI32s24s", 1, 1, 1, b"", b"")), [6]),
+        (ping, [7]),
+        (hello + hello, [0, 7]),
+        (p.frame(p.HELLO, 1, bytes(63)), [7]),
+    ]
+    for data, expected in cases:
+        assert raw(address, data) == (expected, True), (data[:40], expected)
+    c = p.Connection(address)
+    c.hello()
+    for operation, body, expected in [
+            (p.CREATE_ACCOUNTS, bytes(127), 16), (p.LOOKUP_ACCOUNTS, bytes(17), 16),
+            (p.PING, b"x", 16), (p.STATS, b"x", 16), (p.LOOKUP_TRANSFERS, bytes(8191 * 16), 17),
+            (p.CREATE_TRANSFERS, b"", 0), (p.LOOKUP_ACCOUNTS, b"", 0), (p.PING, b"", 0)]:
+        request_id = c.send(operation, body)
+        assert c.reply()[:3] == (operation, expected, request_id), (operation, expected)
+    c.close()
+
+
+# ---- What the log document says -------------------------------------------------------------------
+
+BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+
+
+def compare(data, looked_up):
+    """The independent reader against giro verify and against the server's last answers."""
+    log, books = log_format.read(data)
+    report = giro("verify", "--data", data)
+    assert report.returncode == 0, report.stdout
+    head = re.search(r"^head +([0-9a-f]{32})$", report.stdout, re.M).group(1)
+    assert "%032x" % log.head == head, report.stdout
+    counts = [int(n) for n in re.findall(r"\d+", re.search(r"^records.*$", report.stdout,
+                                                           re.M).group(0))]
+    assert counts == [books.counts[i] for i in (log_format.ACCOUNT, log_format.TRANSFER,
+                                                log_format.BURNT, log_format.SYSTEM)] + [
+                                                    len(books.holds)], report.stdout
+    assert list(books.accounts.values()) == looked_up
+    for side in ("pending", "posted"):
+        assert (sum(a["debits_" + side] for a in looked_up) ==
+                sum(a["credits_" + side] for a in looked_up))
+    assert log.verdict in ("clean", "torn")
+    return log
+
+
+def reseal(block, **fields):
+    """A block with other header fields and a header checksum that holds."""
+    places = {"version": (4, 2), "lsn": (32, 8)}
+    for name, value in fields.items():
+        at, size = places[name]
+        block[at:at + size] = value.to_bytes(size, "little")
+    block[112:128] = xxh3.xxh3_128(bytes(block[:112])).to_bytes(16, "little")
+
+
+def ends(data, work):
+    """The table of how a log ends, row by row: both readers must judge alike."""
+    log, _ = log_format.read(data)
+    assert log.verdict == "clean" and log.segment == 0
+    end, last = log.offset, log.offset - SECTOR
+    sound = bytearray(open(log.paths[0], "rb").read())
+
+    def flip(at):
+        def change(segment, _):
+            segment[at] ^= 0x10
+        return change
+
+    def put(at, content, of_next=False):
+        def change(segment, following):
+            target = following if of_next else segment
+            target[at:at + len(content)] = content
+        return change
+
+    def resealed(at, **fields):
+        block = bytearray(sound[at:at + SECTOR])
+        reseal(block, **fields)
+        return put(at, block)
+
+    cases = [
+        ("nothing", lambda *_: None, "clean"),
+        ("last block zero", put(last, bytes(SECTOR)), "clean"),
+        ("last block, header", flip(last + 40), "torn"),
+        ("last block, body", flip(last + 200), "torn"),
+        ("garbage behind the end", put(end + 3 * SECTOR, b"garbage"), "torn"),
+        ("garbage in the next segment", put(7 * SECTOR, b"garbage", True), "torn"),
+        ("a block, header", flip(SECTOR + 70), "damaged"),
+        ("a block, body", flip(SECTOR + 130), "damaged"),
+        ("a block zero", put(SECTOR, bytes(SECTOR)), "damaged"),
+        ("a block in the place of another", put(end, sound[SECTOR:2 * SECTOR]), "damaged"),
+        ("a block further behind", put(end + SECTOR, sound[SECTOR:2 * SECTOR]), "damaged"),
+        ("a block out of the chain", resealed(last, lsn=77), "damaged"),
+        ("a newer block", resealed(last, version=2), "newer"),
+        ("a newer block behind damage",
+         lambda *two: (resealed(last, version=2)(*two), flip(last - SECTOR + 9)(*two)), "damaged"),
+    ]
+    texts = {"clean": "ends cleanly", "torn": "torn tail", "damaged": "is damaged",
+             "newer": "newer version"}
+    copy = os.path.join(work, "copy")
+    shutil.copytree(data, copy)
+    first, second = log_format.Log(copy).paths[:2]
+    for name, change, expected in cases:
+        segment, following = bytearray(sound), bytearray(log.segment_bytes)
+        change(segment, following)
+        for path, content in ((first, segment), (second, following)):
+            with open(path, "r+b") as file:
+                file.write(content)
+        verdict = log_format.read(copy)[0].verdict
+        report = giro("verify", "--data", copy)
+        assert verdict == expected, (name, verdict)
+        assert texts[expected] in report.stdout, (name, report.stdout)
+        assert (report.returncode == 0) == (expected in ("clean", "torn")), (name, report.stdout)
+
+
+# ---- All of it --------------------------------------------------------------------------------------
+
+def run(work):
+    xxh3.self_test()
+    example, data = os.path.join(work, "example"), os.path.join(work, "data")
+    for path in (example, data):
+        report = giro("format", "--data", path, "--segment-bytes", "4m")
+        assert report.returncode == 0, report.stdout
+
+    server = Server(example)
+    c = p.Connection(server.address)
+    p.example(c)
+    looked_up = c.lookup_accounts(1, 2)
+    assert server.end(signal.SIGTERM) == 0
+    compare(example, looked_up)
+    ends(example, work)
+
+    server = Server(data)
+    c = p.Connection(server.address)
+    p.example(c)
+    again = p.Connection(server.address)
+    p.example_again(again)
+    rules(c)
+    statuses(server.address)
+    pipelined(c, 1000000, 6)
+    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31]
+    looked_up = c.lookup_accounts(*ids)
+    assert server.end(signal.SIGKILL) == -signal.SIGKILL
+    log = compare(data, looked_up)
+    assert log.segment > 0  # the log went on in a second segment
+
+    server = Server(data, "--accounts-max", "9", "--frame-timeout-ms", "500")
+    c = server.connect()
+    assert c.lookup_accounts(*ids) == looked_up
+    c.send(p.CREATE_ACCOUNTS, p.account(id=40, ledger=978, code=1))
+    assert c.reply()[1] == 19
+    assert raw(server.address, b"\x00" * 8) == ([10], True)
+    assert codes(c, transfer(300, 10, 11, 1)) == [0]
+    looked_up = c.lookup_accounts(*ids)
+    assert server.end(signal.SIGTERM) == 0
+    assert compare(data, looked_up).verdict == "clean"
+
+
+def main():
+    global GIRO
+    GIRO = os.path.abspath(sys.argv[1])
+    started = time.time()
+    with tempfile.TemporaryDirectory(prefix="format-test-",
+                                     dir=sys.argv[2] if len(sys.argv) > 2 else ".") as work:
+        run(os.path.abspath(work))
+    print("format: the documents, the server and giro verify agree (%.1f s)" %
+          (time.time() - started))
+
+
+if __name__ == "__main__":
+    main()
