@@ -1037,7 +1037,7 @@ static void request_undo(struct ledger *ledger, const struct request *request,
  * listed as well. Returns how many addresses that is; 0: executed. */
 static uint32_t request_execute(struct ledger *ledger, const struct request *request)
 {
-    const struct giro_transfer *events = &request->events->transfer;
+    const struct giro_transfer *events = (const struct giro_transfer *)request->events;
     struct chain chain = {0};
     struct chain before;
     uint32_t missing = 0;
