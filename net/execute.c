@@ -366,6 +366,7 @@ enum execution shard_execute(struct shard *shard, struct connection *connection,
     if (execution == EXECUTION_DONE) {
         shard->stats.requests++;
         connection->damaged = false;
+        connection->queued = false;
     }
     return execution;
 }
