@@ -33,7 +33,7 @@ enum {
     INDEX_LOAD_DENSE = 15, /* half entries a bucket: 7.5 entries */
     INDEX_LOAD_FAST = 6,
     INDEX_VALUE_BITS = 40,
-    INDEX_INITIAL_BITS_MIN = 6,
+    INDEX_INITIAL_BITS_MIN = 6, /* a page: splits leave the six lowest bits of an address alone */
 };
 
 #define INDEX_VALUE_MAX ((1ull << INDEX_VALUE_BITS) - 1)
@@ -82,11 +82,11 @@ uint64_t index_memory_bytes(const struct index *index);
 
 #define INDEX_LINK_TAG (0xffffffull << INDEX_VALUE_BITS)
 
-/* The bucket of a hash. Its address is the fingerprint, bits 40 to 63, with the initial_bits below
- * it: one shift. */
+/* The bucket of a hash. Its address is the fingerprint, bits 40 to 63, with some bits below it. The six
+ * topmost bits of the hash choose among the 64 buckets of a page: see engine/hash.h. */
 static inline uint64_t index_bucket_number(const struct index *index, uint64_t hash)
 {
-    uint64_t number = hash >> index->address_shift & index->mask;
+    uint64_t number = (hash >> index->address_shift ^ hash >> 58) & index->mask;
     return number < index->bucket_count ? number : number & index->mask >> 1;
 }
 

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,6 +109,26 @@ void disk_power_on(struct disk *disk)
         pause_ms(UMOUNT_PAUSE_MS);
     }
     cr_assert(image_mount(disk));
+}
+
+uint64_t disk_flush_count(const struct disk *disk)
+{
+    enum { FLUSH_FIELD = 15 }; /* Documentation/block/stat.rst, counted from 0 */
+    struct stat status;
+    char path[64];
+    char line[512];
+    cr_assert_eq(stat(disk->mount, &status), 0);
+    (void)snprintf(path, sizeof path, "/sys/dev/block/%u:%u/stat", major(status.st_dev),
+                   minor(status.st_dev));
+    FILE *file = fopen(path, "re");
+    cr_assert(file != NULL && fgets(line, sizeof line, file) != NULL, "%s", path);
+    (void)fclose(file);
+    char *rest = NULL;
+    const char *field = strtok_r(line, " \n", &rest);
+    for (uint32_t i = 0; field != NULL && i < FLUSH_FIELD; i++)
+        field = strtok_r(NULL, " \n", &rest);
+    cr_assert(field != NULL, "%s has no flush count", path);
+    return strtoull(field, NULL, 10);
 }
 
 static void ballast_path(const struct disk *disk, char out[PATH_BYTES + 32])

@@ -30,6 +30,9 @@ void disk_power_off(struct disk *disk);
 /* Unmounts it and mounts it again. */
 void disk_power_on(struct disk *disk);
 
+/* How often the disk was told to empty its cache. */
+uint64_t disk_flush_count(const struct disk *disk);
+
 /* Fills mib of it with a file, and takes that away again. */
 void disk_fill(const struct disk *disk, uint32_t mib);
 void disk_free_space(const struct disk *disk);

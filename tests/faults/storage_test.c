@@ -285,3 +285,40 @@ Test(storage, acknowledged_requests_survive_power_loss_posix)
 {
     power_try("posix", 0xbad2);
 }
+
+/* A disk may lose what is in its cache, and no test here can take that away from it. But it counts
+ * how often it was told to empty it: no acknowledgement without that, one by one. */
+static void flush_try(const char *io)
+{
+    enum { TRANSFERS = 100 };
+    struct disk disk;
+    struct server server;
+    struct client client;
+    char data[PATH_BYTES];
+    if (!disk_make(&disk, DISK_MIB, 0))
+        cr_skip_test("%s", disk.why);
+    data_path(data, &disk);
+    data_format(data);
+    server_start(&server, &(struct server_setup){.data = data, .io = io, .arguments = arguments});
+    client_connect(&client, server.port);
+    client_make_accounts(&client, 1, 2);
+    for (uint64_t i = 0; i < TRANSFERS; i++) {
+        const struct giro_transfer transfer = transfer_of(1 + i, 1, 2, 1);
+        uint64_t flushes = disk_flush_count(&disk);
+        cr_assert_eq(client_create_transfers(&client, &transfer, 1, NULL, NULL), FRAME_OK);
+        cr_assert(disk_flush_count(&disk) > flushes, "transfer %lu was acknowledged unflushed", i);
+    }
+    client_close(&client);
+    server_stop(&server);
+    disk_remove(&disk);
+}
+
+Test(storage, nothing_is_acknowledged_before_the_disk_was_flushed_io_uring)
+{
+    flush_try("io_uring");
+}
+
+Test(storage, nothing_is_acknowledged_before_the_disk_was_flushed_posix)
+{
+    flush_try("posix");
+}

@@ -18,6 +18,7 @@ CLOSING_CREDIT, CLOSED = 2 * CLOSING_DEBIT, 32
 RECORD_BYTES = 128
 TRANSFER, ACCOUNT, BURNT, SYSTEM = range(4)
 START = 2
+TORN_BYTES_MAX = 4 << 20
 
 
 class LogError(Exception):
@@ -98,29 +99,37 @@ class Log:
         body = data[block.offset + 128:block.offset + block.block_bytes]
         return block.body_checksum == xxh3_128(body)
 
+    def proof_at(self, segment, offset):
+        if (segment, offset) == (self.segment, self.offset):
+            return False
+        found, block = self.judge(segment, offset)
+        return (found in ("sound", "misplaced", "newer") and
+                block.directory_id == self.directory_id)
+
     def rest(self):
-        """(anything but zeros from P on, a sound header behind P)"""
-        dirty = False
+        """(a proof behind P, extent of what is not zero from P on, a file that is short)"""
+        proof, short, begin, end = False, False, None, None
         for segment in range(self.segment, len(self.paths)):
             first = self.offset if segment == self.segment else 0
             data = self.bytes(segment)
-            short = os.path.getsize(self.paths[segment]) < self.segment_bytes
-            dirty = dirty or short or data.count(0, first) != self.segment_bytes - first
-            for at in range(first, self.segment_bytes, self.sector_bytes):
-                if (segment, at) == (self.segment, self.offset) or data[at:at + 4] != b"GBLK":
-                    continue
-                if self.judge(segment, at)[0] in ("sound", "misplaced", "newer"):
-                    return True, True
-        return dirty, False
+            short = short or os.path.getsize(self.paths[segment]) < self.segment_bytes
+            used = len(data.rstrip(b"\0"))
+            if used > first:
+                end = segment * self.segment_bytes + used
+                if begin is None:
+                    begin = end - len(data[first:used].lstrip(b"\0"))
+            proof = proof or any(self.proof_at(segment, at) for at in
+                                 range(first, max(used, first), self.sector_bytes))
+        return proof, 0 if end is None else end - begin, short
 
     def end(self, found):
-        dirty, proof = self.rest()
-        if found in ("newer", "misplaced", "contradicts"):
-            self.verdict = "newer" if found == "newer" else "damaged"
-        elif proof:
+        proof, extent, short = self.rest()
+        if found == "newer":
+            self.verdict = "newer"
+        elif found in ("misplaced", "contradicts") or proof or extent > TORN_BYTES_MAX:
             self.verdict = "damaged"
         else:
-            self.verdict = "torn" if dirty else "clean"
+            self.verdict = "torn" if extent > 0 or short else "clean"
 
     def walk(self):
         """Yields (block, address of its first record, its records)."""

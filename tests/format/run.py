@@ -189,9 +189,16 @@ def statuses(address):
         (ping, [7]),
         (hello + hello, [0, 7]),
         (p.frame(p.HELLO, 1, bytes(63)), [7]),
+        (p.HEADER.pack(0, p.MAGIC, 1, p.HELLO, 0, 65, 0, 1), [7]),
     ]
     for data, expected in cases:
         assert raw(address, data) == (expected, True), (data[:40], expected)
+    c = p.Connection(address)
+    c.hello()
+    c.send(p.CREATE_TRANSFERS, transfer(400, 10, 11, 1))
+    c.socket.shutdown(socket.SHUT_WR)  # nothing more to say, but still listening
+    assert c.reply()[1] == 0
+    c.close()
     c = p.Connection(address)
     c.hello()
     for operation, body, expected in [
@@ -260,6 +267,9 @@ def ends(data, work):
         reseal(block, **fields)
         return put(at, block)
 
+    stranger = bytearray(sound[:SECTOR])
+    stranger[8:24] = bytes(range(16))
+    reseal(stranger)
     cases = [
         ("nothing", lambda *_: None, "clean"),
         ("last block zero", put(last, bytes(SECTOR)), "clean"),
@@ -273,6 +283,14 @@ def ends(data, work):
         ("a block in the place of another", put(end, sound[SECTOR:2 * SECTOR]), "damaged"),
         ("a block further behind", put(end + SECTOR, sound[SECTOR:2 * SECTOR]), "damaged"),
         ("a block out of the chain", resealed(last, lsn=77), "damaged"),
+        ("a block of a stranger behind", put(end + 4 * SECTOR, stranger), "torn"),
+        ("a block of a stranger", put(end, stranger), "damaged"),
+        ("more garbage than one write leaves",
+         lambda *two: (put(end + SECTOR, b"garbage")(*two),
+                       put(end + 3 * SECTOR, b"garbage", True)(*two)), "damaged"),
+        ("as much garbage as one write leaves",
+         lambda *two: (put(end + SECTOR, b"garbage")(*two),
+                       put(end, b"garbage", True)(*two)), "torn"),
         ("a newer block", resealed(last, version=2), "newer"),
         ("a newer block behind damage",
          lambda *two: (resealed(last, version=2)(*two), flip(last - SECTOR + 9)(*two)), "damaged"),
