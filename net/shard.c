@@ -631,6 +631,7 @@ static int shard_stop(struct shard *shard)
             connection_close(shard, &shard->connections[i]);
     }
     while (result == 0 && (!log_quiet(&shard->log) || shard->connection_count > 0)) {
+        log_segments_run(&shard->log, shard->monotonic_ns, false);
         result = shard_turn(shard, SWEEP_NS);
         while (shard->ready.count > 0)
             (void)connection_turn(shard, ready_pop(shard));

@@ -24,7 +24,7 @@ static const char format_usage[] =
     "\n"
     "  --data DIR            the data directory\n"
     "  --segment-bytes N     size of a log segment, a power of two, 4m to 1g (64m)\n"
-    "  --segments-ahead N    segments to make beforehand, besides the first (2)\n"
+    "  --segments-ahead N    segments to make beforehand, besides the first (3)\n"
     "  --shards N            shards; this version has 1\n";
 
 int format_command(int argc, char **argv)
@@ -125,7 +125,7 @@ static const struct setting settings[] = {
     {"block_bytes_max", SETTING_U32, SETTING(block_bytes_max), LOG_BLOCK_BYTES_MIN,
      LOG_BLOCK_BYTES_MAX, "largest group commit (4m)"},
     {"segments_ahead", SETTING_U32, SETTING(segments_ahead), 1, 1u << 16,
-     "log segments to keep ready (2)"},
+     "log segments to keep ready (3)"},
     {"idle_mark_ms", SETTING_U32, SETTING(idle_mark_ms), 1, 60000,
      "an idle log marks its end after (5)"},
     {"frame_timeout_ms", SETTING_U32, SETTING(frame_timeout_ms), 10, 3600000,

@@ -31,7 +31,7 @@ enum {
     DIRECTORY_SEGMENT_BYTES_DEFAULT = 64 << 20,
     DIRECTORY_SEGMENT_BYTES_MIN = 4 << 20,
     DIRECTORY_SEGMENT_BYTES_MAX = 1 << 30,
-    DIRECTORY_SEGMENTS_AHEAD = 2, /* made by giro format, and kept ready from then on */
+    DIRECTORY_SEGMENTS_AHEAD = 3, /* made by giro format, and kept ready from then on */
 };
 
 struct directory_meta {

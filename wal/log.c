@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 enum {
-    ZERO_WRITE_BYTES = 1 << 20,
+    ZERO_WRITE_BYTES = 1 << 20,      /* small enough not to hold up a commit */
+    ZERO_WRITE_BYTES_LATE = 4 << 20, /* when the log is about to wait for the segment */
+    ZERO_PAUSE_NS = 5 * 1000 * 1000, /* between writes while there is time: about 180 MB/s */
     SEGMENT_RETRY_NS = 500 * 1000 * 1000,
 };
 
@@ -75,7 +77,8 @@ void log_map_add(uint32_t *map, const struct directory_meta *meta,
 static int segments_open(struct log *log, struct error *error)
 {
     log->segment_fds = memory_reserve(LOG_SEGMENTS_MAX * sizeof *log->segment_fds);
-    log->maker.zeros = mmap(NULL, ZERO_WRITE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    log->maker.zeros =
+        mmap(NULL, ZERO_WRITE_BYTES_LATE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (log->segment_fds == NULL || log->maker.zeros == MAP_FAILED)
         return error_set(error, -ENOMEM, "out of memory");
     for (uint32_t segment = 0; segment < log->segment_count; segment++) {
@@ -136,7 +139,7 @@ void log_close(struct log *log)
         close(log->segment_fds[segment]);
     memory_release(log->segment_fds, LOG_SEGMENTS_MAX * sizeof *log->segment_fds);
     if (log->maker.zeros != NULL && log->maker.zeros != MAP_FAILED)
-        (void)munmap(log->maker.zeros, ZERO_WRITE_BYTES);
+        (void)munmap(log->maker.zeros, ZERO_WRITE_BYTES_LATE);
     log->segment_fds = NULL;
     log->segment_count = 0;
 }
@@ -290,8 +293,15 @@ void log_write_done(struct log *log)
 /* ---- Segments made ahead ----------------------------------------------------------------- */
 
 /* A segment is made of real zeros: writing into blocks that were merely allocated costs the file
- * system a journal commit with every group commit, half as much time again. It gets its final name
- * only once it is on the disk, so a segment with a name is always whole. */
+ * system a journal commit with every group commit, half as much time again. It is written with
+ * pauses while there is time, and in larger writes without any when only one segment is left ahead.
+ * It gets its final name only once it is on the disk, so a segment with a name is always whole. */
+
+/* Whether at most one segment is left ahead of the one in use. */
+static bool segment_is_late(const struct log *log)
+{
+    return log->segment_count <= log->open_begin / segment_bytes(log) + 2;
+}
 
 static void segment_submit(struct log *log, enum segment_step step)
 {
@@ -307,9 +317,9 @@ static void segment_submit(struct log *log, enum segment_step step)
     case SEGMENT_ZERO:
         maker->op.kind = IO_WRITE;
         maker->op.buffer = maker->zeros;
-        maker->op.size = segment_bytes(log) - maker->offset < ZERO_WRITE_BYTES
-                             ? segment_bytes(log) - maker->offset
-                             : ZERO_WRITE_BYTES;
+        maker->op.size = segment_is_late(log) ? ZERO_WRITE_BYTES_LATE : ZERO_WRITE_BYTES;
+        if (maker->op.size > segment_bytes(log) - maker->offset)
+            maker->op.size = segment_bytes(log) - maker->offset;
         maker->op.offset = maker->offset;
         break;
     case SEGMENT_SYNC:
@@ -394,7 +404,8 @@ static void segment_advance(struct log *log, uint64_t monotonic_ns)
         break;
     case SEGMENT_ZERO:
         maker->offset += (uint32_t)result;
-        segment_submit(log, maker->offset < segment_bytes(log) ? SEGMENT_ZERO : SEGMENT_SYNC);
+        maker->paused = true;
+        maker->resume_at = monotonic_ns + ZERO_PAUSE_NS;
         break;
     case SEGMENT_SYNC:
         segment_submit(log, SEGMENT_RENAME);
@@ -417,10 +428,28 @@ static uint64_t segments_max(const struct log *log)
     return addressed < LOG_SEGMENTS_MAX ? addressed : LOG_SEGMENTS_MAX;
 }
 
+/* Goes on zeroing after a pause, or gives up when the log is closing. */
+static void segment_resume(struct log *log, uint64_t monotonic_ns)
+{
+    struct segment_maker *maker = &log->maker;
+    if (log->stopping) {
+        close(maker->fd);
+        maker->fd = -1;
+        maker->step = SEGMENT_IDLE;
+        maker->paused = false;
+        (void)unlinkat(log->directory->shard_fd, segment_temporary, 0);
+    } else if (monotonic_ns >= maker->resume_at || segment_is_late(log)) {
+        maker->paused = false;
+        segment_submit(log, maker->offset < segment_bytes(log) ? SEGMENT_ZERO : SEGMENT_SYNC);
+    }
+}
+
 void log_segments_run(struct log *log, uint64_t monotonic_ns, bool completed)
 {
     if (completed)
         segment_advance(log, monotonic_ns);
+    if (log->maker.paused)
+        segment_resume(log, monotonic_ns);
     uint32_t used = (uint32_t)(log->open_begin / segment_bytes(log)) + 1;
     bool wanted = log->segment_count < used + log->options.segments_ahead && !log->stopping;
     if (wanted && log->segment_count >= segments_max(log)) {

@@ -60,6 +60,8 @@ enum segment_step {
 struct segment_maker {
     struct io_op op;
     enum segment_step step;
+    bool paused; /* between two writes, until resume_at */
+    uint64_t resume_at;
     int fd;
     uint32_t offset;
     uint64_t retry_at; /* monotonic; after the disk was full */

@@ -203,8 +203,10 @@ static void dirty_find(struct log_reader *reader, uint32_t segment, uint32_t off
         first += 8;
     while (last > first && words[last / 8 - 1] == 0)
         last -= 8;
-    if (segment_is_short(reader, segment))
+    if (segment_is_short(reader, segment)) {
+        end->is_short = true;
         end->dirty_segments = segment - end->segment + 1;
+    }
     if (first == last)
         return;
     if (end->dirty_end == 0)
@@ -348,8 +350,11 @@ void log_end_describe(const struct log_end *end, const struct directory *directo
         (void)error_set(out_text, 0,
                         "%s/shard-0/%s: torn tail at offset %u: block %" PRIu64
                         " was being written when the server or the machine stopped and had not "
-                        "been acknowledged (found: %s)",
-                        directory->path, name, end->offset, end->lsn, found);
+                        "been acknowledged (found: %s)%s",
+                        directory->path, name, end->offset, end->lsn, found,
+                        end->is_short ? "; a segment file is shorter than it was made, which no "
+                                        "crash does: if this is a copy, copy it again"
+                                      : "");
         break;
     case LOG_END_NEWER:
         (void)error_set(out_text, 0,

@@ -55,6 +55,7 @@ struct log_end {
     enum block_verdict found; /* at P */
     bool body_damaged;        /* the header at P is sound, its body is not */
     bool unreadable;          /* the disk did not return what lies at P or behind */
+    bool is_short;            /* a file from P's on is shorter than it was made */
     bool too_much;            /* more lies behind P than one write leaves */
     bool proof;               /* a sound header lies behind P, here: */
     uint32_t proof_segment;

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,38 @@ void disk_power_on(struct disk *disk)
         pause_ms(UMOUNT_PAUSE_MS);
     }
     cr_assert(image_mount(disk));
+}
+
+uint64_t disk_position(const char *path, uint64_t offset)
+{
+    int block_bytes;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert(fd >= 0 && ioctl(fd, FIGETBSZ, &block_bytes) == 0, "%s: %s", path, strerror(errno));
+    int block = (int)(offset / (uint64_t)block_bytes);
+    cr_assert(ioctl(fd, FIBMAP, &block) == 0 && block != 0, "%s: %s", path, strerror(errno));
+    close(fd);
+    return (uint64_t)block * (uint64_t)block_bytes + offset % (uint64_t)block_bytes;
+}
+
+/* A loop device answers EIO where its file has ended. */
+void disk_break(struct disk *disk, uint64_t position)
+{
+    struct stat status;
+    sync(); /* what the file system still holds back must get below the break first */
+    cr_assert(stat(disk->image, &status) == 0 && position < (uint64_t)status.st_size);
+    disk->lost_from = position;
+    disk->lost_bytes = (uint64_t)status.st_size - position;
+    disk->lost = malloc(disk->lost_bytes);
+    cr_assert(disk->lost != NULL);
+    file_read(disk->image, position, disk->lost, disk->lost_bytes);
+    cr_assert_eq(truncate(disk->image, (off_t)position), 0);
+}
+
+void disk_mend(struct disk *disk)
+{
+    file_write(disk->image, disk->lost_from, disk->lost, disk->lost_bytes);
+    free(disk->lost);
+    disk->lost = NULL;
 }
 
 uint64_t disk_flush_count(const struct disk *disk)

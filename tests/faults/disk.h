@@ -13,6 +13,9 @@ struct disk {
     char image[PATH_BYTES + 32];
     char mount[PATH_BYTES + 16]; /* where it is mounted */
     char memory[PATH_BYTES + 16];
+    char *lost; /* what lies behind the break */
+    uint64_t lost_from;
+    uint64_t lost_bytes;
     char why[128]; /* disk_make() returned false */
 };
 
@@ -29,6 +32,14 @@ void disk_power_off(struct disk *disk);
 
 /* Unmounts it and mounts it again. */
 void disk_power_on(struct disk *disk);
+
+/* Where on the disk a byte of a file lies. */
+uint64_t disk_position(const char *path, uint64_t offset);
+
+/* From this position on the disk returns nothing but EIO, until it is mended: then everything is
+ * there again. */
+void disk_break(struct disk *disk, uint64_t position);
+void disk_mend(struct disk *disk);
 
 /* How often the disk was told to empty its cache. */
 uint64_t disk_flush_count(const struct disk *disk);

@@ -489,6 +489,40 @@ Test(log_table, a_foreign_block_behind_the_end_is_damaged)
     spoiler_close(&spoiler);
 }
 
+/* Records are the clients' bytes: a torn block may hold what looks like the header of a block. They
+ * do not know the directory's id, so it proves nothing, and cannot keep a server from starting. */
+Test(log_table, a_forged_block_inside_a_torn_one_proves_nothing)
+{
+    struct spoiler spoiler;
+    spoiler_open(&spoiler, 2);
+    const uint32_t count = spoiler.sample.block_count;
+    const uint32_t place = spoiler.sample.end + 8 * BLOCK_SECTOR_BYTES_MIN;
+    struct made_block made = made_next(&spoiler.sample);
+    memset(made.header.directory_id, 0, sizeof made.header.directory_id);
+    made.header.offset = place;
+    made.header.lsn += 5;
+    made_write(&spoiler, &made, 0, place);
+    struct log_view view = expect(&spoiler, LOG_END_TORN, count, "a forged block");
+    expect_repair(&spoiler, &view, "a forged block");
+    spoiler_close(&spoiler);
+}
+
+/* One write is 4 MiB at most, so it cannot have left anything further behind. */
+Test(log_table, more_than_one_write_leaves_is_damaged)
+{
+    struct spoiler spoiler;
+    spoiler_open(&spoiler, 2);
+    const uint32_t count = spoiler.sample.block_count;
+    const uint32_t end = spoiler.sample.end;
+    file_write(spoiler.segment[0], end, "begin", 5);
+    file_write(spoiler.segment[1], end - 3, "end", 3); /* 4 MiB in all */
+    struct log_view view = expect(&spoiler, LOG_END_TORN, count, "as much as one write leaves");
+    cr_assert_eq(view.end.dirty_segments, 2);
+    file_write(spoiler.segment[1], end, "x", 1);
+    (void)expect(&spoiler, LOG_END_DAMAGED, count, "a byte more");
+    spoiler_close(&spoiler);
+}
+
 /* The log of one directory under the giro.meta of another, as after a mixed-up restore. Nothing of
  * it may be called torn: a server would zero a whole sound ledger. */
 Test(log_table, a_whole_foreign_log_is_refused)

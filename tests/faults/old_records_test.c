@@ -2,6 +2,7 @@
  * answers are the same as on the first day, and a record that rotted is called damaged. */
 #include "tests/faults/client.h"
 #include "tests/faults/harness.h"
+#include "wal/block.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -331,6 +332,43 @@ Test(old_records, an_idle_mark_lets_nothing_be_created_twice)
             cr_assert_eq(codes[i], GIRO_TRANSFER_EXISTS, "transfer %u of %u was %s a second time",
                          begin + i, past.count, giro_transfer_result_name(codes[i]));
     }
+    past_free(&past);
+}
+
+/* Walks the blocks of one segment; returns how many had padding, all of which must be zeros. */
+static uint32_t padding_check(const char *segment)
+{
+    static char bytes[SEGMENT_BYTES];
+    uint32_t padded = 0;
+    file_read(segment, 0, bytes, sizeof bytes);
+    for (uint32_t at = 0; at < SEGMENT_BYTES;) {
+        struct block_header header;
+        memcpy(&header, bytes + at, sizeof header);
+        if (header.magic != BLOCK_MAGIC)
+            break;
+        uint32_t used = BLOCK_HEADER_BYTES + header.record_count * GIRO_RECORD_BYTES;
+        for (uint32_t i = used; i < header.block_bytes; i++)
+            cr_assert_eq(bytes[at + i], 0, "%s: padding of the block at %u", segment, at);
+        padded += used < header.block_bytes;
+        at += header.block_bytes;
+    }
+    return padded;
+}
+
+/* Blocks are built over what the window held a round ago: none of that may reach the disk. */
+Test(old_records, do_not_show_through_the_padding_of_new_blocks)
+{
+    static struct past past;
+    char segment[PATH_BYTES];
+    uint32_t padded = 0;
+    past_make(&past, NULL, TRANSFERS_FEW);
+    for (uint32_t i = 0;; i++) {
+        segment_path(past.data, i, segment);
+        if (access(segment, R_OK) != 0)
+            break;
+        padded += padding_check(segment);
+    }
+    cr_assert(padded > 2 * SINGLES);
     past_free(&past);
 }
 

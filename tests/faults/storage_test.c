@@ -195,7 +195,7 @@ Test(storage, a_failure_to_make_a_segment_ends_the_server)
                                                   .quiet_core = true});
     int status = server_wait(&server);
     cr_assert_eq(status, 128 + SIGABRT, "it ended with %d:\n%s", status, server.text);
-    cr_assert(strstr(server.text, "making segment 3 failed") != NULL, "%s", server.text);
+    cr_assert(strstr(server.text, "making segment 4 failed") != NULL, "%s", server.text);
     cr_assert(strstr(server.text, "next.tmp, offset 2097152: File too large (errno 27)") != NULL,
               "%s", server.text);
     server_start(&server, &(struct server_setup){.data = data, .arguments = more_segments});
@@ -236,6 +236,65 @@ Test(storage, a_failing_device_ends_the_server_io_uring)
 Test(storage, a_failing_device_ends_the_server_posix)
 {
     device_error_try("posix");
+}
+
+/* ---- A disk that does not return what lies there ------------------------------------------ */
+
+enum { UNREADABLE_MIB = 48, STARTS = 3 };
+
+/* Breaks the disk at a place of the first segment: the server refuses to start, changes nothing,
+ * and serves once the disk has been mended. */
+static void unreadable_try(struct disk *disk, const struct server_setup *setup, uint64_t offset)
+{
+    struct server server;
+    char segment[PATH_BYTES];
+    int status;
+    segment_path(setup->data, 0, segment);
+    disk_break(disk, disk_position(segment, offset) / 4096 * 4096);
+    server_launch(&server, setup);
+    bool listens = server_await(&server, &status);
+    disk_mend(disk);
+    cr_assert(!listens && status == 1, "offset %lu: status %d:\n%s", offset, status, server.text);
+    cr_assert(strstr(server.text, "acknowledged data is damaged") != NULL ||
+                  strstr(server.text, "Input/output error") != NULL,
+              "offset %lu:\n%s", offset, server.text);
+}
+
+/* Also behind the end of the log: there may have been more of it. */
+Test(storage, an_unreadable_log_is_refused_and_not_cut)
+{
+    static struct world world;
+    struct disk disk;
+    struct server server;
+    struct client client;
+    struct frame_stats stats;
+    char data[PATH_BYTES];
+    if (!disk_make(&disk, UNREADABLE_MIB, 0))
+        cr_skip_test("%s", disk.why);
+    data_path(data, &disk);
+    data_format(data);
+    const struct server_setup setup = {.data = data, .arguments = arguments};
+    world_init(&world, 0xead, CLIENTS);
+    server_start(&server, &setup);
+    world_connect(&world, server.port);
+    cr_assert(world_run(&world, 100));
+    world_finish(&world);
+    world_check(&world, server.port);
+    client_connect(&client, server.port);
+    client_stats(&client, &stats);
+    client_close(&client);
+    world_disconnect(&world);
+    server_stop(&server);
+    const uint64_t offsets[STARTS] = {4096, stats.log_bytes / 2, stats.log_bytes + 65536};
+    for (uint32_t i = 0; i < STARTS; i++) {
+        unreadable_try(&disk, &setup, offsets[i]);
+        server_start(&server, &setup);
+        cr_assert(strstr(server_text(&server), "torn") == NULL, "%s", server.text);
+        world_check(&world, server.port);
+        server_stop(&server);
+    }
+    world_free(&world);
+    disk_remove(&disk);
 }
 
 /* ---- Power ------------------------------------------------------------------------------- */
