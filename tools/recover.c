@@ -302,64 +302,75 @@ static int recover(const struct recover_options *options)
     return result == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+enum {
+    DATA,
+    TO,
+    FROM_LSN,
+    UNTIL_LSN,
+    UNTIL_TIME,
+    HELP,
+    DUMP,
+    RECORDS,
+    CUT_TORN,
+    CUT_DAMAGED,
+    META
+};
+
+static const struct option option_names[] = {
+    {"data", required_argument, NULL, DATA},
+    {"to", required_argument, NULL, TO},
+    {"from-lsn", required_argument, NULL, FROM_LSN},
+    {"until-lsn", required_argument, NULL, UNTIL_LSN},
+    {"until-time", required_argument, NULL, UNTIL_TIME},
+    {"help", no_argument, NULL, HELP},
+    {"dump", no_argument, NULL, DUMP},
+    {"records", no_argument, NULL, RECORDS},
+    {"cut-torn", no_argument, NULL, CUT_TORN},
+    {"cut-damaged", no_argument, NULL, CUT_DAMAGED},
+    {"rebuild-meta", no_argument, NULL, META},
+    {0},
+};
+
+/* Takes one option; false when its value is not one that it takes. */
+static bool option_set(struct recover_options *options, int option, char *value)
+{
+    bool *const flags[] = {&options->dump, &options->records, &options->cut_torn,
+                           &options->cut_damaged, &options->rebuild_meta};
+    switch (option) {
+    case DATA:
+        options->data = value;
+        return true;
+    case TO:
+        options->to = value;
+        return true;
+    case FROM_LSN:
+        return number_parse(value, 0, UINT64_MAX, &options->from_lsn);
+    case UNTIL_LSN:
+        return number_parse(value, 1, UINT64_MAX, &options->until_lsn);
+    case UNTIL_TIME:
+        return time_parse(value, &options->until_time);
+    case DUMP:
+    case RECORDS:
+    case CUT_TORN:
+    case CUT_DAMAGED:
+    case META:
+        *flags[option - DUMP] = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Returns -1 to go on, or an exit status. */
 static int options_parse(int argc, char **argv, struct recover_options *options)
 {
-    enum { DATA, TO, DUMP, RECORDS, CUT_TORN, CUT_DAMAGED, META, FROM_LSN, UNTIL_LSN, TIME, HELP };
-    static const struct option names[] = {
-        {"data", required_argument, NULL, DATA},
-        {"to", required_argument, NULL, TO},
-        {"dump", no_argument, NULL, DUMP},
-        {"records", no_argument, NULL, RECORDS},
-        {"cut-torn", no_argument, NULL, CUT_TORN},
-        {"cut-damaged", no_argument, NULL, CUT_DAMAGED},
-        {"rebuild-meta", no_argument, NULL, META},
-        {"from-lsn", required_argument, NULL, FROM_LSN},
-        {"until-lsn", required_argument, NULL, UNTIL_LSN},
-        {"until-time", required_argument, NULL, TIME},
-        {"help", no_argument, NULL, HELP},
-        {0},
-    };
     int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        bool good = true;
-        switch (option) {
-        case DATA:
-            options->data = optarg;
-            break;
-        case TO:
-            options->to = optarg;
-            break;
-        case DUMP:
-            options->dump = true;
-            break;
-        case RECORDS:
-            options->records = true;
-            break;
-        case CUT_TORN:
-            options->cut_torn = true;
-            break;
-        case CUT_DAMAGED:
-            options->cut_damaged = true;
-            break;
-        case META:
-            options->rebuild_meta = true;
-            break;
-        case FROM_LSN:
-            good = number_parse(optarg, 0, UINT64_MAX, &options->from_lsn);
-            break;
-        case UNTIL_LSN:
-            good = number_parse(optarg, 1, UINT64_MAX, &options->until_lsn);
-            break;
-        case TIME:
-            good = time_parse(optarg, &options->until_time);
-            break;
-        case HELP:
+    while ((option = getopt_long(argc, argv, "", option_names, NULL)) != -1) {
+        if (option == HELP) {
             fputs(usage, stdout);
             return EXIT_DONE;
-        default:
-            good = false;
         }
-        if (!good) {
+        if (!option_set(options, option, optarg)) {
             if (optarg != NULL)
                 complain("recover", "\"%s\" is not a value that this option takes", optarg);
             fputs(usage, stderr);

@@ -182,8 +182,10 @@ static bool setting_set(const struct setting *setting, const char *text,
 static void flag_name(const struct setting *setting, char out[NAME_BYTES])
 {
     (void)snprintf(out, NAME_BYTES, "%s", setting->name);
-    for (char *c = out; *c != 0; c++)
-        *c = *c == '_' ? '-' : *c;
+    for (char *c = out; *c != 0; c++) {
+        if (*c == '_')
+            *c = '-';
+    }
 }
 
 static void serve_usage(FILE *out)
