@@ -185,105 +185,101 @@ static void block_note(struct sample *sample, const struct log_writer *writer)
     sample->end = header->offset + header->block_bytes;
 }
 
+static const struct giro_account sample_accounts[] = {
+    {.id = 1, .ledger = 1, .code = 10, .user_data_128 = 71, .user_data_64 = 72},
+    {.id = 2, .ledger = 1, .code = 11, .user_data_32 = 73},
+    {.id = 3, .ledger = 1, .code = 12, .flags = GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS},
+    {.id = GIRO_U128_MAX - 1, .ledger = 1, .code = 13},
+};
+static const struct giro_transfer sample_plain[] = {
+    {.id = 101,
+     .debit_account_id = 1,
+     .credit_account_id = 2,
+     .amount = 500,
+     .ledger = 1,
+     .code = 1,
+     .user_data_128 = 81},
+    {.id = 102,
+     .debit_account_id = 2,
+     .credit_account_id = 3,
+     .amount = 120,
+     .ledger = 1,
+     .code = 2,
+     .user_data_64 = 82},
+    {.id = 103,
+     .debit_account_id = 1,
+     .credit_account_id = GIRO_U128_MAX - 1,
+     .amount = (giro_u128)1 << 100,
+     .ledger = 1,
+     .code = 3,
+     .user_data_32 = 83},
+};
+static const struct giro_transfer sample_holds[] = {
+    {.id = 201,
+     .debit_account_id = 1,
+     .credit_account_id = 2,
+     .amount = 40,
+     .ledger = 1,
+     .code = 1,
+     .flags = GIRO_TRANSFER_PENDING},
+    {.id = 202,
+     .debit_account_id = 2,
+     .credit_account_id = 1,
+     .amount = 41,
+     .ledger = 1,
+     .code = 1,
+     .flags = GIRO_TRANSFER_PENDING},
+    {.id = 203,
+     .debit_account_id = 3,
+     .credit_account_id = 1,
+     .amount = 42,
+     .ledger = 1,
+     .code = 1,
+     .flags = GIRO_TRANSFER_PENDING,
+     .timeout = 2},
+    {.id = 204,
+     .debit_account_id = 1,
+     .credit_account_id = 3,
+     .amount = 43,
+     .ledger = 1,
+     .code = 1,
+     .flags = GIRO_TRANSFER_PENDING,
+     .timeout = 1000000},
+};
+static const struct giro_transfer sample_resolve[] = {
+    {.id = 301, .pending_id = 201, .amount = 15, .flags = GIRO_TRANSFER_POST_PENDING},
+    {.id = 302, .pending_id = 202, .flags = GIRO_TRANSFER_VOID_PENDING},
+};
+static const struct giro_transfer sample_refused[] = {
+    {.id = 401,
+     .debit_account_id = 3,
+     .credit_account_id = 1,
+     .amount = 1000,
+     .ledger = 1,
+     .code = 1}, /* exceeds_credits: burnt */
+    {.id = 402,
+     .debit_account_id = 1,
+     .credit_account_id = 9,
+     .amount = 1,
+     .ledger = 1,
+     .code = 1}, /* credit_account_not_found: burnt */
+    {.id = 403, .debit_account_id = 1, .credit_account_id = 2, .amount = 7, .ledger = 1, .code = 1},
+};
+
 static void sample_first_epoch(struct sample *sample, struct log_writer *writer)
 {
-    const struct giro_account accounts[] = {
-        {.id = 1, .ledger = 1, .code = 10, .user_data_128 = 71, .user_data_64 = 72},
-        {.id = 2, .ledger = 1, .code = 11, .user_data_32 = 73},
-        {.id = 3, .ledger = 1, .code = 12, .flags = GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS},
-        {.id = GIRO_U128_MAX - 1, .ledger = 1, .code = 13},
-    };
-    const struct giro_transfer plain[] = {
-        {.id = 101,
-         .debit_account_id = 1,
-         .credit_account_id = 2,
-         .amount = 500,
-         .ledger = 1,
-         .code = 1,
-         .user_data_128 = 81},
-        {.id = 102,
-         .debit_account_id = 2,
-         .credit_account_id = 3,
-         .amount = 120,
-         .ledger = 1,
-         .code = 2,
-         .user_data_64 = 82},
-        {.id = 103,
-         .debit_account_id = 1,
-         .credit_account_id = GIRO_U128_MAX - 1,
-         .amount = (giro_u128)1 << 100,
-         .ledger = 1,
-         .code = 3,
-         .user_data_32 = 83},
-    };
-    const struct giro_transfer holds[] = {
-        {.id = 201,
-         .debit_account_id = 1,
-         .credit_account_id = 2,
-         .amount = 40,
-         .ledger = 1,
-         .code = 1,
-         .flags = GIRO_TRANSFER_PENDING},
-        {.id = 202,
-         .debit_account_id = 2,
-         .credit_account_id = 1,
-         .amount = 41,
-         .ledger = 1,
-         .code = 1,
-         .flags = GIRO_TRANSFER_PENDING},
-        {.id = 203,
-         .debit_account_id = 3,
-         .credit_account_id = 1,
-         .amount = 42,
-         .ledger = 1,
-         .code = 1,
-         .flags = GIRO_TRANSFER_PENDING,
-         .timeout = 2},
-        {.id = 204,
-         .debit_account_id = 1,
-         .credit_account_id = 3,
-         .amount = 43,
-         .ledger = 1,
-         .code = 1,
-         .flags = GIRO_TRANSFER_PENDING,
-         .timeout = 1000000},
-    };
-    const struct giro_transfer resolve[] = {
-        {.id = 301, .pending_id = 201, .amount = 15, .flags = GIRO_TRANSFER_POST_PENDING},
-        {.id = 302, .pending_id = 202, .flags = GIRO_TRANSFER_VOID_PENDING},
-    };
-    const struct giro_transfer refused[] = {
-        {.id = 401,
-         .debit_account_id = 3,
-         .credit_account_id = 1,
-         .amount = 1000,
-         .ledger = 1,
-         .code = 1}, /* exceeds_credits: burnt */
-        {.id = 402,
-         .debit_account_id = 1,
-         .credit_account_id = 9,
-         .amount = 1,
-         .ledger = 1,
-         .code = 1}, /* credit_account_not_found: burnt */
-        {.id = 403,
-         .debit_account_id = 1,
-         .credit_account_id = 2,
-         .amount = 7,
-         .ledger = 1,
-         .code = 1},
-    };
     block_note(sample, writer);
-    log_writer_accounts(writer, accounts, 4);
+    log_writer_accounts(writer, sample_accounts, 4);
     block_note(sample, writer);
-    log_writer_transfers(writer, plain, 3);
+    log_writer_transfers(writer, sample_plain, 3);
     block_note(sample, writer);
-    log_writer_transfers(writer, holds, 4);
+    log_writer_transfers(writer, sample_holds, 4);
     block_note(sample, writer);
     log_writer_mark(writer, BLOCK_IDLE);
     block_note(sample, writer);
-    log_writer_transfers(writer, resolve, 2);
+    log_writer_transfers(writer, sample_resolve, 2);
     block_note(sample, writer);
-    log_writer_transfers(writer, refused, 3);
+    log_writer_transfers(writer, sample_refused, 3);
     cr_assert_eq(writer->result_count, 2);
     block_note(sample, writer);
     log_writer_expire(writer);
