@@ -38,7 +38,7 @@ struct bench {
 static int wait_turn(struct bench *bench, uint64_t timeout_ns)
 {
     struct io_op *done[IO_BATCH_MAX];
-    int count = io_wait(bench->io, done, timeout_ns);
+    int count = io_wait(bench->io, done, timeout_ns, 0);
     for (int i = 0; i < count; i++) {
         if (done[i]->owner == LOG_OWNER_WRITE)
             log_write_done(&bench->log);

@@ -46,6 +46,7 @@ struct shard_options shard_options_default(void)
         .block_bytes_max = LOG_BLOCK_BYTES_DEFAULT,
         .segments_ahead = DIRECTORY_SEGMENTS_AHEAD,
         .idle_mark_ms = 5,
+        .spin_us = 500,
         .frame_timeout_ms = 10000,
         .send_timeout_ms = 30000,
     };
@@ -562,7 +563,9 @@ static uint64_t timeout_ns(const struct shard *shard)
 static int shard_turn(struct shard *shard, uint64_t timeout)
 {
     struct io_op *done[IO_BATCH_MAX];
-    int count = io_wait(shard->io, done, timeout);
+    /* Somebody waits for the write under way: waking up late would cost as much as the write. */
+    uint64_t spin_ns = shard->log.in_flight ? shard->options->spin_us * 1000ull : 0;
+    int count = io_wait(shard->io, done, timeout, spin_ns);
     if (count < 0)
         return count;
     shard->monotonic_ns = clock_monotonic_ns();

@@ -44,6 +44,7 @@ struct shard_options {
     uint32_t block_bytes_max;
     uint32_t segments_ahead;
     uint32_t idle_mark_ms;
+    uint32_t spin_us; /* to look for the end of a log write before sleeping; 0: sleep at once */
     uint32_t frame_timeout_ms; /* from the first byte of a frame to its last, and for hello */
     uint32_t send_timeout_ms;  /* without progress */
 };

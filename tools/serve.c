@@ -128,6 +128,8 @@ static const struct setting settings[] = {
      "log segments to keep ready (3)"},
     {"idle_mark_ms", SETTING_U32, SETTING(idle_mark_ms), 1, 60000,
      "an idle log marks its end after (5)"},
+    {"spin_us", SETTING_U32, SETTING(spin_us), 0, 100000,
+     "look for the end of a log write so long before sleeping; 0: never (500)"},
     {"frame_timeout_ms", SETTING_U32, SETTING(frame_timeout_ms), 10, 3600000,
      "a client must finish a frame within (10000)"},
     {"send_timeout_ms", SETTING_U32, SETTING(send_timeout_ms), 10, 3600000,

@@ -57,7 +57,7 @@ struct io;
 struct io_backend {
     const char *name;
     void (*submit)(struct io *io, struct io_op *op);
-    int (*wait)(struct io *io, struct io_op **done, uint64_t timeout_ns);
+    int (*wait)(struct io *io, struct io_op **done, uint64_t timeout_ns, uint64_t spin_ns);
     void (*close)(struct io *io);
 };
 
@@ -76,11 +76,12 @@ static inline void io_submit(struct io *io, struct io_op *op)
     io->backend->submit(io, op);
 }
 
-/* Waits until an operation completes or the time is over (0: only looks). done: room for
+/* Waits until an operation completes or the time is over (0: only looks). spin_ns: look again and
+ * again for so long, giving way to others in between, before going to sleep; a hint. done: room for
  * IO_BATCH_MAX. Returns how many completed, or -errno when the backend itself failed. */
-static inline int io_wait(struct io *io, struct io_op **done, uint64_t timeout_ns)
+static inline int io_wait(struct io *io, struct io_op **done, uint64_t timeout_ns, uint64_t spin_ns)
 {
-    return io->backend->wait(io, done, timeout_ns);
+    return io->backend->wait(io, done, timeout_ns, spin_ns);
 }
 
 static inline const char *io_name(const struct io *io)

@@ -254,8 +254,9 @@ static void events_take(struct posix_backend *backend, int timeout_ms)
     pthread_mutex_unlock(&backend->finished_mutex);
 }
 
-static int posix_wait(struct io *io, struct io_op **done, uint64_t timeout_ns)
+static int posix_wait(struct io *io, struct io_op **done, uint64_t timeout_ns, uint64_t spin_ns)
 {
+    (void)spin_ns; /* its log writes complete in another thread, which needs the core */
     struct posix_backend *backend = (struct posix_backend *)io;
     uint64_t timeout_ms = (timeout_ns + 999999) / 1000000;
     events_take(backend, backend->ready.first != NULL ? 0 : (int)timeout_ms);

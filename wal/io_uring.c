@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -95,10 +96,30 @@ static int uring_reap(struct io_uring *ring, struct io_op **done)
     return (int)count;
 }
 
-static int uring_wait(struct io *io, struct io_op **done, uint64_t timeout_ns)
+/* Looks for completions until there is one or the time is over. Yields after every look: on devices
+ * without FUA the flush is issued by a kernel thread, perhaps on this very core. */
+static int uring_spin(struct io_uring *ring, uint64_t spin_ns)
+{
+    uint64_t until = clock_monotonic_ns() + spin_ns;
+    int result;
+    do {
+        result = io_uring_submit_and_get_events(ring);
+        if (result < 0 || io_uring_cq_ready(ring) != 0)
+            return result;
+        (void)sched_yield();
+    } while (clock_monotonic_ns() < until);
+    return result;
+}
+
+static int uring_wait(struct io *io, struct io_op **done, uint64_t timeout_ns, uint64_t spin_ns)
 {
     struct io_uring *ring = &((struct io_uring_backend *)io)->ring;
-    int result;
+    int result = 0;
+    if (spin_ns != 0 && timeout_ns != 0)
+        result = uring_spin(ring, spin_ns);
+    if (result < 0)
+        return result == -EINTR || result == -EAGAIN || result == -EBUSY ? uring_reap(ring, done)
+                                                                         : result;
     if (timeout_ns == 0 || io_uring_cq_ready(ring) != 0) {
         result = io_uring_submit_and_get_events(ring);
     } else {

@@ -98,7 +98,7 @@ static void wait_durable(struct log_writer *writer)
 {
     while (writer->log.in_flight) {
         struct io_op *done[IO_BATCH_MAX];
-        int count = io_wait(writer->io, done, SECOND_NS);
+        int count = io_wait(writer->io, done, SECOND_NS, 0);
         cr_assert(count >= 0);
         for (int i = 0; i < count; i++) {
             cr_assert_eq(done[i]->owner, LOG_OWNER_WRITE);
