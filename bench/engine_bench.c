@@ -60,101 +60,131 @@ static void event_make(struct giro_transfer *event, uint64_t number, uint32_t ac
     event->code = 1;
 }
 
+/* What the phases share. */
+struct bench {
+    uint32_t accounts;
+    uint64_t transfers;
+    uint32_t batch;
+    union record *window;
+    uint64_t window_records;
+    struct ledger *ledger;
+    struct giro_transfer *events;
+    uint64_t *addresses;
+    struct ledger_output output;
+    uint64_t timestamp;
+    uint64_t address; /* of the next record */
+    uint64_t rejected;
+};
+
+static bool bench_make(struct bench *bench)
+{
+    /* All records stay in memory, touched beforehand: page faults are not the engine's. */
+    bench->window_records = 1 << 20;
+    while (bench->window_records < bench->transfers + 1)
+        bench->window_records *= 2;
+    bench->window = memory_reserve(bench->window_records * sizeof *bench->window);
+    bench->events = memory_reserve(LEDGER_EVENTS_MAX * sizeof *bench->events);
+    bench->addresses = memory_reserve(LEDGER_FETCH_MAX * sizeof *bench->addresses);
+    bench->output.results = memory_reserve(LEDGER_EVENTS_MAX * sizeof(struct giro_result));
+    if (bench->window == NULL || bench->events == NULL || bench->addresses == NULL ||
+        bench->output.results == NULL)
+        return false;
+    memset(bench->window, 0, (bench->transfers + 1) * sizeof *bench->window);
+    bench->ledger =
+        ledger_make(bench->accounts, bench->transfers, bench->window, bench->window_records);
+    bench->timestamp = 1000000000000ull;
+    bench->address = 1;
+    return true;
+}
+
+static void accounts_create(struct bench *bench)
+{
+    struct giro_account *events = (struct giro_account *)(void *)bench->events;
+    for (uint32_t made = 0, count; made < bench->accounts; made += count) {
+        count =
+            bench->accounts - made < LEDGER_EVENTS_MAX ? bench->accounts - made : LEDGER_EVENTS_MAX;
+        for (uint32_t i = 0; i < count; i++)
+            events[i] = (struct giro_account){.id = made + i + 1, .ledger = 1, .code = 1};
+        bench->output.records = bench->window;
+        bench->output.address = bench->address;
+        ledger_create_accounts(bench->ledger, events, count, bench->timestamp, &bench->output);
+        bench->timestamp += count;
+    }
+    memset(bench->events, 0, LEDGER_EVENTS_MAX * sizeof *bench->events);
+}
+
+/* Returns the seconds that execution took. */
+static double transfers_execute(struct bench *bench)
+{
+    double seconds = 0;
+    for (uint64_t sent = 0, count; sent < bench->transfers; sent += count) {
+        count = bench->transfers - sent < bench->batch ? bench->transfers - sent : bench->batch;
+        for (uint32_t i = 0; i < count; i++)
+            event_make(&bench->events[i], sent + i, bench->accounts);
+        bench->output.records = &bench->window[bench->address];
+        bench->output.address = bench->address;
+        double start = seconds_now();
+        if (ledger_create_transfers(bench->ledger, bench->events, (uint32_t)count, bench->timestamp,
+                                    NULL, bench->addresses, &bench->output) != 0)
+            abort(); /* everything is in the window */
+        seconds += seconds_now() - start;
+        bench->rejected += bench->output.result_count;
+        bench->timestamp += count;
+        bench->address += bench->output.record_count;
+    }
+    return seconds;
+}
+
+/* Replays everything into a second ledger. Returns the seconds that the transfers took. */
+static double transfers_replay(const struct bench *bench, struct ledger *replayed)
+{
+    uint32_t index;
+    for (uint32_t i = 0; i < bench->accounts; i++) {
+        union record record = {.account = bench->ledger->accounts.rows[i]};
+        record.account.flags |= RECORD_ACCOUNT << RECORD_KIND_SHIFT;
+        if (ledger_replay(replayed, &record, 1, 1, &index) != 0)
+            abort();
+    }
+    double start = seconds_now();
+    for (uint64_t at = 1, count; at < bench->address; at += count) {
+        count = bench->address - at < LEDGER_EVENTS_MAX ? bench->address - at : LEDGER_EVENTS_MAX;
+        if (ledger_replay(replayed, &bench->window[at], (uint32_t)count, at, &index) != 0)
+            abort();
+    }
+    return seconds_now() - start;
+}
+
 int main(int argc, char **argv)
 {
-    uint32_t accounts = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000;
-    uint64_t transfers = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000000;
-    uint32_t batch = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : LEDGER_EVENTS_MAX;
-    if (accounts < 2 || transfers == 0 || batch == 0 || batch > LEDGER_EVENTS_MAX) {
+    struct bench bench = {
+        .accounts = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000,
+        .transfers = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000000,
+        .batch = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : LEDGER_EVENTS_MAX,
+    };
+    if (bench.accounts < 2 || bench.transfers == 0 || bench.batch == 0 ||
+        bench.batch > LEDGER_EVENTS_MAX) {
         fprintf(stderr, "usage: engine_bench [accounts >= 2] [transfers] [batch 1..%d]\n",
                 LEDGER_EVENTS_MAX);
         return 2;
     }
-
-    /* All records stay in memory, touched beforehand: page faults are not the engine's. */
-    uint64_t window_records = 1 << 20;
-    while (window_records < transfers + 1)
-        window_records *= 2;
-    union record *window = memory_reserve(window_records * sizeof *window);
-    if (window == NULL) {
+    if (!bench_make(&bench)) {
         fprintf(stderr, "engine_bench: not enough memory\n");
         return 1;
     }
-    memset(window, 0, (transfers + 1) * sizeof *window);
-    struct ledger *ledger = ledger_make(accounts, transfers, window, window_records);
-    struct giro_transfer *events = memory_reserve(LEDGER_EVENTS_MAX * sizeof *events);
-    struct giro_result *results = memory_reserve(LEDGER_EVENTS_MAX * sizeof *results);
-    uint64_t *addresses = memory_reserve(LEDGER_FETCH_MAX * sizeof *addresses);
-    struct ledger_output output = {.results = results};
-    uint64_t timestamp = 1000000000000ull;
-    uint64_t address = 1;
-
-    for (uint32_t made = 0; made < accounts;) {
-        uint32_t count = accounts - made < LEDGER_EVENTS_MAX ? accounts - made : LEDGER_EVENTS_MAX;
-        memset(events, 0, count * sizeof *events);
-        for (uint32_t i = 0; i < count; i++) {
-            struct giro_account *account = &((union record *)events)[i].account;
-            account->id = made + i + 1;
-            account->ledger = 1;
-            account->code = 1;
-        }
-        output.records = window;
-        output.address = address;
-        ledger_create_accounts(ledger, (const struct giro_account *)events, count, timestamp,
-                               &output);
-        timestamp += count;
-        made += count;
-    }
-    struct ledger *replayed = ledger_make(accounts, transfers, window, window_records);
-    for (uint32_t i = 0; i < accounts; i++) {
-        union record record = {.account = ledger->accounts.rows[i]};
-        uint32_t at;
-        record.account.flags |= RECORD_ACCOUNT << RECORD_KIND_SHIFT;
-        ledger_replay(replayed, &record, 1, 1, &at);
-    }
-
-    double execute_s = 0;
-    uint64_t rejected = 0;
-    uint64_t address_first = address;
-    memset(events, 0, LEDGER_EVENTS_MAX * sizeof *events);
-    for (uint64_t sent = 0; sent < transfers;) {
-        uint32_t count = transfers - sent < batch ? (uint32_t)(transfers - sent) : batch;
-        for (uint32_t i = 0; i < count; i++)
-            event_make(&events[i], sent + i, accounts);
-        output.records = &window[address];
-        output.address = address;
-        double start = seconds_now();
-        if (ledger_create_transfers(ledger, events, count, timestamp, NULL, addresses, &output) !=
-            0)
-            abort(); /* everything is in the window */
-        execute_s += seconds_now() - start;
-        rejected += output.result_count;
-        timestamp += count;
-        address += output.record_count;
-        sent += count;
-    }
-
-    double start = seconds_now();
-    for (uint64_t at = address_first; at < address;) {
-        uint32_t count =
-            address - at < LEDGER_EVENTS_MAX ? (uint32_t)(address - at) : LEDGER_EVENTS_MAX;
-        uint32_t index;
-        if (ledger_replay(replayed, &window[at], count, at, &index) != 0) {
-            fprintf(stderr, "engine_bench: replay refused a record\n");
-            return 1;
-        }
-        at += count;
-    }
-    double replay_s = seconds_now() - start;
-    struct checksum left = ledger_digest(ledger);
-    struct checksum right = ledger_digest(replayed);
-    printf("accounts %u transfers %llu batch %u rejected %llu\n", accounts,
-           (unsigned long long)transfers, batch, (unsigned long long)rejected);
-    printf("execute %.1f ns a transfer, %.2f M/s\n", execute_s * 1e9 / (double)transfers,
-           (double)transfers / execute_s / 1e6);
-    printf("replay  %.1f ns a transfer, %.2f M/s, digest %s\n", replay_s * 1e9 / (double)transfers,
-           (double)transfers / replay_s / 1e6, checksum_equal(left, right) ? "equal" : "DIFFERENT");
-    printf("index   %.2f bytes a transfer\n",
-           (double)index_memory_bytes(&ledger->transfers) / (double)ledger->transfers.count);
-    return checksum_equal(left, right) ? 0 : 1;
+    struct ledger *replayed =
+        ledger_make(bench.accounts, bench.transfers, bench.window, bench.window_records);
+    accounts_create(&bench);
+    double execute_s = transfers_execute(&bench);
+    double replay_s = transfers_replay(&bench, replayed);
+    double count = (double)bench.transfers;
+    bool equal = checksum_equal(ledger_digest(bench.ledger), ledger_digest(replayed));
+    printf("accounts %u transfers %llu batch %u rejected %llu\n", bench.accounts,
+           (unsigned long long)bench.transfers, bench.batch, (unsigned long long)bench.rejected);
+    printf("execute %.1f ns a transfer, %.2f M/s\n", execute_s * 1e9 / count,
+           count / execute_s / 1e6);
+    printf("replay  %.1f ns a transfer, %.2f M/s, digest %s\n", replay_s * 1e9 / count,
+           count / replay_s / 1e6, equal ? "equal" : "DIFFERENT");
+    printf("index   %.2f bytes a transfer\n", (double)index_memory_bytes(&bench.ledger->transfers) /
+                                                  (double)bench.ledger->transfers.count);
+    return equal ? 0 : 1;
 }
