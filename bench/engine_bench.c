@@ -140,8 +140,12 @@ static double transfers_replay(const struct bench *bench, struct ledger *replaye
 {
     uint32_t index;
     for (uint32_t i = 0; i < bench->accounts; i++) {
-        union record record = {.account = bench->ledger->accounts.rows[i]};
-        record.account.flags |= RECORD_ACCOUNT << RECORD_KIND_SHIFT;
+        const struct giro_account *account = &bench->ledger->accounts.rows[i];
+        union record record = {.account = {.id = account->id, /* as it was created */
+                                           .ledger = account->ledger,
+                                           .code = account->code,
+                                           .flags = RECORD_ACCOUNT << RECORD_KIND_SHIFT,
+                                           .timestamp = account->timestamp}};
         if (ledger_replay(replayed, &record, 1, 1, &index) != 0)
             abort();
     }
