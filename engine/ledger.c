@@ -1302,12 +1302,8 @@ struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_numbe
     struct ledger_sums sums = {0};
     for (uint32_t i = 0; i < ledger->accounts.count; i++) {
         const struct giro_account *account = &ledger->accounts.rows[i];
-        if (ledger_number != 0 && account->ledger != ledger_number)
-            continue;
-        sums.debits_pending += account->debits_pending;
-        sums.debits_posted += account->debits_posted;
-        sums.credits_pending += account->credits_pending;
-        sums.credits_posted += account->credits_posted;
+        if (ledger_number == 0 || account->ledger == ledger_number)
+            ledger_sums_add(&sums, account);
     }
     return sums;
 }

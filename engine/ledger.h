@@ -157,6 +157,14 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
  * gives an equal digest, on every machine and whatever the layout of the log. */
 struct checksum ledger_digest(const struct ledger *ledger);
 
+static inline void ledger_sums_add(struct ledger_sums *sums, const struct giro_account *account)
+{
+    sums->debits_pending += account->debits_pending;
+    sums->debits_posted += account->debits_posted;
+    sums->credits_pending += account->credits_pending;
+    sums->credits_posted += account->credits_posted;
+}
+
 /* Adds up the accounts of one ledger number; 0: of all. */
 struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number);
 

@@ -62,10 +62,7 @@ static bool books_check(const struct ledger *ledger)
         const struct giro_account *account = &ledger->accounts.rows[i];
         struct book *book = book_of(&books, account->ledger);
         book->accounts++;
-        book->sums.debits_pending += account->debits_pending;
-        book->sums.debits_posted += account->debits_posted;
-        book->sums.credits_pending += account->credits_pending;
-        book->sums.credits_posted += account->credits_posted;
+        ledger_sums_add(&book->sums, account);
     }
     bool balanced = true;
     printf("%10s %10s %28s %28s\n", "ledger", "accounts", "debits = credits posted", "pending");

@@ -27,7 +27,6 @@ enum io_kind {
     IO_WRITE,     /* fd, buffer, size, offset: not synced */
     IO_FSYNC,     /* fd */
     IO_CREATE,    /* fd: directory; path; result: descriptor, O_RDWR | O_DIRECT, file emptied */
-    IO_ALLOCATE,  /* fd, size from offset: fallocate */
     IO_RENAME,    /* fd: directory; path to path_to */
 };
 

@@ -101,9 +101,6 @@ static int32_t file_execute(const struct io_op *op)
     case IO_CREATE:
         result = openat(op->fd, op->path, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
         break;
-    case IO_ALLOCATE:
-        result = fallocate(op->fd, 0, (off_t)op->offset, (off_t)op->size);
-        break;
     case IO_RENAME:
         result = renameat(op->fd, op->path, op->fd, op->path_to);
         break;

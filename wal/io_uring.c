@@ -73,9 +73,6 @@ static void uring_submit(struct io *io, struct io_op *op)
         io_uring_prep_openat(sqe, op->fd, op->path,
                              O_RDWR | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
         break;
-    case IO_ALLOCATE:
-        io_uring_prep_fallocate(sqe, op->fd, 0, (off_t)op->offset, (off_t)op->size);
-        break;
     case IO_RENAME:
         io_uring_prep_renameat(sqe, op->fd, op->path, op->fd, op->path_to, 0);
         break;
