@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 
 static size_t outcome_bytes(uint64_t addresses)
 {
@@ -189,4 +190,23 @@ void hold_remove(struct holds *holds, struct hold *hold)
 struct hold *holds_earliest(const struct holds *holds)
 {
     return holds->heap_count == 0 ? NULL : &holds->slots[holds->heap[0]];
+}
+
+void holds_outcome_reset(struct holds *holds, uint64_t address)
+{
+    outcome_set(holds, address, HOLD_OPEN);
+}
+
+void holds_outcomes_copy(struct holds *to, const struct holds *from, uint64_t address_end)
+{
+    enum { PAGE_BYTES = 4096 };
+    static const uint8_t zeros[PAGE_BYTES];
+    assert(address_end <= to->addresses && address_end <= from->addresses);
+    /* Most pages of most ledgers are zeros: they are not touched. */
+    for (size_t at = 0; at < outcome_bytes(address_end); at += PAGE_BYTES) {
+        size_t left = outcome_bytes(address_end) - at;
+        size_t size = left < PAGE_BYTES ? left : PAGE_BYTES;
+        if (memcmp(&from->outcome[at], zeros, size) != 0)
+            memcpy(&to->outcome[at], &from->outcome[at], size);
+    }
 }

@@ -80,4 +80,10 @@ struct hold *holds_earliest(const struct holds *holds);
 /* How the pending transfer at this address ended, HOLD_OPEN when it has not. */
 enum hold_state holds_outcome(const struct holds *holds, uint64_t address);
 
+/* Forgets how the pending transfer at this address ended. */
+void holds_outcome_reset(struct holds *holds, uint64_t address);
+
+/* Copies the outcomes of all addresses below address_end. */
+void holds_outcomes_copy(struct holds *to, const struct holds *from, uint64_t address_end);
+
 #endif

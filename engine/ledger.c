@@ -1,8 +1,8 @@
 /* The ledger's rules.
  *
  * Reading order: identity (is the id new, and if not, is the event the same?), the checks of plain
- * and pending transfers, the checks of post and void, apply and undo, stages, the request loop
- * with its chains, expiry, lookups, replay.
+ * and pending transfers, the checks of post and void, undo, the request loop with its chains,
+ * expiry, lookups. What an accepted record does is in engine/apply.h, replay in engine/replay.c.
  *
  * Every check returns one named result and changes nothing. The order of the checks is the order of
  * precedence that docs/protocol.md promises. What has passed them is applied, and applying cannot
@@ -10,14 +10,13 @@
  * so that it is copied once between the socket and the disk. */
 #include "engine/ledger.h"
 
+#include "engine/apply.h"
 #include "engine/memory.h"
+#include "engine/stage.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-
-/* Events that are worked on together: see "Stages". */
-enum { CHUNK_EVENTS = 128 };
 
 /* Result codes that accounts and transfers share, by the same numbers. */
 enum {
@@ -44,8 +43,9 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
                       config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
-        index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
-                   INDEX_LOAD_DENSE) != 0) {
+        (config->transfers_max != 0 &&
+         index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
+                    INDEX_LOAD_DENSE) != 0)) {
         ledger_destroy(ledger);
         return -ENOMEM;
     }
@@ -464,105 +464,7 @@ static enum giro_transfer_result resolve_check_state(const struct ledger *ledger
     return GIRO_TRANSFER_CREATED;
 }
 
-/* ---- Apply and undo ---------------------------------------------------------------------- */
-
-static void account_set_closed(struct giro_account *account, bool closed)
-{
-    if (closed)
-        account->flags |= GIRO_ACCOUNT_CLOSED;
-    else
-        account->flags &= (uint16_t)~GIRO_ACCOUNT_CLOSED;
-}
-
-/* Sets or clears `closed` on the accounts that a closing transfer names. */
-static void closing_apply(struct ledger *ledger, const struct hold *hold, bool closed)
-{
-    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_DEBIT) != 0)
-        account_set_closed(&ledger->accounts.rows[hold->debit_row], closed);
-    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_CREDIT) != 0)
-        account_set_closed(&ledger->accounts.rows[hold->credit_row], closed);
-}
-
-static void timestamp_seen(struct ledger *ledger, uint64_t timestamp)
-{
-    if (timestamp > ledger->timestamp_last)
-        ledger->timestamp_last = timestamp;
-}
-
-/* Applies an accepted plain or pending transfer. From here on nothing can fail. */
-static void plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
-                        uint64_t address, uint64_t hash, uint32_t debit_row, uint32_t credit_row)
-{
-    struct giro_account *debit = &ledger->accounts.rows[debit_row];
-    struct giro_account *credit = &ledger->accounts.rows[credit_row];
-    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
-        debit->debits_pending += transfer->amount;
-        credit->credits_pending += transfer->amount;
-        const struct hold *hold =
-            holds_insert(&ledger->holds, transfer, address, debit_row, credit_row);
-        closing_apply(ledger, hold, true);
-    } else {
-        debit->debits_posted += transfer->amount;
-        credit->credits_posted += transfer->amount;
-    }
-    index_insert(&ledger->transfers, hash, address);
-    ledger->transfers_count++;
-    ledger->transfer_timestamp_last = transfer->timestamp;
-    timestamp_seen(ledger, transfer->timestamp);
-}
-
-/* Releases a hold, posting amount of it. */
-static void hold_apply(struct ledger *ledger, struct hold *hold, enum hold_state state,
-                       giro_u128 amount)
-{
-    struct giro_account *debit = &ledger->accounts.rows[hold->debit_row];
-    struct giro_account *credit = &ledger->accounts.rows[hold->credit_row];
-    debit->debits_pending -= hold->record.amount;
-    credit->credits_pending -= hold->record.amount;
-    if (state == HOLD_POSTED) {
-        debit->debits_posted += amount;
-        credit->credits_posted += amount;
-    } else {
-        closing_apply(ledger, hold, false);
-    }
-    hold_settle(&ledger->holds, hold, state);
-}
-
-/* Applies an accepted post or void; the ended hold stays until ended_holds_remove(). */
-static void resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
-                          uint64_t address, uint64_t hash, struct hold *hold)
-{
-    bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
-    hold_apply(ledger, hold, is_void ? HOLD_VOIDED : HOLD_POSTED, transfer->amount);
-    ledger->ended[ledger->ended_count++] = hold;
-    index_insert(&ledger->transfers, hash, address);
-    ledger->transfers_count++;
-    ledger->transfer_timestamp_last = transfer->timestamp;
-    timestamp_seen(ledger, transfer->timestamp);
-}
-
-static void ended_holds_remove(struct ledger *ledger)
-{
-    for (uint32_t i = 0; i < ledger->ended_count; i++)
-        hold_remove(&ledger->holds, ledger->ended[i]);
-    ledger->ended_count = 0;
-}
-
-static void account_apply(struct ledger *ledger, const struct giro_account *account)
-{
-    struct giro_account *row = accounts_append(&ledger->accounts, account);
-    row->flags &= RECORD_FLAGS_MASK;
-    ledger->account_timestamp_last = account->timestamp;
-    timestamp_seen(ledger, account->timestamp);
-}
-
-static void burn_apply(struct ledger *ledger, const struct giro_transfer *burnt, uint64_t address,
-                       uint64_t hash)
-{
-    index_insert(&ledger->transfers, hash, address);
-    ledger->burnt_count++;
-    timestamp_seen(ledger, burnt->timestamp);
-}
+/* ---- Undo ------------------------------------------------------------------------------ */
 
 static void resolve_undo(struct ledger *ledger, const struct giro_transfer *transfer)
 {
@@ -620,80 +522,7 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         plain_undo(ledger, transfer);
 }
 
-/* ---- Stages ------------------------------------------------------------------------------ */
-
-/* A cache miss costs more than executing a transfer. So a request is worked on in chunks, and each
- * chunk in stages that only ask for memory, each for what the next one needs:
- *
- *   hash the ids, ask for their index lines
- *   ask for the overflow lines; hash the accounts, ask for their index lines
- *   find the account rows, ask for them
- *   execute
- *
- * A chunk is small enough for what was asked for to be still there, pages included. */
-
-static void stage_ids(const struct ledger *ledger, const struct giro_transfer *event,
-                      struct ledger_event *prepared)
-{
-    prepared->id_hash = id_hash(event->id, ledger->hash_seed);
-    index_prefetch(&ledger->transfers, prepared->id_hash);
-    if (event->pending_id != 0)
-        index_prefetch(&ledger->holds.index, id_hash(event->pending_id, ledger->hash_seed));
-}
-
-static void stage_accounts(const struct ledger *ledger, const struct giro_transfer *event,
-                           struct ledger_event *prepared)
-{
-    index_prefetch_overflow(&ledger->transfers, prepared->id_hash);
-    prepared->debit_hash = id_hash(event->debit_account_id, ledger->hash_seed);
-    prepared->credit_hash = id_hash(event->credit_account_id, ledger->hash_seed);
-    index_prefetch(&ledger->accounts.index, prepared->debit_hash);
-    index_prefetch(&ledger->accounts.index, prepared->credit_hash);
-}
-
-/* The first candidate is nearly always the right row: event_rows_confirm() makes sure. */
-static uint32_t stage_row(const struct accounts *accounts, uint64_t hash)
-{
-    struct index_cursor cursor = index_search(&accounts->index, hash);
-    uint64_t value = index_next(&accounts->index, &cursor);
-    if (value == 0)
-        return ACCOUNTS_NONE;
-    const struct giro_account *row = &accounts->rows[value - 1];
-    __builtin_prefetch(row, 1, 3);
-    __builtin_prefetch(&row->credits_posted, 1, 3);
-    return (uint32_t)(value - 1);
-}
-
-static void chunk_prepare(struct ledger *ledger, const struct giro_transfer *events, uint32_t begin,
-                          uint32_t end)
-{
-    for (uint32_t i = begin; i < end; i++)
-        stage_ids(ledger, &events[i], &ledger->events[i]);
-    for (uint32_t i = begin; i < end; i++)
-        stage_accounts(ledger, &events[i], &ledger->events[i]);
-    for (uint32_t i = begin; i < end; i++) {
-        struct ledger_event *prepared = &ledger->events[i];
-        prepared->debit_row = stage_row(&ledger->accounts, prepared->debit_hash);
-        prepared->credit_row = stage_row(&ledger->accounts, prepared->credit_hash);
-    }
-}
-
-static uint32_t row_confirm(const struct accounts *accounts, giro_u128 id, uint64_t hash,
-                            uint32_t row)
-{
-    if (row == ACCOUNTS_NONE || accounts->rows[row].id == id)
-        return row;
-    return accounts_find_hashed(accounts, id, hash);
-}
-
-static void event_rows_confirm(const struct ledger *ledger, const struct giro_transfer *event,
-                               struct ledger_event *prepared)
-{
-    prepared->debit_row = row_confirm(&ledger->accounts, event->debit_account_id,
-                                      prepared->debit_hash, prepared->debit_row);
-    prepared->credit_row = row_confirm(&ledger->accounts, event->credit_account_id,
-                                       prepared->credit_hash, prepared->credit_row);
-}
+/* ---- Old records ------------------------------------------------------------------------- */
 
 /* Lists the records that may be stored under a hash and that are out of memory. */
 static uint32_t missing_add(const struct ledger *ledger, const struct record_cache *cache,
@@ -1120,14 +949,6 @@ uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids
 
 /* ---- Expiry ------------------------------------------------------------------------------ */
 
-static void expiry_apply(struct ledger *ledger, struct hold *hold, uint64_t timestamp)
-{
-    hold_apply(ledger, hold, HOLD_EXPIRED, 0);
-    hold_remove(&ledger->holds, hold);
-    ledger->expired_count++;
-    timestamp_seen(ledger, timestamp);
-}
-
 void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                    struct ledger_output *output)
 {
@@ -1182,128 +1003,4 @@ uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *i
         out += GIRO_RECORD_BYTES;
     }
     return (uint32_t)((out - (char *)transfers) / GIRO_RECORD_BYTES);
-}
-
-/* ---- Replay ------------------------------------------------------------------------------ */
-
-static int replay_transfer(struct ledger *ledger, const struct giro_transfer *transfer,
-                           uint64_t address, const struct ledger_event *prepared)
-{
-    if (ledger->transfers.count == ledger->transfers.capacity)
-        return -ENOSPC;
-    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
-        struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
-        if (hold == NULL || transfer->amount > hold->record.amount)
-            return -EBADMSG;
-        resolve_apply(ledger, transfer, address, prepared->id_hash, hold);
-        ended_holds_remove(ledger);
-        return 0;
-    }
-    if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE)
-        return -EBADMSG;
-    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
-        ledger->holds.count == ledger->holds.capacity)
-        return -ENOSPC;
-    plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
-                prepared->credit_row);
-    return 0;
-}
-
-static int replay_record(struct ledger *ledger, const union record *record, uint64_t address,
-                         const struct ledger_event *prepared)
-{
-    struct hold *hold;
-    switch (record_kind(record)) {
-    case RECORD_TRANSFER:
-        return replay_transfer(ledger, &record->transfer, address, prepared);
-    case RECORD_ACCOUNT:
-        if (ledger->accounts.count == ledger->accounts.capacity)
-            return -ENOSPC;
-        account_apply(ledger, &record->account);
-        return 0;
-    case RECORD_BURNT:
-        if (ledger->transfers.count == ledger->transfers.capacity)
-            return -ENOSPC;
-        burn_apply(ledger, &record->transfer, address, prepared->id_hash);
-        return 0;
-    case RECORD_SYSTEM:
-        if (record->transfer.code != RECORD_SYSTEM_EXPIRY)
-            return -EBADMSG;
-        hold = holds_find(&ledger->holds, record->transfer.pending_id);
-        if (hold == NULL)
-            return -EBADMSG;
-        expiry_apply(ledger, hold, record->transfer.timestamp);
-        return 0;
-    }
-    return -EBADMSG;
-}
-
-/* How many of the records are accounts, or how many are not, before the kind changes: the accounts
- * of a transfer must be there when it is prepared. */
-static uint32_t replay_run(const union record *records, uint32_t count)
-{
-    bool accounts = record_kind(&records[0]) == RECORD_ACCOUNT;
-    uint32_t run = 1;
-    while (run < count && run < CHUNK_EVENTS &&
-           (record_kind(&records[run]) == RECORD_ACCOUNT) == accounts)
-        run++;
-    return run;
-}
-
-int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
-                  uint64_t address, uint32_t *out_index)
-{
-    for (uint32_t done = 0, run; done < count; done += run) {
-        run = replay_run(&records[done], count - done);
-        bool accounts = record_kind(&records[done]) == RECORD_ACCOUNT;
-        if (!accounts)
-            chunk_prepare(ledger, &records[done].transfer, 0, run);
-        for (uint32_t i = 0; i < run; i++) {
-            const union record *record = &records[done + i];
-            if (!accounts)
-                event_rows_confirm(ledger, &record->transfer, &ledger->events[i]);
-            int error = replay_record(ledger, record, address + done + i, &ledger->events[i]);
-            if (error != 0) {
-                *out_index = done + i;
-                return error;
-            }
-        }
-    }
-    return 0;
-}
-
-/* ---- Digest and sums --------------------------------------------------------------------- */
-
-struct checksum ledger_digest(const struct ledger *ledger)
-{
-    struct {
-        struct checksum accounts;
-        uint64_t holds; /* a sum, because slot numbers depend on history */
-        uint64_t account_timestamp_last;
-        uint64_t transfer_timestamp_last;
-        uint64_t counts[3];
-    } state = {
-        .accounts = checksum_of(ledger->accounts.rows,
-                                (size_t)ledger->accounts.count * sizeof(struct giro_account)),
-        .account_timestamp_last = ledger->account_timestamp_last,
-        .transfer_timestamp_last = ledger->transfer_timestamp_last,
-        .counts = {ledger->transfers_count, ledger->burnt_count, ledger->expired_count},
-    };
-    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
-        const struct giro_transfer *record = &ledger->holds.slots[i].record;
-        if (record->id != 0)
-            state.holds += checksum_of(record, sizeof *record).low;
-    }
-    return checksum_of(&state, sizeof state);
-}
-
-struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)
-{
-    struct ledger_sums sums = {0};
-    for (uint32_t i = 0; i < ledger->accounts.count; i++) {
-        const struct giro_account *account = &ledger->accounts.rows[i];
-        if (ledger_number == 0 || account->ledger == ledger_number)
-            ledger_sums_add(&sums, account);
-    }
-    return sums;
 }

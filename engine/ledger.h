@@ -36,12 +36,15 @@ enum {
     LEDGER_FETCH_MAX = 2 * LEDGER_EVENTS_MAX,
     /* Room that a record_cache for one request needs: chance hits of fingerprints come on top. */
     LEDGER_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
+    /* Transfers that are staged together: see engine/stage.h. */
+    LEDGER_CHUNK_EVENTS = 128,
 };
 
 struct ledger_config {
     uint32_t accounts_max;
     uint32_t holds_max;     /* open pending transfers */
-    uint64_t transfers_max; /* transfers and burnt ids */
+    uint64_t transfers_max; /* transfers and burnt ids; 0: a ledger that only follows another one,
+                               and keeps no ids */
     /* Sizes of the indexes at first: each doubling from there costs a bit of their fingerprints. */
     uint32_t accounts_expected;
     uint64_t transfers_expected;
@@ -69,8 +72,12 @@ struct ledger {
     uint64_t transfers_count;
     uint64_t burnt_count;
     uint64_t expired_count;
-    struct ledger_event *events; /* LEDGER_EVENTS_MAX, scratch */
-    struct hold **ended;         /* holds that ended in this request, in that order */
+    uint32_t digest_row;          /* where the next digest record begins */
+    uint64_t digests_checked;     /* digest records that were replayed */
+    uint64_t digests_failed;      /* ... and contradicted the state */
+    uint64_t digest_failed_first; /* address of the first of those */
+    struct ledger_event *events;  /* LEDGER_EVENTS_MAX, scratch */
+    struct hold **ended;          /* holds that ended in this request, in that order */
     uint32_t ended_count;
 };
 
@@ -153,9 +160,75 @@ uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *i
 int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
                   uint64_t address, uint32_t *out_index);
 
+/* What one replayed record did, for whoever keeps more than the state. */
+struct ledger_effect {
+    struct giro_balances debit; /* of the debit account, right after the record */
+    struct giro_balances credit;
+    giro_u128 released; /* from pending: by a post, a void or an expiry */
+    uint32_t debit_row; /* of the account itself for RECORD_ACCOUNT; ACCOUNTS_NONE: no accounts */
+    uint32_t credit_row;
+};
+
+/* ledger_replay() in two steps, for whoever must look at rows before they change. prepare returns
+ * how many of the records, at most LEDGER_CHUNK_EVENTS, apply has to be called with next; the rows
+ * that transfers and expiries among them are about to change stand in ledger->events[i]. */
+uint32_t ledger_replay_prepare(struct ledger *ledger, const union record *records, uint32_t count);
+int ledger_replay_apply(struct ledger *ledger, const union record *records, uint32_t count,
+                        uint64_t address, struct ledger_effect *effects, uint32_t *out_index);
+
+/* Whether a record changes the balances of two accounts. */
+static inline bool record_moves(const union record *record)
+{
+    return record_kind(record) == RECORD_TRANSFER || record_system(record) == RECORD_SYSTEM_EXPIRY;
+}
+
+/* Writes a digest record: of the counters, and of up to rows_max account rows, going round. */
+void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
+                          struct record_digest *out);
+
+/* Whether the state is what a digest record says. */
+bool ledger_digest_matches(const struct ledger *ledger, const struct record_digest *digest);
+
+/* ---- Restoring a state that was saved --------------------------------------------------- */
+
+/* The state besides accounts, holds, outcomes and ids. */
+struct ledger_totals {
+    uint64_t timestamp_last;
+    uint64_t account_timestamp_last;
+    uint64_t transfer_timestamp_last;
+    uint64_t transfers;
+    uint64_t burnt;
+    uint64_t expired;
+};
+
+struct ledger_totals ledger_totals(const struct ledger *ledger);
+void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *totals);
+
+/* Appends account rows as they were. Returns 0 or -ENOSPC. */
+int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count);
+
+/* Adds an open hold, whose outcome is reset; its accounts are there. Returns 0, -ENOSPC, -EBADMSG. */
+int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record,
+                        uint64_t address);
+
+/* Makes ids known: hashes of id_hash() with the ledger's seed, of count records that follow each
+ * other from address on. Returns 0 or -ENOSPC. */
+int ledger_restore_ids(struct ledger *ledger, const uint64_t *hashes, uint32_t count,
+                       uint64_t address);
+
+/* Brings an empty ledger to the state of another one, except for the ids. address_end: behind the
+ * last record. Returns 0 or -ENOSPC. */
+int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_end);
+
 /* Digest of all state that results depend on: accounts, open holds, last timestamps. Equal content
  * gives an equal digest, on every machine and whatever the layout of the log. */
 struct checksum ledger_digest(const struct ledger *ledger);
+
+/* The same from its parts: the checksum of all account rows, the sum over the open holds, and the
+ * totals, as they were at one moment. */
+struct checksum ledger_digest_of(struct checksum rows, uint64_t holds,
+                                 const struct ledger_totals *totals);
+uint64_t ledger_digest_holds(const struct ledger *ledger);
 
 static inline void ledger_sums_add(struct ledger_sums *sums, const struct giro_account *account)
 {

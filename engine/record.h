@@ -87,6 +87,91 @@ struct giro_transfer {
     uint64_t timestamp;
 };
 
+enum giro_account_filter_flag {
+    GIRO_ACCOUNT_FILTER_DEBITS = 1 << 0,   /* transfers that debit the account */
+    GIRO_ACCOUNT_FILTER_CREDITS = 1 << 1,  /* transfers that credit the account */
+    GIRO_ACCOUNT_FILTER_REVERSED = 1 << 2, /* newest first */
+    GIRO_ACCOUNT_FILTER_FLAGS_ALL = (1 << 3) - 1,
+};
+
+enum giro_query_filter_flag {
+    GIRO_QUERY_FILTER_REVERSED = 1 << 0, /* newest first */
+    GIRO_QUERY_FILTER_FLAGS_ALL = (1 << 1) - 1,
+};
+
+/* What to find among the transfers, or the balances, of one account. A zero field does not filter,
+ * except that account_id, limit and one of the two sides must be given. */
+struct giro_account_filter {
+    GIRO_ALIGNAS_16 giro_u128 account_id;
+    giro_u128 user_data_128;
+    uint64_t user_data_64;
+    uint32_t user_data_32;
+    uint16_t code;
+    uint8_t reserved[58];   /* 0 */
+    uint64_t timestamp_min; /* inclusive */
+    uint64_t timestamp_max; /* inclusive */
+    uint32_t limit;         /* 1 .. 8,190 */
+    uint32_t flags;         /* enum giro_account_filter_flag */
+};
+
+/* What to find among all accounts, or all transfers. A zero field does not filter. */
+struct giro_query_filter {
+    GIRO_ALIGNAS_16 giro_u128 user_data_128;
+    uint64_t user_data_64;
+    uint32_t user_data_32;
+    uint32_t ledger;
+    uint16_t code;
+    uint8_t reserved[6];    /* 0 */
+    uint64_t timestamp_min; /* inclusive */
+    uint64_t timestamp_max; /* inclusive */
+    uint32_t limit;         /* 1 .. 8,190 */
+    uint32_t flags;         /* enum giro_query_filter_flag */
+};
+
+/* The four balances of an account at one moment. */
+struct giro_balances {
+    GIRO_ALIGNAS_16 giro_u128 debits_pending;
+    giro_u128 debits_posted;
+    giro_u128 credits_pending;
+    giro_u128 credits_posted;
+};
+
+/* An account's balances right after the transfer with this timestamp. */
+struct giro_account_balance {
+    struct giro_balances balances;
+    uint64_t timestamp;
+    uint8_t reserved[56]; /* 0 */
+};
+
+enum giro_change_kind {
+    GIRO_CHANGE_ACCOUNT_CREATED = 1,
+    GIRO_CHANGE_TRANSFER_CREATED = 2, /* plain or pending */
+    GIRO_CHANGE_PENDING_POSTED = 3,
+    GIRO_CHANGE_PENDING_VOIDED = 4,
+    GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
+};
+
+/* One accepted mutation, and what it led to. */
+struct giro_change {
+    uint64_t ordinal; /* place in the history of all records: unique, increasing, with gaps */
+    uint32_t kind;    /* enum giro_change_kind */
+    uint32_t reserved;
+    union {
+        struct giro_transfer transfer;
+        struct giro_account account; /* GIRO_CHANGE_ACCOUNT_CREATED */
+    } record;
+    struct giro_balances debit; /* of the debit account, or of the account, right after it */
+    struct giro_balances credit;
+};
+
+/* Which changes to read: those from an ordinal on. */
+struct giro_change_filter {
+    uint64_t ordinal;     /* 0: from the beginning; else what the last reply said */
+    uint32_t limit;       /* 1 .. 3,854 */
+    uint32_t wait_ms;     /* when there is none yet: wait for one so long, at most 60,000 */
+    uint64_t reserved[2]; /* 0 */
+};
+
 /* One result of a create request: only events that were not created are reported. */
 struct giro_result {
     uint32_t index; /* of the event in its request */
@@ -106,5 +191,15 @@ GIRO_STATIC_ASSERT(offsetof(struct giro_transfer, timeout) == 108, "transfer lay
 GIRO_STATIC_ASSERT(offsetof(struct giro_transfer, flags) == 118, "transfer layout");
 GIRO_STATIC_ASSERT(offsetof(struct giro_transfer, timestamp) == 120, "transfer layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_result) == 8, "result size");
+GIRO_STATIC_ASSERT(sizeof(struct giro_account_filter) == 128, "account filter size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_account_filter, timestamp_min) == 104, "filter layout");
+GIRO_STATIC_ASSERT(offsetof(struct giro_account_filter, flags) == 124, "filter layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_query_filter) == 64, "query filter size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, timestamp_min) == 40, "filter layout");
+GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, flags) == 60, "filter layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_account_balance) == GIRO_RECORD_BYTES, "balance size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_account_balance, timestamp) == 64, "balance layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_change) == 272, "change size");
+GIRO_STATIC_ASSERT(sizeof(struct giro_change_filter) == 32, "change filter size");
 
 #endif

@@ -14,6 +14,7 @@
  *
  *   RECORD_SYSTEM_EXPIRY: pending_id = the expired transfer, debit_account_id, credit_account_id,
  *   amount and ledger copied from it; timestamp = when its balances were released.
+ *   RECORD_SYSTEM_DIGEST, RECORD_SYSTEM_SNAPSHOT: see below; they change nothing.
  *
  * The engine performs no I/O. It reads recent records from the log window, the memory in which the
  * log's blocks are built, and older ones from a record_cache, which the caller fills with exactly
@@ -21,10 +22,12 @@
 #ifndef ENGINE_RECORDS_H
 #define ENGINE_RECORDS_H
 
+#include "engine/checksum.h"
 #include "engine/record.h"
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #define RECORD_ADDRESS_BITS 40
@@ -41,19 +44,68 @@ enum { RECORD_KIND_SHIFT = 14, RECORD_FLAGS_MASK = (1 << RECORD_KIND_SHIFT) - 1 
 
 enum record_system {
     RECORD_SYSTEM_EXPIRY = 1,
+    RECORD_SYSTEM_DIGEST = 2,
+    RECORD_SYSTEM_SNAPSHOT = 3,
+};
+
+/* What the server's own state was when it had executed every record before this one. Whoever
+ * replays the log compares: a bit that flipped in memory, or a replay that differs from execution,
+ * shows while the log still has the truth. */
+struct record_digest {
+    GIRO_ALIGNAS_16 struct checksum rows; /* of row_count account rows from row_first on */
+    uint64_t row_first;
+    uint64_t row_count;
+    uint64_t accounts;
+    uint64_t transfers;
+    uint64_t burnt;
+    uint64_t expired;
+    uint64_t holds;
+    uint64_t account_timestamp_last;
+    uint64_t transfer_timestamp_last;
+    uint64_t reserved[3]; /* 0 */
+    uint32_t reserved_1;  /* 0 */
+    uint16_t code;        /* RECORD_SYSTEM_DIGEST */
+    uint16_t flags;
+    uint64_t timestamp; /* when it was taken */
+};
+
+/* A snapshot that was completed and is durable. */
+struct record_snapshot {
+    GIRO_ALIGNAS_16 struct checksum file; /* of the whole file */
+    uint64_t file_bytes;
+    uint64_t lsn;         /* the last block that is in it */
+    uint32_t segment;     /* the first segment that is not */
+    uint32_t reserved_0;  /* 0 */
+    uint64_t reserved[9]; /* 0 */
+    uint32_t reserved_1;  /* 0 */
+    uint16_t code;        /* RECORD_SYSTEM_SNAPSHOT */
+    uint16_t flags;
+    uint64_t timestamp; /* when it was completed */
 };
 
 /* One record of any kind. */
 union record {
     struct giro_transfer transfer;
     struct giro_account account;
+    struct record_digest digest;
+    struct record_snapshot snapshot;
 };
 
 _Static_assert(sizeof(union record) == GIRO_RECORD_BYTES, "record size");
+_Static_assert(offsetof(struct record_digest, code) == offsetof(struct giro_transfer, code),
+               "code");
+_Static_assert(offsetof(struct record_snapshot, code) == offsetof(struct giro_transfer, code),
+               "code");
 
 static inline enum record_kind record_kind(const union record *record)
 {
     return (enum record_kind)(record->transfer.flags >> RECORD_KIND_SHIFT);
+}
+
+/* The code of a system record; 0 for any other. */
+static inline uint16_t record_system(const union record *record)
+{
+    return record_kind(record) == RECORD_SYSTEM ? record->transfer.code : 0;
 }
 
 /* The recent end of the log, in memory: address a lies at base[a % records]. */

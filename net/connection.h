@@ -43,13 +43,15 @@ struct connection_mark {
     uint32_t end;
 };
 
+struct follower_request;
+
 struct connection {
     enum connection_state state;
     int fd;
     bool greeted;  /* hello was answered */
     bool listed;   /* in the list of ready connections */
-    bool fetching; /* its first frame waits for old records */
-    bool queued;   /* its first frame needs a fetch, and none was free */
+    bool fetching; /* its first frame waits for old records, or for the follower */
+    bool queued;   /* its first frame needs a fetch or the follower, and none was free */
     bool damaged;  /* ... and they turned out to be damaged */
     bool refused;  /* while finishing: `refusal` is still to be answered */
     bool starved;  /* waits for a large buffer */
@@ -71,6 +73,7 @@ struct connection {
     struct connection_mark marks[CONNECTION_MARKS];
     uint32_t mark_count;
 
+    struct follower_request *request; /* that its first frame became */
     struct frame_header refusal; /* operation and request id of the refused frame, and the status */
     struct io_op recv;
     struct io_op send;

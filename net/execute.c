@@ -32,8 +32,8 @@ static char *reply_body(struct shard *shard, struct connection *connection, uint
     return frame == NULL ? NULL : frame + FRAME_HEADER_BYTES;
 }
 
-static enum execution reply_status(struct shard *shard, struct connection *connection,
-                                   enum frame_status status)
+enum execution shard_reply_status(struct shard *shard, struct connection *connection,
+                                  enum frame_status status)
 {
     enum execution wait;
     if (reply_body(shard, connection, 0, &wait) == NULL)
@@ -89,6 +89,26 @@ static enum execution execute_hello(struct shard *shard, struct connection *conn
     return reply(shard, connection, FRAME_OK, sizeof welcome);
 }
 
+static void follower_stats(const struct shard *shard, struct frame_stats *stats)
+{
+    const struct follower_counters *counters = &shard->follower->counters;
+#define COUNTER(name) atomic_load_explicit(&counters->name, memory_order_relaxed)
+    stats->follower_lsn = COUNTER(lsn);
+    stats->follower_lag_bytes =
+        shard->follower->started ? follower_lag_bytes(shard->follower) : shard->log.open_begin;
+    stats->snapshots = COUNTER(snapshots);
+    stats->snapshot_segment = COUNTER(snapshot_segment);
+    stats->snapshot_bytes = COUNTER(snapshot_bytes);
+    stats->snapshot_running = COUNTER(snapshot_running);
+    stats->segments_sealed = COUNTER(segments_sealed);
+    stats->queries = COUNTER(queries);
+    stats->queries_active = COUNTER(queries_active);
+    stats->changes = COUNTER(changes);
+    stats->digests_checked = COUNTER(digests_checked);
+    stats->memory_follower_bytes = COUNTER(memory_bytes);
+#undef COUNTER
+}
+
 static enum execution execute_stats(struct shard *shard, struct connection *connection)
 {
     enum execution wait;
@@ -105,6 +125,7 @@ static enum execution execute_stats(struct shard *shard, struct connection *conn
     stats.blocks_written = shard->log.blocks_written;
     stats.storage_full = shard->log.storage_full;
     stats.memory_index_bytes = index_memory_bytes(&shard->ledger->transfers);
+    follower_stats(shard, &stats);
     memcpy(body, &stats, sizeof stats);
     return reply(shard, connection, FRAME_OK, sizeof stats);
 }
@@ -171,7 +192,7 @@ static bool log_room(struct shard *shard, struct connection *connection, uint32_
     case LOG_FULL:
         /* The next segment is only late, or there is no room on the disk for it. */
         *out_execution = shard->log.storage_full
-                             ? reply_status(shard, connection, FRAME_STORAGE_FULL)
+                             ? shard_reply_status(shard, connection, FRAME_STORAGE_FULL)
                              : EXECUTION_WAIT_LOG;
         return false;
     }
@@ -205,9 +226,9 @@ static enum execution execute_create_accounts(struct shard *shard, struct connec
     enum execution wait;
     uint32_t count;
     if (!record_count(header, sizeof(struct giro_account), &count, &status))
-        return reply_status(shard, connection, status);
+        return shard_reply_status(shard, connection, status);
     if (ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
-        return reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
+        return shard_reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
     char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
     if (body == NULL)
         return wait;
@@ -243,10 +264,10 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     enum execution wait;
     uint32_t count;
     if (!record_count(header, sizeof(struct giro_transfer), &count, &status))
-        return reply_status(shard, connection, status);
+        return shard_reply_status(shard, connection, status);
     status = transfers_room(shard, events, count);
     if (status != FRAME_OK)
-        return reply_status(shard, connection, status);
+        return shard_reply_status(shard, connection, status);
     char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
     if (body == NULL)
         return wait;
@@ -290,7 +311,7 @@ static enum execution execute_lookup_accounts(struct shard *shard, struct connec
     enum execution wait;
     uint32_t count;
     if (!record_count(header, sizeof(giro_u128), &count, &status))
-        return reply_status(shard, connection, status);
+        return shard_reply_status(shard, connection, status);
     char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
     if (body == NULL)
         return wait;
@@ -308,7 +329,7 @@ static enum execution execute_lookup_transfers(struct shard *shard, struct conne
     enum execution wait;
     uint32_t count;
     if (!record_count(header, sizeof(giro_u128), &count, &status))
-        return reply_status(shard, connection, status);
+        return shard_reply_status(shard, connection, status);
     char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
     if (body == NULL)
         return wait;
@@ -328,14 +349,17 @@ static enum execution execute_operation(struct shard *shard, struct connection *
                                         enum frame_status *out_status)
 {
     bool bodiless = connection_header(connection)->body_bytes == 0;
+    enum execution query;
+    if (shard_execute_query(shard, connection, &query))
+        return query;
     switch (connection_header(connection)->operation) {
     case FRAME_HELLO:
         return execute_hello(shard, connection, out_status);
     case FRAME_PING:
-        return reply_status(shard, connection, bodiless ? FRAME_OK : FRAME_BODY_SIZE);
+        return shard_reply_status(shard, connection, bodiless ? FRAME_OK : FRAME_BODY_SIZE);
     case FRAME_STATS:
         return bodiless ? execute_stats(shard, connection)
-                        : reply_status(shard, connection, FRAME_BODY_SIZE);
+                        : shard_reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
         return execute_create_accounts(shard, connection);
     case FRAME_CREATE_TRANSFERS:
@@ -361,7 +385,7 @@ enum execution shard_execute(struct shard *shard, struct connection *connection,
     if ((header->operation == FRAME_HELLO) == connection->greeted)
         return EXECUTION_REFUSED;
     enum execution execution = connection->damaged
-                                   ? reply_status(shard, connection, FRAME_RECORD_DAMAGED)
+                                   ? shard_reply_status(shard, connection, FRAME_RECORD_DAMAGED)
                                    : execute_operation(shard, connection, out_status);
     if (execution == EXECUTION_DONE) {
         shard->stats.requests++;

@@ -36,16 +36,24 @@ enum {
     FRAME_BODY_BYTES_MAX = FRAME_EVENTS_MAX * GIRO_RECORD_BYTES,
     FRAME_BYTES_MAX = FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX,
     FRAME_FLAG_REPLY = 1 << 15,
+    FRAME_CHANGES_MAX = 3854, /* of one reply: they and their head fill a frame */
+    FRAME_CHANGES_WAIT_MS_MAX = 60000,
 };
 
 enum frame_operation {
-    FRAME_HELLO = 1,             /* struct frame_hello -> struct frame_welcome; comes first */
-    FRAME_PING = 2,              /* empty -> empty, once everything before it is durable */
-    FRAME_STATS = 3,             /* empty -> struct frame_stats */
-    FRAME_CREATE_ACCOUNTS = 16,  /* giro_account[] -> struct frame_created, giro_result[] */
-    FRAME_CREATE_TRANSFERS = 17, /* giro_transfer[] -> struct frame_created, giro_result[] */
-    FRAME_LOOKUP_ACCOUNTS = 18,  /* giro_u128[] -> giro_account[], those that exist */
-    FRAME_LOOKUP_TRANSFERS = 19, /* giro_u128[] -> giro_transfer[], those that exist */
+    FRAME_HELLO = 1,                  /* struct frame_hello -> struct frame_welcome; comes first */
+    FRAME_PING = 2,                   /* empty -> empty, once everything before it is durable */
+    FRAME_STATS = 3,                  /* empty -> struct frame_stats */
+    FRAME_CREATE_ACCOUNTS = 16,       /* giro_account[] -> struct frame_created, giro_result[] */
+    FRAME_CREATE_TRANSFERS = 17,      /* giro_transfer[] -> struct frame_created, giro_result[] */
+    FRAME_LOOKUP_ACCOUNTS = 18,       /* giro_u128[] -> giro_account[], those that exist */
+    FRAME_LOOKUP_TRANSFERS = 19,      /* giro_u128[] -> giro_transfer[], those that exist */
+    FRAME_GET_ACCOUNT_TRANSFERS = 20, /* giro_account_filter -> giro_transfer[] */
+    FRAME_GET_ACCOUNT_BALANCES = 21,  /* giro_account_filter -> giro_account_balance[] */
+    FRAME_QUERY_ACCOUNTS = 22,        /* giro_query_filter -> giro_account[] */
+    FRAME_QUERY_TRANSFERS = 23,       /* giro_query_filter -> giro_transfer[] */
+    FRAME_READ_CHANGES = 24, /* giro_change_filter -> struct frame_changes, giro_change[] */
+    FRAME_SNAPSHOT = 32,     /* empty -> struct frame_snapshot, once it is durable */
 };
 
 /* X(NAME, status, closes the connection, "name", "what it means and what to do") */
@@ -69,7 +77,26 @@ enum frame_operation {
     X(TRANSFERS_FULL, 20, false, "transfers_full",                                                 \
       "transfers_max is reached: raise it and restart")                                            \
     X(HOLDS_FULL, 21, false, "holds_full", "holds_max open pending transfers: resolve some")       \
-    X(RECORD_DAMAGED, 22, false, "record_damaged", "an old record is damaged on disk: giro verify")
+    X(RECORD_DAMAGED, 22, false, "record_damaged",                                                 \
+      "an old record is damaged on disk: giro verify")                                             \
+    X(FILTER_ACCOUNT_ID, 23, false, "filter_account_id", "account_id must be neither 0 nor max")   \
+    X(FILTER_TIMESTAMP_MIN, 24, false, "filter_timestamp_min", "timestamp_min exceeds 2^63 - 1")   \
+    X(FILTER_TIMESTAMP_MAX, 25, false, "filter_timestamp_max", "timestamp_max exceeds 2^63 - 1")   \
+    X(FILTER_TIMESTAMPS, 26, false, "filter_timestamps", "timestamp_min is after timestamp_max")   \
+    X(FILTER_LIMIT, 27, false, "filter_limit", "limit must be from 1 to what one reply holds")     \
+    X(FILTER_FLAGS, 28, false, "filter_flags", "unknown flags, or neither debits nor credits set") \
+    X(FILTER_RESERVED, 29, false, "filter_reserved", "reserved bytes of the filter must be 0")     \
+    X(FILTER_NO_HISTORY, 30, false, "filter_no_history",                                           \
+      "the account was created without the flag history: its balances were not kept")              \
+    X(FILTER_ORDINAL, 31, false, "filter_ordinal", "the ordinal lies behind the end of the log")   \
+    X(FILTER_WAIT, 32, false, "filter_wait", "wait_ms exceeds 60,000")                             \
+    X(INDEX_DAMAGED, 33, false, "index_damaged",                                                   \
+      "an index file is damaged on disk: restart the server, which rebuilds it from the log")      \
+    X(SNAPSHOT_FAILED, 34, false, "snapshot_failed",                                               \
+      "the snapshot could not be written: the server's log says why; nothing else is affected")    \
+    X(QUERY_CANCELLED, 35, false, "query_cancelled", "the server stopped before it was answered")  \
+    X(FOLLOWER_OFF, 36, false, "follower_off",                                                     \
+      "queries need the follower, which is switched off or has stopped: see the server's log")
 
 #define FRAME_STATUS_ENUMERATOR(name, status, closes, text, meaning) FRAME_##name = (status),
 enum frame_status { FRAME_STATUSES(FRAME_STATUS_ENUMERATOR) };
@@ -112,6 +139,23 @@ struct frame_created {
     uint32_t reserved;
 };
 
+/* Head of the reply to FRAME_READ_CHANGES. */
+struct frame_changes {
+    uint64_t ordinal_next; /* to ask for next */
+    uint64_t ordinal_end;  /* behind the newest record: how far there is to go */
+    uint32_t count;        /* struct giro_change follow */
+    uint32_t reserved;
+    uint64_t reserved_1;
+};
+
+/* Reply to FRAME_SNAPSHOT. */
+struct frame_snapshot {
+    uint64_t lsn;     /* the last block whose effects are in it */
+    uint64_t bytes;   /* of its file */
+    uint32_t segment; /* the first segment that is not in it; part of its name */
+    uint32_t reserved;
+};
+
 /* Counters since the server's start, except where noted. */
 struct frame_stats {
     uint64_t accounts;    /* in the ledger */
@@ -130,6 +174,20 @@ struct frame_stats {
     uint64_t records_fetched;    /* old records read back from disk */
     uint64_t storage_full;       /* 1 while writes are refused for want of room, else 0 */
     uint64_t memory_index_bytes; /* transfer index */
+    uint64_t follower_lsn;       /* the last block that the follower has applied */
+    uint64_t follower_lag_bytes; /* of the log, between what is durable and that */
+    uint64_t follower_throttled; /* times that requests had to wait for the follower */
+    uint64_t snapshots;          /* taken */
+    uint64_t snapshot_segment;   /* the newest one holds all segments before this one */
+    uint64_t snapshot_bytes;     /* of its file */
+    uint64_t snapshot_running;   /* 1 while one is written, else 0 */
+    uint64_t segments_sealed;    /* that have a sidecar */
+    uint64_t queries;            /* answered, reads of changes included */
+    uint64_t queries_active;     /* now */
+    uint64_t changes;            /* handed to subscribers */
+    uint64_t digests_checked;    /* core and follower agreed */
+    uint64_t memory_follower_bytes;
+    uint64_t reserved[3]; /* 0 */
 };
 
 GIRO_STATIC_ASSERT(sizeof(struct frame_header) == FRAME_HEADER_BYTES, "frame header");
@@ -137,7 +195,12 @@ GIRO_STATIC_ASSERT(offsetof(struct frame_header, request_id) == 24, "frame heade
 GIRO_STATIC_ASSERT(sizeof(struct frame_hello) == 64, "hello");
 GIRO_STATIC_ASSERT(sizeof(struct frame_welcome) == 64, "welcome");
 GIRO_STATIC_ASSERT(sizeof(struct frame_created) == 16, "created");
-GIRO_STATIC_ASSERT(sizeof(struct frame_stats) == 128, "stats");
+GIRO_STATIC_ASSERT(sizeof(struct frame_changes) == 32, "changes");
+GIRO_STATIC_ASSERT(sizeof(struct frame_snapshot) == 24, "snapshot");
+GIRO_STATIC_ASSERT(sizeof(struct frame_stats) == 256, "stats");
+GIRO_STATIC_ASSERT(sizeof(struct frame_changes) + FRAME_CHANGES_MAX * sizeof(struct giro_change) <=
+                       FRAME_BODY_BYTES_MAX,
+                   "changes of one reply");
 
 /* Completes a header whose operation, flags, status and request_id are set, in front of body_bytes
  * of body: magic, version, size and checksum. frame: FRAME_HEADER_BYTES + body_bytes. */

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 enum {
     OWNER_ACCEPT = 32,
     OWNER_STOP = 33,
+    OWNER_FOLLOWER = 34,
     TURNS_MAX = 1024,        /* frames executed before the loop looks at its events again */
     FLUSH_BYTES = 256 << 10, /* an open block of this size does not wait for more */
     PROGRESS_NS = 1000 * 1000 * 1000,
@@ -25,7 +27,14 @@ enum {
     STOP_NS = 2000 * 1000 * 1000, /* for the last replies to be sent */
     WINDOW_SEGMENTS_MIN = 4,
     ACCOUNTS_EXPECTED = 1 << 18, /* an index of 5 MiB to start with */
+    THROTTLE_NS = 1000 * 1000,   /* between looks whether the follower has caught up */
+    /* A digest record for so much log, or so many blocks, of so many account rows. */
+    DIGEST_LOG_BYTES = 128 << 10,
+    DIGEST_BLOCKS = 64,
+    DIGEST_ROWS = 256,
 };
+
+#define THROTTLE_SAY_NS (10 * 1000 * 1000 * 1000ull)
 
 #define NS_PER_MS 1000000ull
 
@@ -49,6 +58,10 @@ struct shard_options shard_options_default(void)
         .spin_us = 500,
         .frame_timeout_ms = 10000,
         .send_timeout_ms = 30000,
+        .follower = 1,
+        .follower_lag_max = 192 << 20, /* three quarters of the window */
+        .snapshot_log_bytes = 1 << 30,
+        .snapshot_bytes_per_s = 350 << 20,
     };
 }
 
@@ -102,6 +115,7 @@ static void connection_reap(struct shard *shard, struct connection *connection)
     struct shard_fetch *fetch = shard_fetch_of(shard, connection);
     if (fetch != NULL)
         shard_fetch_end(fetch); /* it had fetched, and was closed before it could go on */
+    shard_query_drop(shard, connection);
     close(connection->fd);
     connection_buffers_reset(connection, &shard->in_pool, &shard->out_pool);
     connection->state = CONNECTION_FREE;
@@ -115,6 +129,7 @@ static void connection_close(struct shard *shard, struct connection *connection)
     if (connection->state != CONNECTION_CLOSING) {
         connection->state = CONNECTION_CLOSING;
         (void)shutdown(connection->fd, SHUT_RDWR); /* ends what is under way */
+        shard_query_drop(shard, connection);
     }
     connection_reap(shard, connection);
 }
@@ -322,11 +337,62 @@ static enum turn connection_turn(struct shard *shard, struct connection *connect
     return connection->starved ? TURN_BLOCKED : TURN_IDLE;
 }
 
+/* Writes what the shard's own state is into the log now and then, behind everything that led to it.
+ * The follower, and every replay, compares. */
+static void digest_add(struct shard *shard)
+{
+    struct log *log = &shard->log;
+    union record *record;
+    uint64_t address;
+    if (log->open_begin - shard->digest_position < DIGEST_LOG_BYTES &&
+        log->lsn - shard->digest_lsn < DIGEST_BLOCKS)
+        return;
+    if (log_reserve(log, 1, &record, &address) != LOG_ROOM)
+        return; /* the next block will do */
+    ledger_digest_record(shard->ledger, DIGEST_ROWS, clock_wall_ns(), &record->digest);
+    log_commit(log, 1);
+    shard->digest_position = log->open_begin;
+    shard->digest_lsn = log->lsn;
+}
+
+static void block_flush(struct shard *shard)
+{
+    if (shard->log.in_flight || shard->log.open_records == 0)
+        return;
+    digest_add(shard);
+    log_flush(&shard->log, clock_wall_ns());
+}
+
+/* Whether the follower is so far behind that it must be waited for. */
+static bool follower_is_late(struct shard *shard)
+{
+    const struct follower *follower = shard->follower;
+    uint64_t lag = follower->started ? follower_lag_bytes(follower) : 0;
+    /* Once late, it is until a quarter of the limit is worked off: fewer and longer pauses. */
+    uint64_t limit = shard->options->follower_lag_max;
+    bool late = lag > (shard->throttled ? limit - limit / 4 : limit) &&
+                follower_failure(follower) == FOLLOWER_SOUND;
+    if (late && !shard->throttled) {
+        shard->stats.follower_throttled++;
+        if (shard->monotonic_ns >= shard->throttle_said_at) {
+            fprintf(stderr,
+                    "giro: the follower is %" PRIu64
+                    " MiB of log behind: requests wait for it (follower_lag_max)\n",
+                    lag >> 20);
+            shard->throttle_said_at = shard->monotonic_ns + THROTTLE_SAY_NS;
+        }
+    }
+    shard->throttled = late;
+    return late;
+}
+
 /* Gives every ready connection its turns, one frame each in rotation. Returns whether somebody can
  * go on at once. */
 static bool ready_run(struct shard *shard)
 {
     uint32_t blocked = 0;
+    if (follower_is_late(shard))
+        return false;
     for (uint32_t turns = 0; shard->ready.count > blocked; turns++) {
         if (turns == TURNS_MAX)
             return true;
@@ -339,7 +405,7 @@ static bool ready_run(struct shard *shard)
             return false;
         blocked = turn == TURN_BLOCKED ? blocked + 1 : 0;
         if (shard->log.open_records * GIRO_RECORD_BYTES >= FLUSH_BYTES)
-            log_flush(&shard->log, clock_wall_ns());
+            block_flush(shard);
     }
     return false;
 }
@@ -445,6 +511,40 @@ static void event_accepted(struct shard *shard)
     accept_submit(shard);
 }
 
+static void notify_submit(struct shard *shard)
+{
+    if (shard->notifying || shard->notify_fd < 0)
+        return;
+    shard->notify = (struct io_op){.kind = IO_RECV,
+                                   .fd = shard->notify_fd,
+                                   .buffer = shard->notify_bytes,
+                                   .size = sizeof shard->notify_bytes,
+                                   .owner = OWNER_FOLLOWER};
+    shard->notifying = true;
+    io_submit(shard->io, &shard->notify);
+}
+
+/* Goes on with the connections whose requests the follower has answered. */
+static void requests_completed(struct shard *shard)
+{
+    struct connection *connection;
+    while ((connection = shard_query_completed(shard)) != NULL) {
+        if (connection->state == CONNECTION_OPEN && shard->stopping)
+            connection_refuse(shard, connection, FRAME_SHUTTING_DOWN);
+        if (connection->state != CONNECTION_OPEN)
+            shard_query_drop(shard, connection);
+        ready_push(shard, connection);
+    }
+}
+
+static void event_notified(struct shard *shard)
+{
+    shard->notifying = false;
+    requests_completed(shard);
+    if (shard->notify.result != 0)
+        notify_submit(shard);
+}
+
 static void event_dispatch(struct shard *shard, struct io_op *op)
 {
     switch (op->owner) {
@@ -465,6 +565,9 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
         break;
     case OWNER_ACCEPT:
         event_accepted(shard);
+        break;
+    case OWNER_FOLLOWER:
+        event_notified(shard);
         break;
     case OWNER_STOP:
         if (op->result == -EINTR || op->result == -EAGAIN) {
@@ -524,6 +627,41 @@ static int tables_warm_start(struct shard *shard, struct error *error)
     return warmer_start(warmer, error);
 }
 
+/* Goes to the next segment when that was asked for, by a client or by the follower: an idle log with
+ * a mark, a busy one with its next block. */
+static void log_roll_on(struct shard *shard)
+{
+    if (follower_wants_roll(shard->follower))
+        (void)log_roll(&shard->log);
+    if (log_roll_pending(&shard->log) && !shard->log.in_flight && shard->log.open_records == 0)
+        (void)log_mark(&shard->log, BLOCK_IDLE, clock_wall_ns());
+}
+
+/* Writes into the log that a snapshot was completed. */
+static void snapshot_log(struct shard *shard)
+{
+    struct manifest_entry entry;
+    union record *record;
+    uint64_t address;
+    if (shard->snapshot_due.file_bytes == 0 && shard->follower->started &&
+        follower_published(shard->follower, &entry))
+        shard->snapshot_due = entry;
+    if (shard->snapshot_due.file_bytes == 0 ||
+        log_reserve(&shard->log, 1, &record, &address) != LOG_ROOM)
+        return;
+    record->snapshot = (struct record_snapshot){
+        .file = shard->snapshot_due.file,
+        .file_bytes = shard->snapshot_due.file_bytes,
+        .lsn = shard->snapshot_due.lsn,
+        .segment = shard->snapshot_due.segment,
+        .code = RECORD_SYSTEM_SNAPSHOT,
+        .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+        .timestamp = clock_wall_ns(),
+    };
+    log_commit(&shard->log, 1);
+    shard->snapshot_due = (struct manifest_entry){0};
+}
+
 static void timers_run(struct shard *shard)
 {
     tables_warm(shard);
@@ -531,9 +669,11 @@ static void timers_run(struct shard *shard)
     log_segments_run(&shard->log, shard->monotonic_ns, false);
     if (ledger_expiry_due(shard->ledger, clock_wall_ns()))
         (void)shard_expire(shard);
-    log_flush(&shard->log, clock_wall_ns());
-    if (shard->idle_mark_at != 0 && shard->monotonic_ns >= shard->idle_mark_at &&
-        !shard->log.in_flight) {
+    snapshot_log(shard);
+    block_flush(shard);
+    log_roll_on(shard);
+    bool idle = shard->idle_mark_at != 0 && shard->monotonic_ns >= shard->idle_mark_at;
+    if (idle && !shard->log.in_flight && shard->log.open_records == 0) {
         shard->idle_mark_at = 0;
         (void)log_mark(&shard->log, BLOCK_IDLE, clock_wall_ns());
     }
@@ -542,7 +682,7 @@ static void timers_run(struct shard *shard)
 /* How long the loop may sleep when nothing happens. */
 static uint64_t timeout_ns(const struct shard *shard)
 {
-    uint64_t timeout = SWEEP_NS;
+    uint64_t timeout = shard->throttled ? THROTTLE_NS : SWEEP_NS;
     if (shard->idle_mark_at != 0 && !shard->log.in_flight) {
         uint64_t left = shard->idle_mark_at > shard->monotonic_ns
                             ? shard->idle_mark_at - shard->monotonic_ns
@@ -574,6 +714,43 @@ static int shard_turn(struct shard *shard, uint64_t timeout)
     return 0;
 }
 
+/* Writes all account rows of a ledger to DIR/dump-NAME-LSN.accounts. */
+static void accounts_dump(const struct shard *shard, const char *name, const struct ledger *ledger)
+{
+    char path[sizeof shard->directory.path + 64];
+    (void)snprintf(path, sizeof path, "%s/dump-%s-%" PRIu64 ".accounts", shard->directory.path,
+                   name, shard->log.lsn_durable);
+    size_t size = (size_t)ledger->accounts.count * sizeof(struct giro_account);
+    const char *rows = (const char *)ledger->accounts.rows;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t done = 0;
+    while (fd >= 0 && done < size) {
+        ssize_t put = write(fd, rows + done, size - done);
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    if (fd < 0 || done < size)
+        fprintf(stderr, "giro: %s: cannot write: %s\n", path, strerror(errno));
+    else
+        fprintf(stderr, "giro: %s: %u account rows of 128 bytes\n", path, ledger->accounts.count);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The follower's state is not ours. Nobody can tell here which of the two is right, but the log can:
+ * what was acknowledged is in it, and a restart replays it. */
+static int shard_dump(struct shard *shard)
+{
+    follower_stop(shard->follower);
+    accounts_dump(shard, "server", shard->ledger);
+    accounts_dump(shard, "follower", shard->follower->ledger);
+    return error_set(&shard->failure, -EBADMSG,
+                     "%s; everything acknowledged is in the log; check the machine's memory, run "
+                     "giro verify --data %s, then start again; both states were dumped",
+                     shard->follower->failure_text.text, shard->directory.path);
+}
+
 static int shard_loop(struct shard *shard)
 {
     while (!shard->stopping) {
@@ -582,6 +759,8 @@ static int shard_loop(struct shard *shard)
         bool more = ready_run(shard);
         timers_run(shard);
         replies_release(shard);
+        if (follower_failure(shard->follower) == FOLLOWER_MISMATCH)
+            return shard_dump(shard);
         int result = shard_turn(shard, more ? 0 : timeout_ns(shard));
         if (result != 0)
             return result;
@@ -613,6 +792,61 @@ static bool replies_pending(const struct shard *shard)
     return false;
 }
 
+/* Takes the requests back that the follower has. */
+static void requests_cancel(struct shard *shard)
+{
+    for (uint32_t i = 0; i < shard->options->connections_max; i++) {
+        struct connection *connection = &shard->connections[i];
+        if (connection->state != CONNECTION_FREE && connection->request != NULL &&
+            connection->fetching)
+            shard_query_drop(shard, connection);
+    }
+}
+
+static int log_settle(struct shard *shard)
+{
+    int result = 0;
+    while (result == 0 && (shard->log.in_flight || shard->log.open_records > 0)) {
+        log_flush(&shard->log, clock_wall_ns());
+        result = shard_turn(shard, SWEEP_NS);
+    }
+    return result;
+}
+
+/* Takes a snapshot before a clean stop when the next start would otherwise read more than what is
+ * left of a segment. */
+static int stop_snapshot(struct shard *shard)
+{
+    struct follower *follower = shard->follower;
+    uint64_t print_at = shard->monotonic_ns + PROGRESS_NS;
+    struct follower_request *request = NULL;
+    if (!follower->started || follower_failure(follower) != FOLLOWER_SOUND ||
+        follower_log_since_snapshot(follower, shard->log.open_begin) <
+            shard->directory.meta.segment_bytes ||
+        (request = follower_request(follower, FOLLOWER_SNAPSHOT)) == NULL)
+        return 0;
+    request->filter.snapshot_segment = log_roll(&shard->log);
+    request->owner = NULL;
+    if (!log_roll_pending(&shard->log)) {
+        follower_release(follower, request);
+        return 0;
+    }
+    follower_hurry(follower);
+    shard->own_pending = true;
+    follower_submit(follower, request);
+    int result = 0;
+    while (result == 0 && shard->own_pending) {
+        log_roll_on(shard);
+        result = shard_turn(shard, THROTTLE_NS);
+        if (shard->monotonic_ns < print_at)
+            continue;
+        fprintf(stderr, "giro: stopping: writing a snapshot\n");
+        print_at = shard->monotonic_ns + PROGRESS_NS;
+    }
+    snapshot_log(shard);
+    return result == 0 ? log_settle(shard) : result;
+}
+
 /* A clean stop: what was executed becomes durable and is answered, then the log gets its stop mark,
  * and everything that is under way ends. */
 static int shard_stop(struct shard *shard)
@@ -620,12 +854,18 @@ static int shard_stop(struct shard *shard)
     uint64_t give_up_at = clock_monotonic_ns() + STOP_NS;
     int result = 0;
     waiting_refuse(shard);
+    requests_cancel(shard);
     while (result == 0 && (shard->log.in_flight || shard->log.open_records > 0 ||
-                           (replies_pending(shard) && shard->monotonic_ns < give_up_at))) {
+                           ((replies_pending(shard) || shard->requests_pending > 0) &&
+                            shard->monotonic_ns < give_up_at))) {
         log_flush(&shard->log, clock_wall_ns());
         replies_release(shard);
         result = shard_turn(shard, SWEEP_NS);
     }
+    if (result == 0 && shard->requests_pending == 0)
+        result = stop_snapshot(shard);
+    follower_stop(shard->follower);
+    requests_completed(shard);
     if (result == 0)
         (void)log_mark(&shard->log, BLOCK_STOP, clock_wall_ns());
     (void)shutdown(shard->listen_fd, SHUT_RDWR);
@@ -650,13 +890,22 @@ static void progress_print(const struct shard *shard, const struct log_reader *r
             reader->segment, reader->segment_count, shard->ledger->transfers_count);
 }
 
-static int replay_block(struct shard *shard, const struct block_header *header, struct error *error)
+static uint64_t block_address(const struct shard *shard, const struct block_header *header)
 {
     uint64_t begin =
         (uint64_t)header->segment * shard->directory.meta.segment_bytes + header->offset;
+    return begin / GIRO_RECORD_BYTES + 1;
+}
+
+static int replay_block(struct shard *shard, const struct block_header *header, struct error *error)
+{
     uint32_t index = 0;
-    int result = ledger_replay(shard->ledger, (const union record *)(const void *)(header + 1),
-                               header->record_count, begin / GIRO_RECORD_BYTES + 1, &index);
+    int result = 0;
+    if (shard->options->follower != 0)
+        result = follower_replay(shard->follower, shard->ledger, header, &index);
+    else
+        result = ledger_replay(shard->ledger, (const union record *)(const void *)(header + 1),
+                               header->record_count, block_address(shard, header), &index);
     log_map_add(shard->log.chunk_blocks, &shard->directory.meta, header);
     if (result == -ENOSPC)
         return error_set(error, result,
@@ -702,13 +951,16 @@ static int shard_replay(struct shard *shard, struct log_reader *reader, struct e
     return reader->end.verdict == LOG_END_CLEAN ? 0 : error_set(error, -EBADMSG, "%s", text.text);
 }
 
-static int ledger_make(struct shard *shard, const struct log_reader *reader, struct error *error)
+static int ledger_make(struct shard *shard, struct error *error)
 {
     const struct shard_options *options = shard->options;
+    uint32_t segment_count;
+    int result = directory_segments(&shard->directory, &segment_count, error);
+    if (result != 0)
+        return result;
     /* About as many transfers as the log may hold: a good start for the index. */
-    uint64_t segments = reader->segment_count > DIRECTORY_SEGMENTS_AHEAD
-                            ? reader->segment_count - DIRECTORY_SEGMENTS_AHEAD
-                            : 1;
+    uint64_t segments =
+        segment_count > DIRECTORY_SEGMENTS_AHEAD ? segment_count - DIRECTORY_SEGMENTS_AHEAD : 1;
     uint64_t expected = segments * (shard->directory.meta.segment_bytes / GIRO_RECORD_BYTES) / 2;
     struct ledger_config config = {
         .accounts_max = options->accounts_max,
@@ -726,6 +978,53 @@ static int ledger_make(struct shard *shard, const struct log_reader *reader, str
     return 0;
 }
 
+/* Makes the ledger and brings it to the newest usable snapshot. Returns 1 with its position, 0
+ * when the log is to be read from its beginning, or -errno. */
+static int ledger_restore(struct shard *shard, struct log_position *out_position,
+                          struct error *error)
+{
+    for (;;) {
+        int result = ledger_make(shard, error);
+        if (result == 0 && log_map_init(&shard->log.chunk_blocks) != 0)
+            result = error_set(error, -ENOMEM, "out of address space");
+        if (result != 0)
+            return result;
+        result = follower_restore(shard->follower, shard->ledger, shard->log.chunk_blocks,
+                                  out_position, error);
+        if (result >= 0)
+            return result;
+        /* Half a snapshot is of no use: the next one, or the log alone, begins with nothing. */
+        ledger_destroy(shard->ledger);
+        log_map_free(shard->log.chunk_blocks);
+        shard->ledger = NULL;
+        shard->log.chunk_blocks = NULL;
+    }
+}
+
+static int follower_make(struct shard *shard, struct error *error)
+{
+    const struct shard_options *options = shard->options;
+    struct follower_options follower = {
+        .accounts_max = options->accounts_max,
+        .holds_max = options->holds_max,
+        .accounts_expected =
+            ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
+        .hash_seed = directory_hash_seed(&shard->directory),
+        .snapshot_log_bytes = options->snapshot_log_bytes,
+        .snapshot = {.bytes_per_s = options->snapshot_bytes_per_s,
+                     .map_bytes = options->snapshot_map_bytes},
+    };
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return error_set(error, -errno, "cannot make a socket pair: %s", strerror(errno));
+    shard->notify_fd = pair[0];
+    shard->follower_notify_fd = pair[1];
+    shard->follower = memory_reserve(sizeof *shard->follower);
+    if (shard->follower == NULL)
+        return error_set(error, -ENOMEM, "out of memory");
+    return follower_init(shard->follower, &shard->directory, &follower, error);
+}
+
 static int recover_and_open(struct shard *shard, struct log_reader *reader, struct error *error)
 {
     const struct shard_options *options = shard->options;
@@ -734,24 +1033,32 @@ static int recover_and_open(struct shard *shard, struct log_reader *reader, stru
         .block_bytes_max = options->block_bytes_max,
         .segments_ahead = options->segments_ahead,
     };
-    uint32_t *map;
-    if (log_map_init(&map) != 0)
-        return error_set(error, -ENOMEM, "out of address space");
-    shard->log.chunk_blocks = map;
-    int result = ledger_make(shard, reader, error);
     uint64_t start = clock_monotonic_ns();
-    if (result == 0)
-        result = shard_replay(shard, reader, error);
-    if (result == 0) {
-        double seconds = (double)(clock_monotonic_ns() - start) * 1e-9;
+    uint64_t lsn_first = reader->lsn;
+    int result = shard_replay(shard, reader, error);
+    if (result != 0)
+        return result;
+    fprintf(stderr,
+            "giro: %s: %u accounts, %" PRIu64 " transfers, %u open holds, %" PRIu64
+            " blocks read in %.2f s\n",
+            options->data, shard->ledger->accounts.count, shard->ledger->transfers_count,
+            shard->ledger->holds.count, reader->lsn - lsn_first,
+            (double)(clock_monotonic_ns() - start) * 1e-9);
+    if (shard->ledger->digests_failed > 0)
         fprintf(stderr,
-                "giro: %s: %u accounts, %" PRIu64 " transfers, %u open holds, %" PRIu64
-                " blocks read in %.2f s\n",
-                options->data, shard->ledger->accounts.count, shard->ledger->transfers_count,
-                shard->ledger->holds.count, reader->lsn - 1, seconds);
-        result = log_open(&shard->log, shard->io, reader, &log_options, error);
-        shard->log.chunk_blocks = map;
-    }
+                "giro: warning: at %" PRIu64 " places the log says that the server's memory "
+                "differed from it, first at log position %" PRIu64
+                "; the state is the log's; transfers accepted after that may have been judged by "
+                "wrong balances\n",
+                shard->ledger->digests_failed,
+                shard->ledger->digest_failed_first * GIRO_RECORD_BYTES);
+    uint32_t *map = shard->log.chunk_blocks;
+    result = log_open(&shard->log, shard->io, reader, &log_options, error);
+    shard->log.chunk_blocks = map;
+    shard->digest_position = shard->log.open_begin;
+    if (result == 0 && options->follower != 0)
+        result = follower_start(shard->follower, shard->ledger, reader, &shard->log.feed,
+                                shard->follower_notify_fd, error);
     return result;
 }
 
@@ -770,9 +1077,15 @@ static int log_start(struct shard *shard, struct error *error)
     if (shard->window == NULL)
         return error_set(error, -ENOMEM, "cannot reserve %" PRIu64 " bytes for the log window",
                          options->window_bytes);
+    struct log_position position;
+    int restored = follower_make(shard, error);
+    if (restored == 0)
+        restored = ledger_restore(shard, &position, error);
+    if (restored < 0)
+        return restored;
     struct log_reader reader;
-    int result =
-        log_reader_open(&reader, &shard->directory, shard->window, options->window_bytes, error);
+    int result = log_reader_open(&reader, &shard->directory, shard->window, options->window_bytes,
+                                 restored > 0 ? &position : NULL, error);
     if (result == 0)
         result = recover_and_open(shard, &reader, error);
     log_reader_close(&reader);
@@ -868,6 +1181,9 @@ static int shard_start(struct shard *shard, struct error *error)
 static void shard_free(struct shard *shard)
 {
     warmer_stop(&shard->warmer);
+    if (shard->follower != NULL)
+        follower_free(shard->follower);
+    memory_release(shard->follower, sizeof *shard->follower);
     if (shard->log.segment_count > 0 && log_quiet(&shard->log))
         log_close(&shard->log);
     for (uint32_t i = 0; i < SHARD_FETCHES; i++)
@@ -876,6 +1192,10 @@ static void shard_free(struct shard *shard)
         io_close(shard->io);
     if (shard->listen_fd >= 0)
         close(shard->listen_fd);
+    if (shard->notify_fd >= 0)
+        close(shard->notify_fd);
+    if (shard->follower_notify_fd >= 0)
+        close(shard->follower_notify_fd);
     directory_close(&shard->directory);
     ledger_destroy(shard->ledger);
     log_map_free(shard->log.chunk_blocks);
@@ -896,6 +1216,8 @@ int shard_serve(const struct shard_options *options, int stop_fd, struct error *
         .options = options,
         .stop_fd = stop_fd,
         .listen_fd = -1,
+        .notify_fd = -1,
+        .follower_notify_fd = -1,
         .directory = {.shard_fd = -1, .lock_fd = -1},
         .monotonic_ns = clock_monotonic_ns(),
     };
@@ -908,10 +1230,13 @@ int shard_serve(const struct shard_options *options, int stop_fd, struct error *
                                     .owner = OWNER_STOP};
         io_submit(shard.io, &shard.stop);
         accept_submit(&shard);
+        notify_submit(&shard);
         result = shard_loop(&shard);
         if (result == 0)
             result = shard_stop(&shard);
-        if (result != 0)
+        if (result != 0 && shard.failure.text[0] != 0)
+            *error = shard.failure;
+        else if (result != 0)
             (void)error_set(error, result, "the I/O backend failed: %s", strerror(-result));
         else
             fprintf(stderr, "giro: stopped\n");

@@ -21,7 +21,10 @@
  *     until it reads, or is closed when it does not for send_timeout.
  *   - No room on disk: creates are answered storage_full while the log still has room for what was
  *     accepted; reads go on.
- *   - A log write fails: the process ends (wal/log.h). */
+ *   - A log write fails: the process ends (wal/log.h).
+ *   - A query, a read of changes: the follower answers it (wal/follower.h); its connection waits.
+ *   - The follower is too far behind: nobody executes until it has caught up.
+ *   - The follower's state is not ours: the shard says so, dumps both, and stops. */
 #ifndef NET_SHARD_H
 #define NET_SHARD_H
 
@@ -45,8 +48,13 @@ struct shard_options {
     uint32_t segments_ahead;
     uint32_t idle_mark_ms;
     uint32_t spin_us; /* to look for the end of a log write before sleeping; 0: sleep at once */
-    uint32_t frame_timeout_ms; /* from the first byte of a frame to its last, and for hello */
-    uint32_t send_timeout_ms;  /* without progress */
+    uint32_t frame_timeout_ms;     /* from the first byte of a frame to its last, and for hello */
+    uint32_t send_timeout_ms;      /* without progress */
+    uint32_t follower;             /* 1: on; 0: no queries, no snapshots, nothing is sealed */
+    uint64_t follower_lag_max;     /* bytes of log; beyond it requests wait for the follower */
+    uint64_t snapshot_log_bytes;   /* at least so much log between two snapshots */
+    uint64_t snapshot_bytes_per_s; /* pace of writing one; 0: as fast as it goes */
+    uint64_t snapshot_map_bytes;   /* LMDB's map; 0: as large as needed */
 };
 
 /* The options' defaults. */

@@ -7,6 +7,7 @@
 #include "net/shard.h"
 #include "net/warmer.h"
 #include "wal/fetch.h"
+#include "wal/follower.h"
 #include "wal/log.h"
 
 enum { SHARD_FETCHES = 4 };
@@ -54,6 +55,21 @@ struct shard {
 
     struct warmer warmer;
 
+    struct follower *follower;
+    int notify_fd; /* readable when the follower has completed something; its end of a socket pair */
+    int follower_notify_fd; /* the follower's */
+    struct io_op notify;
+    char notify_bytes[64];
+    bool notifying;            /* the operation is under way */
+    uint32_t requests_pending; /* of connections, that the follower has */
+    bool own_pending;          /* it has one of the shard itself: there is one at most */
+    bool throttled;            /* nobody executes until the follower has caught up a little */
+    uint64_t throttle_said_at; /* monotonic; when that was said last */
+    uint64_t digest_position;  /* of the log, when the last digest record was written */
+    uint64_t digest_lsn;
+    struct error failure;               /* why the shard stopped by itself */
+    struct manifest_entry snapshot_due; /* to be written into the log; file_bytes 0: none */
+
     bool release_due;      /* a write completed: replies may be ready */
     uint64_t monotonic_ns; /* read once a turn of the loop */
     uint64_t idle_mark_at; /* monotonic; 0: none is due */
@@ -80,6 +96,21 @@ void shard_fetch_end(struct shard_fetch *fetch);
 
 /* The fetch that works for a connection, NULL when there is none. */
 struct shard_fetch *shard_fetch_of(struct shard *shard, const struct connection *connection);
+
+/* Executes a query, a read of changes or a snapshot; false: the frame is none of these. */
+bool shard_execute_query(struct shard *shard, struct connection *connection,
+                         enum execution *out_execution);
+
+/* Takes one request that the follower has completed. Returns its connection, which can go on, or
+ * NULL when there is none. */
+struct connection *shard_query_completed(struct shard *shard);
+
+/* Forgets the request of a connection that is being closed. */
+void shard_query_drop(struct shard *shard, struct connection *connection);
+
+/* Replies with a status and no body. */
+enum execution shard_reply_status(struct shard *shard, struct connection *connection,
+                                  enum frame_status status);
 
 /* Releases the holds whose deadline has come, as far as the log has room. Returns false when the
  * log had none. */

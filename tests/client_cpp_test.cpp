@@ -8,6 +8,8 @@
 
 static_assert(sizeof(giro_account) == GIRO_RECORD_BYTES, "the records are the same in C++");
 static_assert(sizeof(giro_transfer) == GIRO_RECORD_BYTES, "the records are the same in C++");
+static_assert(sizeof(giro_account_filter) == 128, "the records are the same in C++");
+static_assert(sizeof(giro_change) == 272, "the records are the same in C++");
 
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
@@ -52,6 +54,21 @@ int main()
     request.output.stats = &stats;
     CHECK(giro_call(client, &request) == GIRO_OK);
     CHECK(stats.accounts == 1);
+
+    giro_query_filter filter{};
+    filter.ledger = 1;
+    filter.limit = 1;
+    CHECK(giro_query_accounts(client, &filter, &found, &count) == GIRO_OK);
+    CHECK(count == 1);
+    giro_change_filter change_filter{};
+    change_filter.limit = 1;
+    giro_change change{};
+    giro_changes changes{};
+    CHECK(giro_read_changes(client, &change_filter, &change, &changes) == GIRO_OK);
+    CHECK(changes.count == 1);
+    CHECK(change.kind == GIRO_CHANGE_ACCOUNT_CREATED);
+    CHECK(change.record.account.id == account.id);
+    CHECK(std::strcmp(giro_status_name(request.status), "ok") == 0);
     giro_client_close(client);
     fake_stop(server);
     return 0;

@@ -190,12 +190,154 @@ static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t 
     return bytes;
 }
 
+/* ---- Replies to filters ------------------------------------------------------------------ */
+
+/* A filter of either kind. */
+struct wanted {
+    struct giro_query_filter filter;
+    giro_u128 account_id; /* 0: any */
+    bool debits;
+    bool credits;
+    bool reversed;
+};
+
+static struct wanted wanted_read(const struct frame_header *header, const uint8_t *body)
+{
+    struct wanted wanted = {0};
+    struct giro_account_filter filter;
+    if (header->operation >= FRAME_QUERY_ACCOUNTS) {
+        memcpy(&wanted.filter, body, sizeof wanted.filter);
+        wanted.reversed = (wanted.filter.flags & GIRO_QUERY_FILTER_REVERSED) != 0;
+        return wanted;
+    }
+    memcpy(&filter, body, sizeof filter);
+    wanted = (struct wanted){
+        .filter = {.user_data_128 = filter.user_data_128,
+                   .user_data_64 = filter.user_data_64,
+                   .user_data_32 = filter.user_data_32,
+                   .code = filter.code,
+                   .timestamp_min = filter.timestamp_min,
+                   .timestamp_max = filter.timestamp_max,
+                   .limit = filter.limit},
+        .account_id = filter.account_id,
+        .debits = (filter.flags & GIRO_ACCOUNT_FILTER_DEBITS) != 0,
+        .credits = (filter.flags & GIRO_ACCOUNT_FILTER_CREDITS) != 0,
+        .reversed = (filter.flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0,
+    };
+    return wanted;
+}
+
+static bool is_wanted(const struct wanted *wanted, const struct giro_transfer *record)
+{
+    const struct giro_query_filter *filter = &wanted->filter;
+    if ((filter->user_data_128 != 0 && record->user_data_128 != filter->user_data_128) ||
+        (filter->user_data_64 != 0 && record->user_data_64 != filter->user_data_64) ||
+        (filter->user_data_32 != 0 && record->user_data_32 != filter->user_data_32) ||
+        (filter->ledger != 0 && record->ledger != filter->ledger) ||
+        (filter->code != 0 && record->code != filter->code) ||
+        record->timestamp < filter->timestamp_min ||
+        (filter->timestamp_max != 0 && record->timestamp > filter->timestamp_max))
+        return false;
+    return wanted->account_id == 0 ||
+           (wanted->debits && record->debit_account_id == wanted->account_id) ||
+           (wanted->credits && record->credit_account_id == wanted->account_id);
+}
+
+/* The balances of an account behind the first count transfers. */
+static struct giro_account_balance balance_of(const struct store *store, giro_u128 account_id,
+                                              uint32_t count)
+{
+    struct giro_account_balance balance = {.timestamp = store->records[count - 1].timestamp};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_transfer *transfer = &store->records[i];
+        if (transfer->debit_account_id == account_id)
+            balance.balances.debits_posted += transfer->amount;
+        if (transfer->credit_account_id == account_id)
+            balance.balances.credits_posted += transfer->amount;
+    }
+    return balance;
+}
+
+static uint32_t reply_records(const struct store *store, const struct frame_header *header,
+                              const uint8_t *body, uint8_t *reply)
+{
+    const struct wanted wanted = wanted_read(header, body);
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < store->count; i++) {
+        uint32_t at = wanted.reversed ? store->count - 1 - i : i;
+        if (bytes == wanted.filter.limit * GIRO_RECORD_BYTES || bytes == FRAME_BODY_BYTES_MAX)
+            break;
+        if (!is_wanted(&wanted, &store->records[at]))
+            continue;
+        if (header->operation == FRAME_GET_ACCOUNT_BALANCES) {
+            struct giro_account_balance balance = balance_of(store, wanted.account_id, at + 1);
+            memcpy(reply + bytes, &balance, sizeof balance);
+        } else {
+            memcpy(reply + bytes, &store->records[at], GIRO_RECORD_BYTES);
+        }
+        bytes += GIRO_RECORD_BYTES;
+    }
+    return bytes;
+}
+
+/* Ordinals are timestamps here. */
+static struct giro_change change_of(const struct giro_transfer *record, bool is_account)
+{
+    struct giro_change change = {
+        .ordinal = record->timestamp,
+        .kind = is_account ? GIRO_CHANGE_ACCOUNT_CREATED : GIRO_CHANGE_TRANSFER_CREATED,
+        .debit.debits_posted = is_account ? 0 : record->amount,
+        .credit.credits_posted = is_account ? 0 : record->amount,
+    };
+    memcpy(&change.record, record, sizeof *record);
+    return change;
+}
+
+static uint32_t reply_changes(const struct fake *fake, const uint8_t *body, uint8_t *reply)
+{
+    const struct store *accounts = &fake->accounts;
+    const struct store *transfers = &fake->transfers;
+    struct frame_changes head = {.ordinal_next = fake->timestamp, .ordinal_end = fake->timestamp};
+    struct giro_change_filter filter;
+    uint32_t account = 0;
+    uint32_t transfer = 0;
+    memcpy(&filter, body, sizeof filter);
+    while (account < accounts->count || transfer < transfers->count) {
+        bool is_account = transfer == transfers->count ||
+                          (account < accounts->count && accounts->records[account].timestamp <
+                                                            transfers->records[transfer].timestamp);
+        const struct giro_transfer *record =
+            is_account ? &accounts->records[account++] : &transfers->records[transfer++];
+        if (record->timestamp < filter.ordinal)
+            continue;
+        if (head.count == filter.limit) {
+            head.ordinal_next = record->timestamp;
+            break;
+        }
+        struct giro_change change = change_of(record, is_account);
+        memcpy(reply + sizeof head + head.count * sizeof change, &change, sizeof change);
+        head.count++;
+    }
+    memcpy(reply, &head, sizeof head);
+    return (uint32_t)(sizeof head + head.count * sizeof(struct giro_change));
+}
+
+static uint32_t reply_snapshot(uint8_t *reply)
+{
+    const struct frame_snapshot snapshot = {.lsn = 5, .bytes = 4096, .segment = 2};
+    memcpy(reply, &snapshot, sizeof snapshot);
+    return sizeof snapshot;
+}
+
+/* ---- Other replies ----------------------------------------------------------------------- */
+
 static uint32_t reply_stats(struct fake *fake, uint8_t *reply)
 {
     struct frame_stats stats = {
         .accounts = fake->accounts.count,
         .transfers = fake->transfers.count,
         .memory_index_bytes = 77,
+        .memory_follower_bytes = 78,
     };
     memcpy(reply, &stats, sizeof stats);
     return sizeof stats;
@@ -233,6 +375,16 @@ static uint32_t request_execute(struct fake *fake, const struct frame_header *he
         return reply_lookup(&fake->accounts, body, header->body_bytes, reply);
     case FRAME_LOOKUP_TRANSFERS:
         return reply_lookup(&fake->transfers, body, header->body_bytes, reply);
+    case FRAME_QUERY_ACCOUNTS:
+        return reply_records(&fake->accounts, header, body, reply);
+    case FRAME_GET_ACCOUNT_TRANSFERS:
+    case FRAME_GET_ACCOUNT_BALANCES:
+    case FRAME_QUERY_TRANSFERS:
+        return reply_records(&fake->transfers, header, body, reply);
+    case FRAME_READ_CHANGES:
+        return reply_changes(fake, body, reply);
+    case FRAME_SNAPSHOT:
+        return reply_snapshot(reply);
     default:
         return 0;
     }
@@ -248,6 +400,14 @@ static uint32_t body_set_results(uint8_t *body, uint64_t timestamp, uint32_t cou
     memcpy(body + sizeof created, &first, sizeof first);
     memcpy(body + sizeof created + sizeof first, &second, sizeof second);
     return (uint32_t)(sizeof created + count * sizeof first);
+}
+
+static uint32_t body_patch(const struct fake_patch *patch, uint8_t *body, uint32_t body_bytes)
+{
+    if (patch->body_bytes > body_bytes)
+        memset(body + body_bytes, 0, patch->body_bytes - body_bytes);
+    memcpy(body + patch->at, &patch->value, patch->size_bytes);
+    return patch->body_bytes != 0 ? patch->body_bytes : body_bytes;
 }
 
 /* Falsifies a reply before it is sealed. Returns the size of its body. */
@@ -357,8 +517,10 @@ static bool reply_write(struct connection *connection, const struct frame_header
         .status = is_status(step.action) ? step.status : 0,
         .request_id = step.action == FAKE_STATUS_NAMELESS ? 0 : header->request_id,
     };
-    body_bytes = reply_falsify(step.action, &reply, connection->reply + FRAME_HEADER_BYTES,
-                               body_bytes, event_count);
+    uint8_t *body = connection->reply + FRAME_HEADER_BYTES;
+    body_bytes = reply_falsify(step.action, &reply, body, body_bytes, event_count);
+    if (step.action == FAKE_PATCH)
+        body_bytes = body_patch(&connection->fake->options.patch, body, body_bytes);
     memcpy(connection->reply, &reply, sizeof reply);
     frame_seal(connection->reply, body_bytes);
     reply_damage(step.action, connection->reply);
@@ -397,6 +559,8 @@ static struct fake_step step_next(struct fake *fake, const struct frame_header *
 
 static uint32_t events_of(const struct frame_header *header)
 {
+    if (header->operation >= FRAME_GET_ACCOUNT_TRANSFERS)
+        return header->body_bytes > 0; /* one filter */
     if (header->operation >= FRAME_LOOKUP_ACCOUNTS)
         return header->body_bytes / (uint32_t)sizeof(giro_u128);
     return header->operation >= FRAME_CREATE_ACCOUNTS ? header->body_bytes / GIRO_RECORD_BYTES : 0;

@@ -1,6 +1,7 @@
 /* A server for the client's tests: speaks the protocol over real sockets, keeps what it creates in
  * memory, and misbehaves on request. It knows just enough of the ledger's rules to tell whether
- * requests were merged rightly: ids, linked chains, imported or not. */
+ * requests were merged rightly: ids, linked chains, imported or not. It finds what filters ask for,
+ * but does not judge them, counts every transfer as posted, and never waits for changes. */
 #ifndef TESTS_CLIENT_FAKE_H
 #define TESTS_CLIENT_FAKE_H
 
@@ -41,12 +42,21 @@ enum fake_action {
     FAKE_TIMESTAMP_ZERO,
     FAKE_TIMESTAMP_TOO_LARGE,
     FAKE_RECORD_NOT_ASKED_FOR,
+    FAKE_PATCH, /* as fake_options.patch says */
     FAKE_ACTIONS,
 };
 
 struct fake_step {
     enum fake_action action;
     uint32_t status;
+};
+
+/* How FAKE_PATCH falsifies the body of a reply. */
+struct fake_patch {
+    uint32_t body_bytes; /* if not 0: cut it, or fill it up with zeros, to this size */
+    uint32_t at;
+    uint32_t size_bytes; /* then put so many bytes of the value there; at most 8 */
+    uint64_t value;
 };
 
 struct fake_options {
@@ -58,6 +68,7 @@ struct fake_options {
     uint32_t hello_count;
     const struct fake_step *steps; /* one for each other frame; then FAKE_ANSWER; borrowed */
     uint32_t step_count;
+    struct fake_patch patch;
     uint32_t drop_percent; /* of the frames behind the steps, dropped before or after executing */
     uint64_t seed;
 };

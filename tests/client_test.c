@@ -329,6 +329,7 @@ Test(client_call, creates_looks_up_pings_and_counts)
     cr_expect_eq(stats.accounts, 2);
     cr_expect_eq(stats.transfers, 1);
     cr_expect_eq(stats.memory_index_bytes, 77);
+    cr_expect_eq(stats.memory_follower_bytes, 78);
     cr_expect_eq(giro_ping(client), 0);
     end(client, fake);
 }
@@ -1311,6 +1312,491 @@ Test(client_reply, statuses_become_errors)
     }
 }
 
+/* ---- Queries ----------------------------------------------------------------------------- */
+
+enum { QUERY_TRANSFERS = 6 };
+
+/* Accounts 1 and 2, and transfers 11 .. 16 of 1, 2, .. between them, every second one the other way
+ * round and with another code. Returns the timestamp of the first transfer. */
+static uint64_t query_ledger(struct giro_client *client)
+{
+    struct giro_account accounts[2] = {account_of(1), account_of(2)};
+    struct giro_transfer transfers[QUERY_TRANSFERS];
+    struct giro_created created;
+    accounts[1].code = 2;
+    cr_assert_eq(giro_create_accounts(client, accounts, 2, NULL, &created), 0);
+    for (uint32_t i = 0; i < QUERY_TRANSFERS; i++) {
+        transfers[i] = transfer_of(11 + i);
+        transfers[i].amount = 1 + i;
+        transfers[i].code = (uint16_t)(1 + i % 2);
+        transfers[i].debit_account_id = 1 + i % 2;
+        transfers[i].credit_account_id = 2 - i % 2;
+        transfers[i].user_data_64 = i;
+    }
+    cr_assert_eq(giro_create_transfers(client, transfers, QUERY_TRANSFERS, NULL, &created), 0);
+    cr_assert_eq(created.result_count, 0);
+    return created.timestamp_first;
+}
+
+Test(client_query, finds_what_the_filters_ask_for)
+{
+    enum { DEBITS = GIRO_ACCOUNT_FILTER_DEBITS, REVERSED = GIRO_ACCOUNT_FILTER_REVERSED };
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer transfers[QUERY_TRANSFERS];
+    struct giro_account_balance balances[QUERY_TRANSFERS];
+    struct giro_account accounts[2];
+    uint32_t count = 99;
+    uint64_t first = query_ledger(client);
+
+    struct giro_account_filter account = {
+        .account_id = 1, .limit = 2, .flags = DEBITS | REVERSED, .timestamp_max = first + 3};
+    cr_assert_eq(giro_get_account_transfers(client, &account, transfers, &count), 0);
+    cr_expect_eq(count, 2);
+    cr_expect(transfers[0].id == 13 && transfers[1].id == 11);
+    account.flags = GIRO_ACCOUNT_FILTER_CREDITS;
+    account.timestamp_min = first + 1;
+    cr_assert_eq(giro_get_account_balances(client, &account, balances, &count), 0);
+    cr_expect_eq(count, 2);
+    cr_expect(balances[1].balances.debits_posted == 1 + 3);
+    cr_expect(balances[1].balances.credits_posted == 2 + 4);
+    cr_expect_eq(balances[1].timestamp, first + 3);
+
+    struct giro_query_filter query = {.code = 2, .limit = QUERY_TRANSFERS};
+    cr_assert_eq(giro_query_accounts(client, &query, accounts, &count), 0);
+    cr_expect_eq(count, 1);
+    cr_expect(accounts[0].id == 2);
+    cr_assert_eq(giro_query_transfers(client, &query, transfers, &count), 0);
+    cr_expect_eq(count, 3);
+    query = (struct giro_query_filter){.user_data_64 = 5, .ledger = 1, .limit = 1};
+    cr_assert_eq(giro_query_transfers(client, &query, transfers, &count), 0);
+    cr_expect_eq(count, 1);
+    query.ledger = 2;
+    cr_assert_eq(giro_query_transfers(client, &query, transfers, &count), 0);
+    cr_expect_eq(count, 0);
+    end(client, fake);
+}
+
+Test(client_query, reads_page_by_page)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer page[4];
+    query_ledger(client);
+    for (uint32_t reversed = 0; reversed <= 1; reversed++) {
+        struct giro_query_filter filter = {.limit = 4, .flags = reversed};
+        uint32_t seen = 0;
+        uint32_t count = 4;
+        while (count == 4) {
+            cr_assert_eq(giro_query_transfers(client, &filter, page, &count), 0);
+            for (uint32_t i = 0; i < count; i++, seen++)
+                cr_expect(page[i].id == (reversed ? 16 - seen : 11 + seen));
+            if (count > 0 && reversed)
+                filter.timestamp_max = page[count - 1].timestamp - 1;
+            else if (count > 0)
+                filter.timestamp_min = page[count - 1].timestamp + 1;
+        }
+        cr_expect_eq(seen, QUERY_TRANSFERS);
+    }
+    end(client, fake);
+}
+
+Test(client_query, reads_changes_where_the_last_read_ended)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_change changes[3];
+    struct giro_changes read = {0};
+    struct giro_change_filter filter = {.limit = 3};
+    query_ledger(client);
+    cr_assert_eq(giro_read_changes(client, &filter, changes, &read), 0);
+    cr_expect_eq(read.count, 3);
+    cr_expect_lt(read.ordinal_next, read.ordinal_end);
+    cr_expect_eq(changes[0].kind, GIRO_CHANGE_ACCOUNT_CREATED);
+    cr_expect(changes[1].record.account.id == 2);
+    cr_expect_eq(changes[2].kind, GIRO_CHANGE_TRANSFER_CREATED);
+    cr_expect(changes[2].record.transfer.id == 11);
+    cr_expect(changes[2].debit.debits_posted == 1);
+    uint32_t seen = read.count;
+    while (read.count > 0) {
+        filter.ordinal = read.ordinal_next;
+        cr_assert_eq(giro_read_changes(client, &filter, changes, &read), 0);
+        seen += read.count;
+    }
+    cr_expect_eq(seen, 2 + QUERY_TRANSFERS);
+    cr_expect_eq(read.ordinal_next, read.ordinal_end);
+    end(client, fake);
+}
+
+Test(client_query, carries_the_largest_replies)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer *transfers = aligned_alloc(16, GIRO_EVENTS_MAX * sizeof *transfers);
+    struct giro_change *changes = aligned_alloc(16, GIRO_CHANGES_LIMIT_MAX * sizeof *changes);
+    struct giro_created created;
+    struct giro_changes read;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < GIRO_EVENTS_MAX; i++)
+        transfers[i] = transfer_of(1 + i);
+    cr_assert_eq(giro_create_transfers(client, transfers, GIRO_EVENTS_MAX, NULL, &created), 0);
+    struct giro_account_filter filter = {
+        .account_id = 2, .limit = GIRO_QUERY_LIMIT_MAX, .flags = GIRO_ACCOUNT_FILTER_CREDITS};
+    cr_assert_eq(giro_get_account_transfers(client, &filter, transfers, &count), 0);
+    cr_expect_eq(count, GIRO_EVENTS_MAX);
+    cr_expect(transfers[GIRO_EVENTS_MAX - 1].id == GIRO_EVENTS_MAX);
+    struct giro_change_filter all = {.limit = GIRO_CHANGES_LIMIT_MAX};
+    cr_assert_eq(giro_read_changes(client, &all, changes, &read), 0);
+    cr_expect_eq(read.count, GIRO_CHANGES_LIMIT_MAX);
+    cr_expect(changes[GIRO_CHANGES_LIMIT_MAX - 1].record.transfer.id == GIRO_CHANGES_LIMIT_MAX);
+    end(client, fake);
+    free(changes);
+    free(transfers);
+}
+
+Test(client_query, takes_a_snapshot)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_server_snapshot snapshot = {0};
+    cr_assert_eq(giro_snapshot(client, &snapshot), 0);
+    cr_expect_eq(snapshot.lsn, 5);
+    cr_expect_eq(snapshot.bytes, 4096);
+    cr_expect_eq(snapshot.segment, 2);
+    end(client, fake);
+}
+
+Test(client_query, rejects_bad_arguments)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_query_filter query = {.limit = 1};
+    struct giro_account_filter account = {.account_id = 1, .limit = 1};
+    struct giro_change_filter change = {.limit = 1};
+    struct giro_transfer transfer;
+    struct giro_changes read;
+    uint32_t count = 0;
+    cr_expect_eq(giro_get_account_transfers(client, NULL, &transfer, &count), GIRO_EINVAL);
+    cr_expect_eq(giro_get_account_transfers(client, &account, NULL, &count), GIRO_EINVAL);
+    cr_expect_eq(giro_get_account_balances(client, &account, NULL, &count), GIRO_EINVAL);
+    cr_expect_eq(giro_query_accounts(client, &query, NULL, &count), GIRO_EINVAL);
+    cr_expect_eq(giro_query_transfers(client, NULL, &transfer, &count), GIRO_EINVAL);
+    cr_expect_eq(giro_read_changes(client, &change, NULL, &read), GIRO_EINVAL);
+    cr_expect_eq(giro_snapshot(client, NULL), GIRO_EINVAL);
+    for (uint32_t i = 0; i <= 2; i += 2) {
+        struct giro_request request = {.operation = GIRO_QUERY_TRANSFERS,
+                                       .count = i,
+                                       .events.query_filter = &query,
+                                       .output.transfers = &transfer};
+        cr_expect_eq(giro_call(client, &request), GIRO_EINVAL, "one filter");
+    }
+    cr_expect_eq(fake_frame_count(fake), 0);
+    end(client, fake);
+}
+
+/* A request for each operation that has a filter, or none but travels alone. */
+static struct tracked *tracked_query(enum giro_operation operation)
+{
+    static const struct giro_query_filter query = {.limit = 4};
+    static const struct giro_account_filter account = {.account_id = 1,
+                                                       .limit = 4,
+                                                       .flags = GIRO_ACCOUNT_FILTER_DEBITS |
+                                                                GIRO_ACCOUNT_FILTER_CREDITS};
+    static const struct giro_change_filter change = {.limit = 1};
+    struct tracked *tracked = tracked_new(operation, operation == GIRO_SNAPSHOT ? 0 : 1);
+    if (operation == GIRO_GET_ACCOUNT_TRANSFERS || operation == GIRO_GET_ACCOUNT_BALANCES)
+        tracked->request.events.account_filter = &account;
+    else if (operation == GIRO_READ_CHANGES)
+        tracked->request.events.change_filter = &change;
+    else if (operation != GIRO_SNAPSHOT)
+        tracked->request.events.query_filter = &query;
+    tracked->request.output.transfers = tracked->transfers; /* room enough for any of them */
+    return tracked;
+}
+
+Test(client_query, travels_alone_and_in_order)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_transfers(10, 1),
+                              tracked_transfers(20, 1),
+                              tracked_query(GIRO_QUERY_TRANSFERS),
+                              tracked_query(GIRO_QUERY_TRANSFERS),
+                              tracked_query(GIRO_SNAPSHOT),
+                              tracked_query(GIRO_SNAPSHOT),
+                              tracked_query(GIRO_READ_CHANGES),
+                              tracked_transfers(30, 1)};
+    expect_frames(fake, client, rows, 8, (const uint32_t[]){2, 1, 1, 0, 0, 1, 1}, 7);
+    cr_expect_eq(rows[2]->request.result_count, 2, "what was submitted before it");
+    cr_expect_eq(rows[6]->request.result_count, 1);
+    cr_expect_gt(rows[6]->request.ordinal_end, rows[6]->request.ordinal_next);
+    end(client, fake);
+    for (int i = 0; i < 8; i++)
+        tracked_free(rows[i]);
+}
+
+/* Small frames wait for company while two are in flight; a query will never have any. */
+Test(client_query, is_not_held_back)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct tracked *rows[] = {tracked_transfers(10, 1), tracked_account(20),
+                              tracked_query(GIRO_QUERY_TRANSFERS), tracked_query(GIRO_READ_CHANGES),
+                              tracked_query(GIRO_SNAPSHOT)};
+    fake_hold(fake);
+    for (uint32_t i = 0; i < 5; i++) {
+        submit(client, rows[i]);
+        wait_in_flight(client, i + 1);
+    }
+    fake_release(fake);
+    for (uint32_t i = 0; i < 5; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    end(client, fake);
+    for (int i = 0; i < 5; i++)
+        tracked_free(rows[i]);
+}
+
+static const enum giro_operation queries[] = {GIRO_GET_ACCOUNT_TRANSFERS, GIRO_GET_ACCOUNT_BALANCES,
+                                              GIRO_QUERY_ACCOUNTS,        GIRO_QUERY_TRANSFERS,
+                                              GIRO_READ_CHANGES,          GIRO_SNAPSHOT};
+
+Test(client_query, tells_why_it_was_refused)
+{
+    static const struct {
+        uint32_t status;
+        int error;
+    } rows[] = {
+        {FRAME_FILTER_ACCOUNT_ID, GIRO_EFILTER},    {FRAME_FILTER_TIMESTAMP_MIN, GIRO_EFILTER},
+        {FRAME_FILTER_TIMESTAMP_MAX, GIRO_EFILTER}, {FRAME_FILTER_TIMESTAMPS, GIRO_EFILTER},
+        {FRAME_FILTER_LIMIT, GIRO_EFILTER},         {FRAME_FILTER_FLAGS, GIRO_EFILTER},
+        {FRAME_FILTER_RESERVED, GIRO_EFILTER},      {FRAME_FILTER_NO_HISTORY, GIRO_EFILTER},
+        {FRAME_FILTER_ORDINAL, GIRO_EFILTER},       {FRAME_FILTER_WAIT, GIRO_EFILTER},
+        {FRAME_INDEX_DAMAGED, GIRO_EINDEX},         {FRAME_SNAPSHOT_FAILED, GIRO_ESNAPSHOT},
+        {FRAME_RECORD_DAMAGED, GIRO_EDAMAGED},      {FRAME_QUERY_CANCELLED, GIRO_EQUERYCANCELED},
+        {FRAME_FOLLOWER_OFF, GIRO_EFOLLOWEROFF},    {FRAME_BODY_SIZE, GIRO_EREFUSED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_step step = {FAKE_STATUS, rows[i].status};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = &step, .step_count = 1});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct tracked *tracked = submit(client, tracked_query(queries[i % 6]));
+        cr_expect_eq(outcome(tracked), rows[i].error, "row %zu", i);
+        cr_expect_eq(tracked->request.status, rows[i].status, "row %zu", i);
+        cr_expect_eq(outcome(submit(client, tracked)), 0, "row %zu: the connection goes on", i);
+        cr_expect_eq(tracked->request.status, 0);
+        cr_expect_eq(status_of(client).connections, 1);
+        end(client, fake);
+        tracked_free(tracked);
+    }
+}
+
+/* A server that does not know queries closes the connection, and is not asked again. */
+Test(client_query, is_refused_by_an_older_server)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_STATUS, FRAME_UNKNOWN_OPERATION});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct tracked *tracked = submit(client, tracked_query(GIRO_QUERY_ACCOUNTS));
+    cr_expect_eq(outcome(tracked), GIRO_EREFUSED);
+    cr_expect_eq(tracked->request.status, FRAME_UNKNOWN_OPERATION);
+    cr_expect_eq(giro_ping(client), 0);
+    cr_expect_eq(fake_frame_count(fake), 2);
+    end(client, fake);
+    tracked_free(tracked);
+}
+
+Test(client_query, is_sent_again_when_the_connection_breaks)
+{
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        struct fake *fake = FAKE_WITH_STEPS({FAKE_ANSWER, 0}, {FAKE_ANSWER, 0}, {FAKE_DROP, 0},
+                                            {FAKE_HALF, 0}, {FAKE_STATUS, FRAME_SHUTTING_DOWN});
+        struct giro_client *client =
+            client_open(fake, (struct giro_client_options){.flags = GIRO_NEVER_RESEND});
+        query_ledger(client);
+        struct tracked *tracked = submit(client, tracked_query(queries[i]));
+        cr_expect_eq(outcome(tracked), 0, "row %zu", i);
+        cr_expect(tracked->request.resent);
+        cr_expect_eq(tracked->request.status, 0);
+        cr_expect_eq(fake_frame_count(fake), 2 + 4);
+        end(client, fake);
+        tracked_free(tracked);
+    }
+}
+
+/* The reply to what was given up comes all the same and must not be taken for the next one. */
+Test(client_query, may_be_given_up_in_flight)
+{
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        struct fake *fake = fake_start(&(struct fake_options){0});
+        struct giro_client *client =
+            client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+        query_ledger(client);
+        fake_hold(fake);
+        struct tracked *tracked = submit(client, tracked_query(queries[i]));
+        wait_in_flight(client, 1);
+        struct tracked *next = submit(client, tracked_query(GIRO_QUERY_ACCOUNTS));
+        wait_in_flight(client, 2);
+        giro_cancel(client, &tracked->request);
+        cr_expect_eq(outcome(tracked), GIRO_ECANCELED);
+        memset(tracked->transfers, 0xee, sizeof tracked->transfers);
+        fake_release(fake);
+        cr_expect_eq(outcome(next), 0);
+        cr_expect_eq(next->request.result_count, 2);
+        cr_expect_eq(tracked->request.result_count, 0);
+        cr_expect_eq(((const uint8_t *)tracked->transfers)[0], 0xee, "its memory is its owner's");
+        cr_expect_eq(status_of(client).connections, 1);
+        end(client, fake);
+        tracked_free(tracked);
+        tracked_free(next);
+    }
+}
+
+/* The server waits up to wait_ms before it answers: that is no part of the deadline. */
+Test(client_query, of_changes_has_the_time_that_it_may_wait)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 2});
+    const struct giro_change_filter patient = {.limit = 1, .wait_ms = GIRO_CHANGES_WAIT_MS_MAX};
+    const struct giro_change_filter hasty = {.limit = 1, .wait_ms = 1};
+    struct tracked *rows[] = {tracked_query(GIRO_READ_CHANGES), tracked_query(GIRO_READ_CHANGES)};
+    rows[0]->request.events.change_filter = &patient;
+    rows[1]->request.events.change_filter = &hasty;
+    fake_hold(fake);
+    for (uint32_t i = 0; i < 2; i++) {
+        rows[i]->request.deadline_ms = SHORT_MS;
+        submit(client, rows[i]);
+    }
+    cr_expect_eq(outcome(rows[1]), GIRO_ETIMEDOUT);
+    fake_release(fake);
+    cr_expect_eq(outcome(rows[0]), 0);
+    end(client, fake);
+    tracked_free(rows[0]);
+    tracked_free(rows[1]);
+}
+
+/* Where a field lies in the i-th record, or change, of a reply. */
+#define RECORD_AT(i, record, field) ((i)*GIRO_RECORD_BYTES + offsetof(struct record, field))
+#define CHANGE_AT(i, field)                                                                        \
+    (sizeof(struct frame_changes) + (i) * sizeof(struct giro_change) +                             \
+     offsetof(struct giro_change, field))
+#define CHANGES_AT(field) offsetof(struct frame_changes, field)
+
+/* The replies to tracked_query() on query_ledger(), each falsified in one way. The first transfer
+ * has timestamp 1002, the fake's ordinals are timestamps, and changes are asked for from 1001 on,
+ * two at most. */
+static const struct {
+    enum giro_operation operation;
+    struct fake_patch patch;
+} false_replies[] = {
+    {GIRO_GET_ACCOUNT_TRANSFERS, {.body_bytes = 127}},
+    {GIRO_GET_ACCOUNT_TRANSFERS, {.body_bytes = 5 * 128}}, /* more than the limit */
+    {GIRO_GET_ACCOUNT_TRANSFERS,                           /* another account's */
+     {.at = RECORD_AT(0, giro_transfer, debit_account_id), .size_bytes = 8, .value = 3}},
+    {GIRO_GET_ACCOUNT_TRANSFERS, /* twice */
+     {.at = RECORD_AT(1, giro_transfer, timestamp), .size_bytes = 8, .value = 1002}},
+    {GIRO_GET_ACCOUNT_TRANSFERS, /* before the one before it */
+     {.at = RECORD_AT(2, giro_transfer, timestamp), .size_bytes = 8, .value = 1001}},
+    {GIRO_GET_ACCOUNT_TRANSFERS,
+     {.at = RECORD_AT(0, giro_transfer, timestamp), .size_bytes = 8, .value = 0}},
+    {GIRO_GET_ACCOUNT_TRANSFERS,
+     {.at = RECORD_AT(3, giro_transfer, timestamp), .size_bytes = 8, .value = 1ull << 63}},
+    {GIRO_GET_ACCOUNT_BALANCES, {.body_bytes = 5 * 128}},
+    {GIRO_GET_ACCOUNT_BALANCES, {.body_bytes = 100}},
+    {GIRO_GET_ACCOUNT_BALANCES,
+     {.at = RECORD_AT(1, giro_account_balance, timestamp), .size_bytes = 8, .value = 1002}},
+    {GIRO_GET_ACCOUNT_BALANCES,
+     {.at = RECORD_AT(0, giro_account_balance, timestamp), .size_bytes = 8, .value = 0}},
+    {GIRO_QUERY_ACCOUNTS, {.body_bytes = 5 * 128}},
+    {GIRO_QUERY_ACCOUNTS, {.body_bytes = 200}},
+    {GIRO_QUERY_ACCOUNTS,
+     {.at = RECORD_AT(1, giro_account, timestamp), .size_bytes = 8, .value = 1000}},
+    {GIRO_QUERY_TRANSFERS, {.body_bytes = 8}},
+    {GIRO_QUERY_TRANSFERS, {.body_bytes = 8190 * 128}},
+    {GIRO_QUERY_TRANSFERS,
+     {.at = RECORD_AT(1, giro_transfer, timestamp), .size_bytes = 8, .value = 7}},
+    {GIRO_READ_CHANGES, {.body_bytes = 31}},
+    {GIRO_READ_CHANGES, {.body_bytes = 32}}, /* but a count of 2 */
+    {GIRO_READ_CHANGES, {.body_bytes = 32 + 2 * 272 + 8}},
+    {GIRO_READ_CHANGES, {.at = CHANGES_AT(count), .size_bytes = 4, .value = 1}},
+    {GIRO_READ_CHANGES, /* more than the limit */
+     {.body_bytes = 32 + 3 * 272, .at = CHANGES_AT(count), .size_bytes = 4, .value = 3}},
+    {GIRO_READ_CHANGES, /* would wrap */
+     {.at = CHANGES_AT(count), .size_bytes = 4, .value = 0xf0f0f0f2}},
+    {GIRO_READ_CHANGES, {.at = CHANGES_AT(ordinal_next), .size_bytes = 8, .value = 1002}},
+    {GIRO_READ_CHANGES, {.at = CHANGES_AT(ordinal_next), .size_bytes = 8, .value = 1009}},
+    {GIRO_READ_CHANGES, {.at = CHANGES_AT(ordinal_end), .size_bytes = 8, .value = 1002}},
+    {GIRO_READ_CHANGES, {.at = CHANGE_AT(0, ordinal), .size_bytes = 8, .value = 1000}},
+    {GIRO_READ_CHANGES, {.at = CHANGE_AT(1, ordinal), .size_bytes = 8, .value = 1001}},
+    {GIRO_READ_CHANGES, {.at = CHANGE_AT(1, ordinal), .size_bytes = 8, .value = 1003}},
+    {GIRO_READ_CHANGES, {.at = CHANGE_AT(1, ordinal), .size_bytes = 8, .value = UINT64_MAX}},
+    {GIRO_READ_CHANGES, {.at = CHANGE_AT(0, kind), .size_bytes = 4, .value = 0}},
+    {GIRO_SNAPSHOT, {.body_bytes = 16}},
+    {GIRO_SNAPSHOT, {.body_bytes = 32}},
+};
+
+Test(client_query, does_not_believe_what_contradicts_its_filter)
+{
+    const struct fake_step steps[] = {{FAKE_ANSWER, 0}, {FAKE_ANSWER, 0}, {FAKE_PATCH, 0}};
+    const struct giro_change_filter change = {.ordinal = 1001, .limit = 2};
+    for (size_t i = 0; i < sizeof false_replies / sizeof *false_replies; i++) {
+        struct fake *fake = fake_start(&(struct fake_options){
+            .steps = steps, .step_count = 3, .patch = false_replies[i].patch});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        cr_assert_eq(query_ledger(client), 1002);
+        struct tracked *tracked = tracked_query(false_replies[i].operation);
+        if (tracked->request.operation == GIRO_READ_CHANGES)
+            tracked->request.events.change_filter = &change;
+        int error = outcome(submit(client, tracked));
+        cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(tracked->request.result_count, 0);
+        cr_expect_eq(outcome(submit(client, tracked)), 0, "row %zu: on a new connection", i);
+        cr_expect_eq(status_of(client).connections, 2);
+        end(client, fake);
+        tracked_free(tracked);
+    }
+}
+
+/* Every field of a filter that a record can be held against. */
+Test(client_query, does_not_believe_records_that_the_filter_leaves_out)
+{
+    const struct fake_step steps[] = {{FAKE_ANSWER, 0}, {FAKE_ANSWER, 0}, {FAKE_PATCH, 0}};
+    static const struct {
+        struct giro_query_filter filter;
+        uint32_t at;
+        uint64_t value;
+    } rows[] = {
+        {{.ledger = 1}, RECORD_AT(0, giro_transfer, ledger), 2},
+        {{.code = 1}, RECORD_AT(0, giro_transfer, code), 2},
+        {{.user_data_64 = 1}, RECORD_AT(0, giro_transfer, user_data_64), 2},
+        {{.user_data_64 = 1}, RECORD_AT(0, giro_transfer, user_data_64), 0},
+        {{.timestamp_min = 1003}, RECORD_AT(0, giro_transfer, timestamp), 1002},
+        {{.timestamp_max = 1003, .flags = 1}, RECORD_AT(0, giro_transfer, timestamp), 1004},
+        {{.flags = 1}, RECORD_AT(1, giro_transfer, timestamp), 1008},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake *fake = fake_start(&(struct fake_options){
+            .steps = steps,
+            .step_count = 3,
+            .patch = {.at = rows[i].at, .size_bytes = 2, .value = rows[i].value}});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_query_filter filter = rows[i].filter;
+        struct giro_transfer found[2];
+        uint32_t count = 0;
+        query_ledger(client);
+        filter.limit = 2;
+        int error = giro_query_transfers(client, &filter, found, &count);
+        cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(giro_query_transfers(client, &filter, found, &count), 0, "row %zu", i);
+        cr_expect_geq(count, 1);
+        end(client, fake);
+    }
+}
+
+#undef RECORD_AT
+#undef CHANGE_AT
+#undef CHANGES_AT
+
 /* ---- Limits, callbacks, closing ---------------------------------------------------------- */
 
 Test(client_queue, refuses_beyond_requests_max)
@@ -1488,13 +1974,34 @@ Test(client_close, works_in_every_state_of_the_connection)
 
 Test(client_error, every_code_has_a_name_a_text_and_an_outcome)
 {
-    for (int error = 0; error >= GIRO_EPROTOCOL; error--) {
+    for (int error = 0; error >= GIRO_EFOLLOWEROFF; error--) {
+        bool unknown = error <= GIRO_ETIMEDOUT && error >= GIRO_EPROTOCOL;
         cr_expect_str_neq(giro_error_name(error), "unknown", "%d", error);
         cr_expect_str_neq(giro_error_text(error), "unknown", "%d", error);
-        cr_expect_eq(giro_error_outcome_unknown(error), error <= GIRO_ETIMEDOUT, "%d", error);
+        cr_expect_eq(giro_error_outcome_unknown(error), unknown, "%d", error);
     }
-    cr_expect_str_eq(giro_error_name(GIRO_EPROTOCOL - 1), "unknown");
+    cr_expect_str_eq(giro_error_name(GIRO_EFOLLOWEROFF - 1), "unknown");
     cr_expect_str_eq(giro_error_text(1), "unknown");
+}
+
+Test(client_error, values_are_kept)
+{
+    cr_expect_eq(GIRO_EINVAL, -1);
+    cr_expect_eq(GIRO_EPROTOCOL, -23);
+    cr_expect_eq(GIRO_EFILTER, -24);
+    cr_expect_eq(GIRO_EINDEX, -25);
+    cr_expect_eq(GIRO_ESNAPSHOT, -26);
+    cr_expect_eq(GIRO_EQUERYCANCELED, -27);
+    cr_expect_eq(GIRO_EFOLLOWEROFF, -28);
+}
+
+Test(client_status, has_a_name_and_a_text)
+{
+    cr_expect_str_eq(giro_status_name(FRAME_OK), "ok");
+    cr_expect_str_eq(giro_status_name(FRAME_FILTER_LIMIT), "filter_limit");
+    cr_expect_str_eq(giro_status_text(FRAME_FILTER_WAIT), "wait_ms exceeds 60,000");
+    cr_expect_str_eq(giro_status_name(999), "unknown");
+    cr_expect_str_eq(giro_status_text(999), "unknown");
 }
 
 enum { IDS = 20000 };

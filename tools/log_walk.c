@@ -23,7 +23,7 @@ int log_walk_open(struct log_walk *walk, const char *data, enum directory_access
     if (walk->window == NULL)
         result = error_set(error, -ENOMEM, "out of memory");
     if (result == 0)
-        result = log_reader_open(&walk->reader, &walk->directory, walk->window, walk->window_bytes,
+        result = log_reader_open(&walk->reader, &walk->directory, walk->window, walk->window_bytes, NULL,
                                  error);
     if (result == 0) {
         /* No log can hold more of anything than it has room for records. */

@@ -1,5 +1,6 @@
 #include "tools/repl_help.h"
 
+#include "clients/c/giro.h"
 #include "engine/result.h"
 #include "tools/repl_result.h"
 
@@ -29,6 +30,45 @@ static const struct topic topics[] = {
      "linked are created together with the next one or not at all.\n"},
     {"lookup_accounts", "lookup_accounts id=1, id=2;\n\nShows accounts and their balances.\n"},
     {"lookup_transfers", "lookup_transfers id=1, id=2;\n\nShows transfers.\n"},
+    {"get_account_transfers",
+     "get_account_transfers account_id=1;\n"
+     "get_account_transfers account_id=1 flags=debits|reversed limit=10 code=7\n"
+     "    timestamp_min=2024-01-01;\n"
+     "\n"
+     "Shows the transfers of an account in the order of time, up to limit (100) of them. flags:\n"
+     "debits and credits choose a side, reversed begins with the newest. code and user_data must\n"
+     "be equal where they are given; timestamp_min and timestamp_max are the first and the "
+     "last.\n"},
+    {"get_account_balances",
+     "get_account_balances account_id=1;\n"
+     "get_account_balances account_id=1 timestamp_max=2024-01-31T23:59:59.999999999Z\n"
+     "    flags=reversed limit=1;\n"
+     "\n"
+     "Shows the balances of an account after each of its transfers; the second shows those at\n"
+     "the end of January. The account must have the flag history. Fields as for\n"
+     "get_account_transfers.\n"},
+    {"query_accounts",
+     "query_accounts ledger=978 code=10;\n"
+     "query_accounts flags=reversed limit=10;\n"
+     "\n"
+     "Shows accounts in the order in which they were created, up to limit (100) of them, with\n"
+     "their balances as of now. Fields: ledger code user_data_128 user_data_64 user_data_32\n"
+     "timestamp_min timestamp_max limit flags.\n"},
+    {"query_transfers",
+     "query_transfers user_data_128=2:576;\n"
+     "query_transfers ledger=978 timestamp_min=2024-01-31 code=7 limit=1000;\n"
+     "\n"
+     "Shows transfers in the order of time, up to limit (100) of them. Fields as for\n"
+     "query_accounts.\n"},
+    {"changes",
+     "changes;\n"
+     "changes ordinal=5001 limit=1000 wait_ms=10000;\n"
+     "\n"
+     "Shows what was accepted, in order, from an ordinal on or from the beginning, with the\n"
+     "balances of both accounts after it, and the ordinal that goes on. wait_ms: how long to wait\n"
+     "when there is nothing yet.\n"},
+    {"snapshot",
+     "snapshot;\n\nWrites a snapshot, so that the next start need not read the whole log.\n"},
     {"stats", "stats;\n\nShows the server's counters.\n"},
     {"set",
      "set scale 2;          show amounts with two decimals, in every ledger\n"
@@ -39,12 +79,15 @@ static const struct topic topics[] = {
      "Settings change what is shown, never what is read: amounts are always given in whole minor\n"
      "units, so that amount=1000 means the same whatever the setting.\n"},
     {"help",
-     "help;  help TOPIC;\n\nTOPIC: a command, fields, flags, numbers, or a result's name.\n"},
+     "help;  help TOPIC;\n\nTOPIC: a command, fields, flags, numbers, or the name of a result or\n"
+     "of a server's status.\n"},
     {"exit", "exit;\n\nEnds the session. The end of the input does, too.\n"},
     {"fields",
      "Accounts:   id ledger code flags user_data_128 user_data_64 user_data_32 timestamp\n"
      "Transfers:  id debit_account_id credit_account_id amount pending_id ledger code flags\n"
      "            timeout user_data_128 user_data_64 user_data_32 timestamp\n"
+     "Filters:    account_id (get_account_...) ledger (query_...) code user_data_128 user_data_64\n"
+     "            user_data_32 timestamp_min timestamp_max limit flags\n"
      "\n"
      "What is left out is 0. ledger and code are numbers of your own: the ledger is often the\n"
      "currency, the code the kind. user_data links to your own records. timestamp is only for\n"
@@ -54,6 +97,7 @@ static const struct topic topics[] = {
      "            imported closed\n"
      "Transfers:  linked pending post_pending_transfer void_pending_transfer balancing_debit\n"
      "            balancing_credit closing_debit closing_credit imported\n"
+     "Filters:    debits credits (get_account_...) reversed\n"
      "\n"
      "Several are written with a bar between them: flags=pending|linked.\n"},
     {"numbers",
@@ -64,14 +108,21 @@ static const struct topic topics[] = {
 };
 
 static const char overview[] =
-    "create_accounts   create accounts          create_accounts id=1 ledger=1 code=10;\n"
-    "create_transfers  create transfers         create_transfers id=new debit_account_id=1 ...;\n"
-    "lookup_accounts   show accounts            lookup_accounts id=1, id=2;\n"
-    "lookup_transfers  show transfers           lookup_transfers id=1;\n"
-    "stats             show the server's counters\n"
-    "set               decimals and thousands   set scale 2;\n"
-    "help TOPIC        more: a command, fields, flags, numbers, or a result such as exists\n"
-    "exit              end the session\n"
+    "create_accounts        create accounts          create_accounts id=1 ledger=1 code=10;\n"
+    "create_transfers       create transfers         create_transfers id=new ...;\n"
+    "lookup_accounts        show accounts            lookup_accounts id=1, id=2;\n"
+    "lookup_transfers       show transfers           lookup_transfers id=1;\n"
+    "get_account_transfers  transfers of an account  get_account_transfers account_id=1;\n"
+    "get_account_balances   balances after each      get_account_balances account_id=1;\n"
+    "query_accounts         find accounts            query_accounts ledger=1 code=10;\n"
+    "query_transfers        find transfers           query_transfers user_data_64=7 limit=10;\n"
+    "changes                all that was accepted    changes ordinal=0 limit=10;\n"
+    "snapshot               have the server write one\n"
+    "stats                  show the server's counters\n"
+    "set                    decimals and thousands   set scale 2;\n"
+    "help TOPIC             more: a command, fields, flags, numbers, a result such as exists, or\n"
+    "                       a status such as filter_limit\n"
+    "exit                   end the session\n"
     "\n"
     "A statement ends with ; and may span lines. # begins a comment. Tab completes.\n";
 
@@ -100,6 +151,20 @@ static bool results_help(const struct repl_word *word, FILE *out)
     return found;
 }
 
+/* Statuses 1 .. 15 are between the client and the server, and end their connection. */
+static bool statuses_help(const struct repl_word *word, FILE *out)
+{
+    enum { FIRST = 16, LAST = 255 };
+    for (uint32_t status = FIRST; status <= LAST; status++) {
+        const char *name = giro_status_name(status);
+        if (!word_is(word, name) || word_is(word, "unknown"))
+            continue;
+        fprintf(out, "Status %u, %s: %s\n", status, name, giro_status_text(status));
+        return true;
+    }
+    return false;
+}
+
 bool repl_help(const struct repl_word *topic, FILE *out, char error[REPL_ERROR_BYTES])
 {
     const char *names[REPL_WORDS_MAX] = {0};
@@ -114,7 +179,7 @@ bool repl_help(const struct repl_word *topic, FILE *out, char error[REPL_ERROR_B
             return true;
         }
     }
-    if (results_help(topic, out))
+    if (results_help(topic, out) || statuses_help(topic, out))
         return true;
     const char *nearest = repl_nearest(topic->text, topic->size, names);
     (void)snprintf(error, REPL_ERROR_BYTES, "there is no help on \"%.*s\"%s%s%s",

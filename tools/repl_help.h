@@ -6,7 +6,8 @@
 
 #include <stdio.h>
 
-/* Prints help on a topic (a command, fields, flags, numbers, the name of a result, or nothing).
+/* Prints help on a topic (a command, fields, flags, numbers, the name of a result or a
+ * status, or nothing).
  * Returns false, with a message in error, if there is none. */
 bool repl_help(const struct repl_word *topic, FILE *out, char error[REPL_ERROR_BYTES]);
 

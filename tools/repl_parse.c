@@ -227,7 +227,38 @@ static bool verb_looks_up(enum repl_verb verb)
 
 static size_t record_bytes(enum repl_verb verb)
 {
-    return verb_looks_up(verb) ? sizeof(giro_u128) : GIRO_RECORD_BYTES;
+    switch (verb) {
+    case REPL_LOOKUP_ACCOUNTS:
+    case REPL_LOOKUP_TRANSFERS:
+        return sizeof(giro_u128);
+    case REPL_QUERY_ACCOUNTS:
+    case REPL_QUERY_TRANSFERS:
+        return sizeof(struct giro_query_filter);
+    case REPL_CHANGES:
+        return sizeof(struct giro_change_filter);
+    default: /* accounts, transfers, and the filter of one account */
+        return GIRO_RECORD_BYTES;
+    }
+}
+
+/* What a filter asks for unless it says otherwise. */
+static void filter_preset(struct repl_statement *statement)
+{
+    switch (statement->verb) {
+    case REPL_GET_ACCOUNT_TRANSFERS:
+    case REPL_GET_ACCOUNT_BALANCES:
+        statement->records.account_filter->limit = REPL_LIMIT;
+        break;
+    case REPL_QUERY_ACCOUNTS:
+    case REPL_QUERY_TRANSFERS:
+        statement->records.query_filter->limit = REPL_LIMIT;
+        break;
+    case REPL_CHANGES:
+        statement->records.change_filter->limit = REPL_LIMIT;
+        break;
+    default:
+        break;
+    }
 }
 
 /* Adds an empty record and returns it. */
@@ -274,6 +305,8 @@ static bool field_read(struct parser *parser, void *record, uint32_t *given)
     const struct repl_field *field = field_take(parser, &index);
     if (field == NULL)
         return false;
+    if ((*given & 1u << index) != 0 && repl_verb_has_filter(parser->statement->verb))
+        return wrong(parser, start, "%s is given twice", field->name);
     if ((*given & 1u << index) != 0)
         return wrong(parser, start, "%s is given twice: a comma begins the next %s", field->name,
                      verb_looks_up(parser->statement->verb) ? "id" : "event");
@@ -306,6 +339,40 @@ static bool object_read(struct parser *parser)
     if ((given & 1) == 0)
         return wrong(parser, start, "id is missing: give id=NUMBER%s",
                      verb_looks_up(parser->statement->verb) ? "" : ", or id=new to make one");
+    return true;
+}
+
+/* An account's filter needs the account, and means both sides unless it names one. */
+static bool account_filter_complete(struct parser *parser, const char *start, uint32_t given)
+{
+    const uint32_t sides = GIRO_ACCOUNT_FILTER_DEBITS | GIRO_ACCOUNT_FILTER_CREDITS;
+    struct giro_account_filter *filter = parser->statement->records.account_filter;
+    if ((given & 1) == 0)
+        return wrong(parser, start, "account_id is missing: give account_id=NUMBER");
+    if ((filter->flags & sides) == 0)
+        filter->flags |= sides;
+    return true;
+}
+
+/* Fields up to the end, or none: what is left out does not filter. */
+static bool filter_read(struct parser *parser)
+{
+    const enum repl_verb verb = parser->statement->verb;
+    uint32_t given = 0;
+    void *record = record_add(parser);
+    filter_preset(parser->statement);
+    blanks_skip(parser);
+    const char *start = parser->at;
+    while (parser->at < parser->end) {
+        if (*parser->at == ',')
+            return wrong(parser, parser->at, "%s has one filter: put blanks between its fields",
+                         repl_verb_name(verb));
+        if (!field_read(parser, record, &given))
+            return false;
+        blanks_skip(parser);
+    }
+    if (verb == REPL_GET_ACCOUNT_TRANSFERS || verb == REPL_GET_ACCOUNT_BALANCES)
+        return account_filter_complete(parser, start, given);
     return true;
 }
 
@@ -355,7 +422,8 @@ static bool statement_read(struct parser *parser)
         return wrong_word(parser, word, "command", names);
     if (repl_verb_fields(parser->statement->verb) == NULL)
         return arguments_read(parser);
-    return objects_read(parser);
+    return repl_verb_has_filter(parser->statement->verb) ? filter_read(parser)
+                                                         : objects_read(parser);
 }
 
 bool repl_parse(const char *text, size_t size, struct repl_statement *out, struct repl_error *error)

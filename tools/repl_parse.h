@@ -6,6 +6,7 @@
 
 enum {
     REPL_EVENTS_MAX = 8190, /* of one statement: one request */
+    REPL_LIMIT = 100,       /* of a filter that gives none */
     REPL_ARGUMENTS_MAX = 4,
     REPL_ERROR_BYTES = 256,
 };
@@ -23,6 +24,9 @@ struct repl_statement {
         struct giro_account *accounts;
         struct giro_transfer *transfers;
         giro_u128 *ids;
+        struct giro_account_filter *account_filter; /* one */
+        struct giro_query_filter *query_filter;
+        struct giro_change_filter *change_filter;
         void *any;
     } records;
     bool *id_is_new;                                /* of creates: which ids were made for "new" */

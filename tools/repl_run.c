@@ -60,6 +60,21 @@ static bool request_failed(struct repl *repl, const struct place *place, int err
     return false;
 }
 
+/* A request that the server refused by a status says more than its error does. */
+static bool query_failed(struct repl *repl, const struct place *place,
+                         const struct giro_request *request, int error)
+{
+    char text[REPL_ERROR_BYTES];
+    if (error != 0 && request->status != 0)
+        (void)snprintf(text, sizeof text, "%s: %s", giro_status_name(request->status),
+                       giro_status_text(request->status));
+    else
+        (void)snprintf(text, sizeof text, "%s (%s)", giro_error_text(error),
+                       giro_error_name(error));
+    error_show(repl, place, 0, text);
+    return false;
+}
+
 /* ---- settings ---------------------------------------------------------------------------- */
 
 static uint32_t scale_of(const struct repl *repl, uint32_t ledger)
@@ -210,6 +225,16 @@ static void cell_amount(const struct repl *repl, struct repl_table *table, giro_
     repl_table_cell(table, number_print(amount, scale_of(repl, ledger), repl->thousands, text));
 }
 
+/* A column of nothing but 0 is not shown, whatever the decimals. */
+static void cell_amount_or_0(const struct repl *repl, struct repl_table *table, giro_u128 amount,
+                             uint32_t ledger)
+{
+    if (amount == 0)
+        repl_table_cell(table, "0");
+    else
+        cell_amount(repl, table, amount, ledger);
+}
+
 static void cell_number(struct repl_table *table, giro_u128 number)
 {
     char text[NUMBER_TEXT_BYTES];
@@ -358,37 +383,299 @@ static bool run_lookup(struct repl *repl, const struct repl_statement *statement
     return error == 0 ? true : request_failed(repl, place, error);
 }
 
+/* ---- queries ----------------------------------------------------------------------------- */
+
+/* The ledger tells how amounts are shown, and balances do not come with it. 0: not known. */
+static uint32_t ledger_of(const struct repl *repl, giro_u128 account_id)
+{
+    struct giro_account account;
+    uint32_t found = 0;
+    if (repl->scale_count == 0 ||
+        giro_lookup_accounts(repl->client, &account_id, 1, &account, &found) != 0 || found == 0)
+        return 0;
+    return account.ledger;
+}
+
+static void balances_show(const struct repl *repl, const struct giro_account_balance *balances,
+                          uint32_t count, uint32_t ledger)
+{
+    static const struct repl_column columns[] = {
+        {"debits_posted", false, true},   {"credits_posted", false, true},
+        {"debits_pending", false, false}, {"credits_pending", false, false},
+        {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_balances *balance = &balances[i].balances;
+        cell_amount(repl, &table, balance->debits_posted, ledger);
+        cell_amount(repl, &table, balance->credits_posted, ledger);
+        cell_amount_or_0(repl, &table, balance->debits_pending, ledger);
+        cell_amount_or_0(repl, &table, balance->credits_pending, ledger);
+        cell_timestamp(&table, balances[i].timestamp);
+    }
+    repl_table_end(&table, repl->out);
+}
+
+/* Says how to go on when a page is full and its end is not the end of what was asked for. */
+static void next_page_show(const struct repl *repl, uint64_t last, uint64_t min, uint64_t max,
+                           bool reversed)
+{
+    if (reversed && last > 1 && last > min)
+        fprintf(repl->out, "the limit is reached: go on with timestamp_max=%" PRIu64 "\n",
+                last - 1);
+    else if (!reversed && last < GIRO_TIMESTAMP_MAX && (max == 0 || last < max))
+        fprintf(repl->out, "the limit is reached: go on with timestamp_min=%" PRIu64 "\n",
+                last + 1);
+}
+
+static uint64_t last_timestamp(const struct giro_request *request)
+{
+    uint32_t last = request->result_count - 1;
+    switch (request->operation) {
+    case GIRO_GET_ACCOUNT_BALANCES:
+        return request->output.balances[last].timestamp;
+    case GIRO_QUERY_ACCOUNTS:
+        return request->output.accounts[last].timestamp;
+    default:
+        return request->output.transfers[last].timestamp;
+    }
+}
+
+static void found_show(const struct repl *repl, const struct giro_request *request)
+{
+    const struct giro_account_filter *account = request->events.account_filter;
+    const struct giro_query_filter *query = request->events.query_filter;
+    const uint32_t count = request->result_count;
+    bool of_account = false;
+    if (count == 0) {
+        fputs("nothing found\n", repl->out);
+        return;
+    }
+    switch (request->operation) {
+    case GIRO_GET_ACCOUNT_BALANCES:
+        balances_show(repl, request->output.balances, count, ledger_of(repl, account->account_id));
+        of_account = true;
+        break;
+    case GIRO_QUERY_ACCOUNTS:
+        accounts_show(repl, request->output.accounts, count);
+        break;
+    default:
+        transfers_show(repl, request->output.transfers, count);
+        of_account = request->operation == GIRO_GET_ACCOUNT_TRANSFERS;
+        break;
+    }
+    if (of_account && count == account->limit)
+        next_page_show(repl, last_timestamp(request), account->timestamp_min,
+                       account->timestamp_max,
+                       (account->flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0);
+    else if (!of_account && count == query->limit)
+        next_page_show(repl, last_timestamp(request), query->timestamp_min, query->timestamp_max,
+                       (query->flags & GIRO_QUERY_FILTER_REVERSED) != 0);
+}
+
+static bool run_query(struct repl *repl, const struct repl_statement *statement,
+                      const struct place *place)
+{
+    struct giro_request request = {.count = 1, .events.any = statement->records.any};
+    switch (statement->verb) {
+    case REPL_GET_ACCOUNT_TRANSFERS:
+        request.operation = GIRO_GET_ACCOUNT_TRANSFERS;
+        break;
+    case REPL_GET_ACCOUNT_BALANCES:
+        request.operation = GIRO_GET_ACCOUNT_BALANCES;
+        break;
+    case REPL_QUERY_ACCOUNTS:
+        request.operation = GIRO_QUERY_ACCOUNTS;
+        break;
+    default:
+        request.operation = GIRO_QUERY_TRANSFERS;
+        break;
+    }
+    /* Room for the largest reply: the server refuses a limit beyond it. */
+    request.output.any = aligned_alloc(16, (size_t)GIRO_QUERY_LIMIT_MAX * GIRO_RECORD_BYTES);
+    assert(request.output.any != NULL);
+    int error = giro_call(repl->client, &request);
+    if (error == 0)
+        found_show(repl, &request);
+    free(request.output.any);
+    return error == 0 ? true : query_failed(repl, place, &request, error);
+}
+
+/* ---- changes ----------------------------------------------------------------------------- */
+
+static void cell_kind(struct repl_table *table, uint32_t kind)
+{
+    static const char *const names[] = {
+        [GIRO_CHANGE_ACCOUNT_CREATED] = "account_created",
+        [GIRO_CHANGE_TRANSFER_CREATED] = "transfer_created",
+        [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
+        [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
+        [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
+    };
+    if (kind < sizeof names / sizeof names[0] && names[kind] != NULL)
+        repl_table_cell(table, names[kind]);
+    else
+        cell_number(table, kind); /* of a server that knows more */
+}
+
+static void cells_balances(const struct repl *repl, struct repl_table *table,
+                           const struct giro_balances *balances, uint32_t ledger)
+{
+    cell_amount_or_0(repl, table, balances->debits_posted, ledger);
+    cell_amount_or_0(repl, table, balances->credits_posted, ledger);
+    cell_amount_or_0(repl, table, balances->debits_pending, ledger);
+    cell_amount_or_0(repl, table, balances->credits_pending, ledger);
+}
+
+/* An account is shown in the columns of the debit account. */
+static void cells_change(const struct repl *repl, struct repl_table *table,
+                         const struct giro_change *change)
+{
+    const struct giro_transfer *transfer = &change->record.transfer;
+    const struct giro_account *account = &change->record.account;
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    uint32_t ledger = is_account ? account->ledger : transfer->ledger;
+    cell_number(table, change->ordinal);
+    cell_kind(table, change->kind);
+    cell_id(table, is_account ? account->id : transfer->id);
+    cell_id(table, is_account ? 0 : transfer->debit_account_id);
+    cell_id(table, is_account ? 0 : transfer->credit_account_id);
+    cell_amount_or_0(repl, table, is_account ? 0 : transfer->amount, ledger);
+    cell_number(table, ledger);
+    cell_id(table, is_account ? 0 : transfer->pending_id);
+    cells_balances(repl, table, &change->debit, ledger);
+    cells_balances(repl, table, &change->credit, ledger);
+    cell_timestamp(table, is_account ? account->timestamp : transfer->timestamp);
+}
+
+static void changes_show(const struct repl *repl, const struct giro_change *changes,
+                         const struct giro_changes *read)
+{
+    static const struct repl_column columns[] = {
+        {"ordinal", false, true},
+        {"change", true, true},
+        {"id", false, true},
+        {"debit_account_id", false, false},
+        {"credit_account_id", false, false},
+        {"amount", false, false},
+        {"ledger", false, true},
+        {"pending_id", false, false},
+        {"debit.debits_posted", false, false},
+        {"debit.credits_posted", false, false},
+        {"debit.debits_pending", false, false},
+        {"debit.credits_pending", false, false},
+        {"credit.debits_posted", false, false},
+        {"credit.credits_posted", false, false},
+        {"credit.debits_pending", false, false},
+        {"credit.credits_pending", false, false},
+        {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < read->count; i++)
+        cells_change(repl, &table, &changes[i]);
+    repl_table_end(&table, repl->out);
+    if (read->ordinal_next < read->ordinal_end)
+        fprintf(repl->out, "go on with ordinal=%" PRIu64 "\n", read->ordinal_next);
+    else
+        fprintf(repl->out, "that is all: go on with ordinal=%" PRIu64 " later\n",
+                read->ordinal_next);
+}
+
+static bool run_changes(struct repl *repl, const struct repl_statement *statement,
+                        const struct place *place)
+{
+    const size_t bytes = GIRO_CHANGES_LIMIT_MAX * sizeof(struct giro_change);
+    struct giro_change *changes = aligned_alloc(16, bytes);
+    assert(changes != NULL);
+    struct giro_request request = {
+        .operation = GIRO_READ_CHANGES,
+        .count = 1,
+        .events.change_filter = statement->records.change_filter,
+        .output.changes = changes,
+    };
+    int error = giro_call(repl->client, &request);
+    const struct giro_changes read = {
+        .ordinal_next = request.ordinal_next,
+        .ordinal_end = request.ordinal_end,
+        .count = request.result_count,
+    };
+    if (error == 0)
+        changes_show(repl, changes, &read);
+    free(changes);
+    return error == 0 ? true : query_failed(repl, place, &request, error);
+}
+
+/* ---- the server -------------------------------------------------------------------------- */
+
+static bool run_snapshot(struct repl *repl, const struct place *place)
+{
+    enum { DEADLINE_MS = 600000 }; /* a large ledger takes a while to write */
+    struct giro_server_snapshot snapshot = {0};
+    struct giro_request request = {
+        .operation = GIRO_SNAPSHOT, .deadline_ms = DEADLINE_MS, .output.snapshot = &snapshot};
+    char text[NUMBER_TEXT_BYTES];
+    int error = giro_call(repl->client, &request);
+    if (error != 0)
+        return query_failed(repl, place, &request, error);
+    fprintf(repl->out, "snapshot of everything up to block %" PRIu64 ": %s bytes; ", snapshot.lsn,
+            number_print(snapshot.bytes, 0, repl->thousands, text));
+    fprintf(repl->out, "a start reads the log from segment %" PRIu32 " on\n", snapshot.segment);
+    return true;
+}
+
+static void stats_show(const struct repl *repl, const struct giro_server_stats *stats)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"accounts", stats->accounts},
+        {"transfers", stats->transfers},
+        {"open pending transfers", stats->holds_open},
+        {"bytes of log", stats->log_bytes},
+        {"blocks written since start", stats->blocks_written},
+        {"requests since start", stats->requests},
+        {"events since start", stats->events},
+        {"events rejected since start", stats->events_rejected},
+        {"queries since start", stats->queries},
+        {"queries running", stats->queries_active},
+        {"changes read since start", stats->changes},
+        {"old records read from disk", stats->records_fetched},
+        {"bytes of transfer index", stats->memory_index_bytes},
+        {"bytes of the follower", stats->memory_follower_bytes},
+        {"last durable block", stats->lsn_durable},
+        {"... at the follower", stats->follower_lsn},
+        {"bytes that it lags behind", stats->follower_lag_bytes},
+        {"waits for it since start", stats->follower_throttled},
+        {"digests checked since start", stats->digests_checked},
+        {"sealed segments", stats->segments_sealed},
+        {"snapshots since start", stats->snapshots},
+        {"bytes of the newest", stats->snapshot_bytes},
+        {"first segment not in it", stats->snapshot_segment},
+        {"connections open", stats->connections},
+        {"connections since start", stats->connections_accepted},
+        {"connections timed out", stats->connections_timed_out},
+        {"damaged frames", stats->frames_bad},
+    };
+    char text[NUMBER_TEXT_BYTES];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        fprintf(repl->out, "%-28s %20s\n", rows[i].name,
+                number_print(rows[i].value, 0, repl->thousands, text));
+    if (stats->snapshot_running != 0)
+        fputs("a snapshot is being written\n", repl->out);
+    if (stats->storage_full != 0)
+        fputs("the disk is full: writes are refused until there is room\n", repl->out);
+}
+
 static bool run_stats(struct repl *repl, const struct place *place)
 {
     struct giro_server_stats stats;
     int error = giro_stats(repl->client, &stats);
     if (error != 0)
         return request_failed(repl, place, error);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } rows[] = {
-        {"accounts", stats.accounts},
-        {"transfers", stats.transfers},
-        {"open pending transfers", stats.holds_open},
-        {"bytes of log", stats.log_bytes},
-        {"blocks written since start", stats.blocks_written},
-        {"requests since start", stats.requests},
-        {"events since start", stats.events},
-        {"events rejected since start", stats.events_rejected},
-        {"old records read from disk", stats.records_fetched},
-        {"bytes of transfer index", stats.memory_index_bytes},
-        {"connections open", stats.connections},
-        {"connections since start", stats.connections_accepted},
-        {"connections timed out", stats.connections_timed_out},
-        {"damaged frames", stats.frames_bad},
-    };
-    char text[NUMBER_TEXT_BYTES];
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        fprintf(repl->out, "%-28s %20s\n", rows[i].name,
-                number_print(rows[i].value, 0, repl->thousands, text));
-    if (stats.storage_full != 0)
-        fputs("the disk is full: writes are refused until there is room\n", repl->out);
+    stats_show(repl, &stats);
     return true;
 }
 
@@ -416,6 +703,15 @@ static bool statement_run(struct repl *repl, const struct repl_statement *statem
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
         return run_lookup(repl, statement, place);
+    case REPL_GET_ACCOUNT_TRANSFERS:
+    case REPL_GET_ACCOUNT_BALANCES:
+    case REPL_QUERY_ACCOUNTS:
+    case REPL_QUERY_TRANSFERS:
+        return run_query(repl, statement, place);
+    case REPL_CHANGES:
+        return run_changes(repl, statement, place);
+    case REPL_SNAPSHOT:
+        return run_snapshot(repl, place);
     case REPL_STATS:
         return run_stats(repl, place);
     case REPL_SET:

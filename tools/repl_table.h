@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { REPL_COLUMNS_MAX = 16 };
+enum { REPL_COLUMNS_MAX = 20 };
 
 struct repl_column {
     const char *name;

@@ -9,6 +9,12 @@ static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CREATE_TRANSFERS] = "create_transfers",
     [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
     [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
+    [REPL_GET_ACCOUNT_TRANSFERS] = "get_account_transfers",
+    [REPL_GET_ACCOUNT_BALANCES] = "get_account_balances",
+    [REPL_QUERY_ACCOUNTS] = "query_accounts",
+    [REPL_QUERY_TRANSFERS] = "query_transfers",
+    [REPL_CHANGES] = "changes",
+    [REPL_SNAPSHOT] = "snapshot",
     [REPL_STATS] = "stats",
     [REPL_SET] = "set",
     [REPL_HELP] = "help",
@@ -49,6 +55,39 @@ static const struct repl_field transfer_fields[] = {
     {0},
 };
 
+static const struct repl_field account_filter_fields[] = {
+    FIELD(giro_account_filter, account_id, REPL_U128),
+    FIELD(giro_account_filter, flags, REPL_FLAGS),
+    FIELD(giro_account_filter, limit, REPL_U32),
+    FIELD(giro_account_filter, timestamp_min, REPL_TIMESTAMP),
+    FIELD(giro_account_filter, timestamp_max, REPL_TIMESTAMP),
+    FIELD(giro_account_filter, code, REPL_U16),
+    FIELD(giro_account_filter, user_data_128, REPL_U128),
+    FIELD(giro_account_filter, user_data_64, REPL_U64),
+    FIELD(giro_account_filter, user_data_32, REPL_U32),
+    {0},
+};
+
+static const struct repl_field query_filter_fields[] = {
+    FIELD(giro_query_filter, ledger, REPL_U32),
+    FIELD(giro_query_filter, code, REPL_U16),
+    FIELD(giro_query_filter, flags, REPL_FLAGS),
+    FIELD(giro_query_filter, limit, REPL_U32),
+    FIELD(giro_query_filter, timestamp_min, REPL_TIMESTAMP),
+    FIELD(giro_query_filter, timestamp_max, REPL_TIMESTAMP),
+    FIELD(giro_query_filter, user_data_128, REPL_U128),
+    FIELD(giro_query_filter, user_data_64, REPL_U64),
+    FIELD(giro_query_filter, user_data_32, REPL_U32),
+    {0},
+};
+
+static const struct repl_field change_filter_fields[] = {
+    FIELD(giro_change_filter, ordinal, REPL_U64),
+    FIELD(giro_change_filter, limit, REPL_U32),
+    FIELD(giro_change_filter, wait_ms, REPL_U32),
+    {0},
+};
+
 #undef FIELD
 
 static const struct repl_field lookup_fields[] = {{"id", REPL_U128, 0}, {0}};
@@ -76,6 +115,18 @@ static const struct repl_flag transfer_flags[] = {
     {0},
 };
 
+static const struct repl_flag account_filter_flags[] = {
+    {"debits", GIRO_ACCOUNT_FILTER_DEBITS},
+    {"credits", GIRO_ACCOUNT_FILTER_CREDITS},
+    {"reversed", GIRO_ACCOUNT_FILTER_REVERSED},
+    {0},
+};
+
+static const struct repl_flag query_filter_flags[] = {
+    {"reversed", GIRO_QUERY_FILTER_REVERSED},
+    {0},
+};
+
 const char *repl_verb_name(enum repl_verb verb)
 {
     return verb_names[verb];
@@ -85,6 +136,8 @@ enum repl_verb repl_verb_find(const char *word, size_t size)
 {
     if (size == 4 && memcmp(word, "quit", 4) == 0)
         return REPL_EXIT;
+    if (size == 12 && memcmp(word, "read_changes", 12) == 0)
+        return REPL_CHANGES;
     for (int i = 0; i < REPL_VERBS; i++) {
         if (strlen(verb_names[i]) == size && memcmp(word, verb_names[i], size) == 0)
             return (enum repl_verb)i;
@@ -102,16 +155,40 @@ const struct repl_field *repl_verb_fields(enum repl_verb verb)
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
         return lookup_fields;
+    case REPL_GET_ACCOUNT_TRANSFERS:
+    case REPL_GET_ACCOUNT_BALANCES:
+        return account_filter_fields;
+    case REPL_QUERY_ACCOUNTS:
+    case REPL_QUERY_TRANSFERS:
+        return query_filter_fields;
+    case REPL_CHANGES:
+        return change_filter_fields;
     default:
         return NULL;
     }
 }
 
+bool repl_verb_has_filter(enum repl_verb verb)
+{
+    return verb >= REPL_GET_ACCOUNT_TRANSFERS && verb <= REPL_CHANGES;
+}
+
 const struct repl_flag *repl_verb_flags(enum repl_verb verb)
 {
-    if (verb == REPL_CREATE_ACCOUNTS)
+    switch (verb) {
+    case REPL_CREATE_ACCOUNTS:
         return account_flags;
-    return verb == REPL_CREATE_TRANSFERS ? transfer_flags : NULL;
+    case REPL_CREATE_TRANSFERS:
+        return transfer_flags;
+    case REPL_GET_ACCOUNT_TRANSFERS:
+    case REPL_GET_ACCOUNT_BALANCES:
+        return account_filter_flags;
+    case REPL_QUERY_ACCOUNTS:
+    case REPL_QUERY_TRANSFERS:
+        return query_filter_flags;
+    default:
+        return NULL;
+    }
 }
 
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes)

@@ -13,6 +13,12 @@ enum repl_verb {
     REPL_CREATE_TRANSFERS,
     REPL_LOOKUP_ACCOUNTS,
     REPL_LOOKUP_TRANSFERS,
+    REPL_GET_ACCOUNT_TRANSFERS,
+    REPL_GET_ACCOUNT_BALANCES,
+    REPL_QUERY_ACCOUNTS,
+    REPL_QUERY_TRANSFERS,
+    REPL_CHANGES,
+    REPL_SNAPSHOT,
     REPL_STATS,
     REPL_SET,
     REPL_HELP,
@@ -45,11 +51,14 @@ struct repl_flag {
 
 const char *repl_verb_name(enum repl_verb verb);
 
-/* Returns REPL_VERBS for a word that is none. "quit" is "exit". */
+/* Returns REPL_VERBS for a word that is none. "quit" is "exit", "read_changes" is "changes". */
 enum repl_verb repl_verb_find(const char *word, size_t size);
 
 /* Fields of a statement's objects, ended by a name of NULL; NULL for verbs without objects. */
 const struct repl_field *repl_verb_fields(enum repl_verb verb);
+
+/* Whether a statement has one filter instead of objects with a comma between them. */
+bool repl_verb_has_filter(enum repl_verb verb);
 
 /* Flags, ended by a name of NULL; NULL for verbs without flags. */
 const struct repl_flag *repl_verb_flags(enum repl_verb verb);

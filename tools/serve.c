@@ -134,6 +134,16 @@ static const struct setting settings[] = {
      "a client must finish a frame within (10000)"},
     {"send_timeout_ms", SETTING_U32, SETTING(send_timeout_ms), 10, 3600000,
      "a client must read something within (30000)"},
+    {"follower", SETTING_U32, SETTING(follower), 0, 1,
+     "1: queries, change stream, snapshots; 0: none of them (1)"},
+    {"follower_lag_max", SETTING_U64, SETTING(follower_lag_max), 1 << 20, 1ull << 40,
+     "log bytes that the follower may be behind before requests wait for it (192m)"},
+    {"snapshot_log_bytes", SETTING_U64, SETTING(snapshot_log_bytes), 1 << 20, 1ull << 44,
+     "least log between two snapshots; more when a snapshot is larger (1g)"},
+    {"snapshot_bytes_per_s", SETTING_U64, SETTING(snapshot_bytes_per_s), 0, 1ull << 40,
+     "pace at which a snapshot is written; 0: no limit (350m)"},
+    {"snapshot_map_bytes", SETTING_U64, SETTING(snapshot_map_bytes), 0, 1ull << 44,
+     "LMDB's map of a snapshot; 0: as large as needed (0)"},
 };
 
 enum { SETTINGS = sizeof settings / sizeof settings[0], NAME_BYTES = 64 };

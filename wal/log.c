@@ -121,11 +121,17 @@ int log_open(struct log *log, struct io *io, const struct log_reader *reader,
     uint64_t window_segments = options->window_bytes / meta->segment_bytes;
     uint64_t low_segment =
         reader->segment_count > window_segments ? reader->segment_count - window_segments : 0;
+    if (low_segment < reader->segment_first)
+        low_segment = reader->segment_first; /* nothing before it was read */
     log->window = (struct record_window){
         .base = (union record *)(void *)log->memory,
         .records = options->window_bytes / GIRO_RECORD_BYTES,
         .low = low_segment * meta->segment_bytes / GIRO_RECORD_BYTES,
     };
+    log->feed.memory = log->memory;
+    log->feed.window_bytes = options->window_bytes;
+    atomic_init(&log->feed.durable, log->open_begin);
+    atomic_init(&log->feed.low, log->window.low * GIRO_RECORD_BYTES);
     int result = segments_open(log, error);
     if (result != 0)
         log_close(log);
@@ -151,7 +157,8 @@ static bool open_block_place(struct log *log, uint32_t size_bytes)
 {
     uint64_t used = log->open_begin & (segment_bytes(log) - 1);
     uint64_t segment = log->open_begin / segment_bytes(log);
-    if (segment < log->segment_count && segment_bytes(log) - used >= size_bytes)
+    bool rolls = segment < log->roll_to && log->roll_to < log->segment_count;
+    if (segment < log->segment_count && segment_bytes(log) - used >= size_bytes && !rolls)
         return true;
     if (used != 0)
         segment++;
@@ -168,8 +175,13 @@ static void window_overwrite(struct log *log, uint32_t size_bytes)
     if (end <= log->options.window_bytes)
         return;
     uint64_t low = (end - log->options.window_bytes) / GIRO_RECORD_BYTES;
-    if (low > log->window.low)
-        log->window.low = low;
+    if (low <= log->window.low)
+        return;
+    log->window.low = low;
+    /* Whoever reads something newer from there must see this: the fence keeps the store in front of
+     * the writes to the window, and pairs with the one in wal/tail.c. */
+    atomic_store_explicit(&log->feed.low, low * GIRO_RECORD_BYTES, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
 }
 
 enum log_room log_reserve(struct log *log, uint32_t count, union record **out_records,
@@ -237,6 +249,7 @@ static void block_submit(struct log *log, enum block_kind kind, uint64_t written
     };
     log->in_flight = true;
     log->in_flight_lsn = log->lsn;
+    log->in_flight_end = log->open_begin + block_bytes;
     log->open_begin += block_bytes;
     log->lsn++;
     log->ordinal += log->open_records;
@@ -260,6 +273,16 @@ bool log_mark(struct log *log, enum block_kind kind, uint64_t written_at)
     window_overwrite(log, size);
     block_submit(log, kind, written_at);
     return true;
+}
+
+uint32_t log_roll(struct log *log)
+{
+    uint64_t segment = log->open_begin / segment_bytes(log);
+    bool empty = log->open_records == 0 && (log->open_begin & (segment_bytes(log) - 1)) == 0;
+    uint32_t target = (uint32_t)(empty ? segment : segment + 1);
+    if (log->roll_to < target)
+        log->roll_to = target;
+    return log->roll_to;
 }
 
 /* A log whose write failed must not go on: what is on the disk is unknown, and after a failed flush
@@ -288,6 +311,7 @@ void log_write_done(struct log *log)
     log->in_flight = false;
     log->lsn_durable = log->in_flight_lsn;
     log->blocks_written++;
+    atomic_store_explicit(&log->feed.durable, log->in_flight_end, memory_order_release);
 }
 
 /* ---- Segments made ahead ----------------------------------------------------------------- */

@@ -24,6 +24,7 @@
 #include "wal/io.h"
 #include "wal/reader.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 enum {
@@ -69,6 +70,16 @@ struct segment_maker {
     void *zeros;
 };
 
+/* What another thread may know of the log: how far it is durable, and how far the window may be
+ * overwritten. A reader copies from the window, then looks at low again: what lies below it by then
+ * was perhaps overwritten meanwhile, and is read from the file instead. The log never waits. */
+struct log_feed {
+    _Atomic uint64_t durable; /* position behind the last durable block */
+    _Atomic uint64_t low;     /* position */
+    const char *memory;
+    uint64_t window_bytes;
+};
+
 struct log {
     struct io *io;
     const struct directory *directory;
@@ -89,6 +100,10 @@ struct log {
     struct io_op write;
     bool in_flight;
     uint64_t in_flight_lsn;
+    uint64_t in_flight_end;
+
+    struct log_feed feed;
+    uint32_t roll_to; /* the next block that is begun goes to this segment or a later one */
 
     int *segment_fds;
     uint32_t segment_count; /* that exist, the ready ones included */
@@ -145,6 +160,17 @@ void log_flush(struct log *log, uint64_t written_at);
 /* Submits an empty block of a kind; nothing may be open or in flight. Returns false when there is
  * no room for it. */
 bool log_mark(struct log *log, enum block_kind kind, uint64_t written_at);
+
+/* Ends the segment in use, unless it is still empty: the next block that is begun goes to the one
+ * behind it, as soon as that is ready. Returns the number of the segment that it will go to. */
+uint32_t log_roll(struct log *log);
+
+/* Whether log_roll() was asked for, nothing was written behind it yet, and there is where to. */
+static inline bool log_roll_pending(const struct log *log)
+{
+    return log->roll_to > log->open_begin / log->directory->meta.segment_bytes &&
+           log->roll_to < log->segment_count;
+}
 
 /* To be called with every completed operation whose owner is LOG_OWNER_WRITE. Ends the process
  * when the write failed. */

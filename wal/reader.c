@@ -112,7 +112,7 @@ static int segment_wait(struct log_reader *reader, uint32_t segment, struct erro
 }
 
 int log_reader_open(struct log_reader *reader, const struct directory *directory, void *window,
-                    uint64_t window_bytes, struct error *error)
+                    uint64_t window_bytes, const struct log_position *from, struct error *error)
 {
     assert(window_bytes % directory->meta.segment_bytes == 0);
     assert(window_bytes >= 3ull * directory->meta.segment_bytes);
@@ -122,9 +122,21 @@ int log_reader_open(struct log_reader *reader, const struct directory *directory
         .window_bytes = window_bytes,
         .lsn = 1,
     };
+    if (from != NULL) {
+        reader->segment_first = reader->segment = from->segment;
+        reader->loaded = from->segment;
+        reader->lsn = from->lsn;
+        reader->ordinal = from->ordinal;
+        reader->previous = from->previous;
+        reader->epoch = from->epoch;
+        reader->written_at = from->written_at;
+    }
     int result = directory_segments(directory, &reader->segment_count, error);
     if (result != 0)
         return result;
+    if (reader->segment >= reader->segment_count)
+        return error_set(error, -ENOENT, "%s: segment %u is missing: restore it from a backup",
+                         directory->path, reader->segment);
     pthread_mutex_init(&reader->mutex, NULL);
     pthread_cond_init(&reader->changed, NULL);
     result = pthread_create(&reader->thread, NULL, read_ahead_run, reader);

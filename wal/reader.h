@@ -66,10 +66,21 @@ struct log_end {
     uint32_t dirty_segments; /* segments from P's on that must be zeroed to cut */
 };
 
+/* The state of a log between two blocks: what the next one must continue. */
+struct log_position {
+    uint32_t segment; /* where the next block lies, at the segment's beginning */
+    uint32_t epoch;   /* of the block before it */
+    uint64_t lsn;     /* of the next block */
+    uint64_t ordinal;
+    uint64_t written_at; /* of the block before it */
+    struct checksum previous;
+};
+
 struct log_reader {
     const struct directory *directory;
     char *window;
     uint64_t window_bytes;
+    uint32_t segment_first; /* nothing before it is read */
     uint32_t segment_count;
 
     /* The block to be read next. */
@@ -100,10 +111,10 @@ struct log_reader {
     uint64_t unreadable_end;   /* position behind the last of them */
 };
 
-/* Starts reading. window: window_bytes, a multiple of the segment size and at least three segments,
+/* Starts reading, at the log's beginning, or at the position from. window: window_bytes, a multiple of the segment size and at least three segments,
  * aligned to a page; it belongs to the reader until log_reader_close(). */
 int log_reader_open(struct log_reader *reader, const struct directory *directory, void *window,
-                    uint64_t window_bytes, struct error *error);
+                    uint64_t window_bytes, const struct log_position *from, struct error *error);
 void log_reader_close(struct log_reader *reader);
 
 /* Reads the next block. Returns 1 with the block, whose records follow the header and stay in the

@@ -9,6 +9,7 @@
  *  - The server judges every event's imported flag by the first event of the frame. Requests whose
  *    first events differ in it do not share a frame; a request that mixes both is then still judged
  *    by its own first event.
+ *  - A query has one filter, and its reply speaks of nothing else: it travels alone.
  *  - A refusal concerns a frame as a whole. A request that was in a refused frame is tried alone
  *    (see receive.c).
  *  - The frame may pass over a request of another kind only when its caller waits for it in
@@ -63,7 +64,8 @@ bool giro_batch_may_grow(const struct request_list *queue)
     for (const struct giro_request *request = queue->head; request != NULL;
          request = request->internal.next) {
         event_count += request->count;
-        if (request->operation != queue->head->operation || event_count >= MERGE_EVENTS_MAX)
+        if (request->operation != queue->head->operation || request->internal.alone ||
+            event_count >= MERGE_EVENTS_MAX)
             return false;
     }
     return true;

@@ -14,12 +14,21 @@
 #include <xxhash.h>
 
 _Static_assert((int)GIRO_EVENTS_MAX == (int)FRAME_EVENTS_MAX, "protocol");
+_Static_assert((int)GIRO_QUERY_LIMIT_MAX == (int)FRAME_EVENTS_MAX, "protocol");
+_Static_assert((int)GIRO_CHANGES_LIMIT_MAX == (int)FRAME_CHANGES_MAX, "protocol");
+_Static_assert((int)GIRO_CHANGES_WAIT_MS_MAX == (int)FRAME_CHANGES_WAIT_MS_MAX, "protocol");
 _Static_assert((int)GIRO_PING == (int)FRAME_PING, "protocol");
 _Static_assert((int)GIRO_STATS == (int)FRAME_STATS, "protocol");
 _Static_assert((int)GIRO_CREATE_ACCOUNTS == (int)FRAME_CREATE_ACCOUNTS, "protocol");
 _Static_assert((int)GIRO_CREATE_TRANSFERS == (int)FRAME_CREATE_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_ACCOUNTS == (int)FRAME_LOOKUP_ACCOUNTS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_TRANSFERS == (int)FRAME_LOOKUP_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_GET_ACCOUNT_TRANSFERS == (int)FRAME_GET_ACCOUNT_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_GET_ACCOUNT_BALANCES == (int)FRAME_GET_ACCOUNT_BALANCES, "protocol");
+_Static_assert((int)GIRO_QUERY_ACCOUNTS == (int)FRAME_QUERY_ACCOUNTS, "protocol");
+_Static_assert((int)GIRO_QUERY_TRANSFERS == (int)FRAME_QUERY_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_READ_CHANGES == (int)FRAME_READ_CHANGES, "protocol");
+_Static_assert((int)GIRO_SNAPSHOT == (int)FRAME_SNAPSHOT, "protocol");
 
 enum {
     CONNECT_TIMEOUT_MS = 5000,
@@ -236,31 +245,42 @@ void giro_client_status(struct giro_client *client, struct giro_client_state *ou
 
 /* ---- Submitting -------------------------------------------------------------------------- */
 
+/* What a filter holds is for the server to judge, which names the field that is wrong. */
 static bool request_valid(const struct giro_request *request)
 {
+    const bool has_events = request->events.any != NULL && request->count <= GIRO_EVENTS_MAX;
+    const bool has_output = request->output.any != NULL;
     switch (request->operation) {
     case GIRO_PING:
         return request->count == 0;
     case GIRO_STATS:
-        return request->count == 0 && request->output.stats != NULL;
-    case GIRO_LOOKUP_ACCOUNTS:
-    case GIRO_LOOKUP_TRANSFERS:
-        if (request->output.any == NULL)
-            return false;
-        break;
+    case GIRO_SNAPSHOT:
+        return request->count == 0 && has_output;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
-        break;
-    default:
-        return false;
+        return request->count >= 1 && has_events;
+    case GIRO_LOOKUP_ACCOUNTS:
+    case GIRO_LOOKUP_TRANSFERS:
+        return request->count >= 1 && has_events && has_output;
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
+    case GIRO_QUERY_ACCOUNTS:
+    case GIRO_QUERY_TRANSFERS:
+    case GIRO_READ_CHANGES:
+        return request->count == 1 && has_events && has_output;
     }
-    return request->count >= 1 && request->count <= GIRO_EVENTS_MAX && request->events.any != NULL;
+    return false;
 }
 
 static uint64_t deadline_ns(const struct giro_client *client, const struct giro_request *request)
 {
-    uint32_t ms = or_default(request->deadline_ms, client->options.deadline_ms);
-    return ms == GIRO_DEADLINE_NONE ? UINT64_MAX : giro_clock_ns() + (uint64_t)ms * 1000000;
+    uint32_t given_ms = or_default(request->deadline_ms, client->options.deadline_ms);
+    uint64_t ms = given_ms;
+    if (given_ms == GIRO_DEADLINE_NONE)
+        return UINT64_MAX;
+    if (request->operation == GIRO_READ_CHANGES)
+        ms += request->events.change_filter->wait_ms; /* the server is meant to wait so long */
+    return giro_clock_ns() + ms * 1000000;
 }
 
 /* With the mutex held. Returns 0 once there is room for a request. */
@@ -285,14 +305,21 @@ static int room_wait(struct giro_client *client, uint64_t until_ns)
     return may_wait ? GIRO_ENOTSENT : GIRO_EAGAIN;
 }
 
+/* Whether the I/O thread, when it went to sleep, would have sent this request at once. */
+static bool is_sent_at_once(const struct giro_client *client, const struct giro_request *request)
+{
+    return request->count >= client->send_count_min ||
+           (request->internal.alone && client->send_count_min != UINT32_MAX);
+}
+
 /* The I/O thread is woken only when it would do something at once. While the frames in flight are
  * enough, the next reply wakes it anyway, and requests gather meanwhile. */
 static void inbox_add(struct giro_client *client, struct giro_request *request)
 {
     giro_list_append(&client->inbox, request);
     client->requests_outstanding++;
-    if (client->sleeping && (request->count >= client->send_count_min ||
-                             request->internal.deadline_ns < client->wake_at_ns))
+    if (client->sleeping &&
+        (is_sent_at_once(client, request) || request->internal.deadline_ns < client->wake_at_ns))
         giro_wake(client);
 }
 
@@ -306,14 +333,18 @@ static int request_enqueue(struct giro_client *client, struct giro_request *requ
     int error = request->internal.outstanding ? GIRO_EINVAL : room_wait(client, until_ns);
     if (error == 0) {
         request->error = 0;
+        request->status = 0;
         request->result_count = 0;
         request->exists_count = 0;
         request->resent = false;
         request->timestamp_first = 0;
+        request->ordinal_next = 0;
+        request->ordinal_end = 0;
         request->internal = (struct giro_request_internal){
             .waiter = waiter,
             .deadline_ns = until_ns,
             .outstanding = true,
+            .alone = request_travels_alone(request),
         };
         inbox_add(client, request);
     }
@@ -397,11 +428,13 @@ int giro_create_transfers(struct giro_client *client, const struct giro_transfer
     return create(client, &request, out_created);
 }
 
-static int lookup(struct giro_client *client, struct giro_request *request, uint32_t *out_found)
+/* A lookup or a query. */
+static int read_records(struct giro_client *client, struct giro_request *request,
+                        uint32_t *out_count)
 {
     int error = giro_call(client, request);
     if (error == 0)
-        *out_found = request->result_count;
+        *out_count = request->result_count;
     return error;
 }
 
@@ -414,7 +447,7 @@ int giro_lookup_accounts(struct giro_client *client, const giro_u128 *ids, uint3
         .events.ids = ids,
         .output.accounts = accounts,
     };
-    return lookup(client, &request, out_found);
+    return read_records(client, &request, out_found);
 }
 
 int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint32_t count,
@@ -426,7 +459,80 @@ int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint
         .events.ids = ids,
         .output.transfers = transfers,
     };
-    return lookup(client, &request, out_found);
+    return read_records(client, &request, out_found);
+}
+
+int giro_get_account_transfers(struct giro_client *client, const struct giro_account_filter *filter,
+                               struct giro_transfer *transfers, uint32_t *out_count)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_ACCOUNT_TRANSFERS,
+        .count = 1,
+        .events.account_filter = filter,
+        .output.transfers = transfers,
+    };
+    return read_records(client, &request, out_count);
+}
+
+int giro_get_account_balances(struct giro_client *client, const struct giro_account_filter *filter,
+                              struct giro_account_balance *balances, uint32_t *out_count)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_ACCOUNT_BALANCES,
+        .count = 1,
+        .events.account_filter = filter,
+        .output.balances = balances,
+    };
+    return read_records(client, &request, out_count);
+}
+
+int giro_query_accounts(struct giro_client *client, const struct giro_query_filter *filter,
+                        struct giro_account *accounts, uint32_t *out_count)
+{
+    struct giro_request request = {
+        .operation = GIRO_QUERY_ACCOUNTS,
+        .count = 1,
+        .events.query_filter = filter,
+        .output.accounts = accounts,
+    };
+    return read_records(client, &request, out_count);
+}
+
+int giro_query_transfers(struct giro_client *client, const struct giro_query_filter *filter,
+                         struct giro_transfer *transfers, uint32_t *out_count)
+{
+    struct giro_request request = {
+        .operation = GIRO_QUERY_TRANSFERS,
+        .count = 1,
+        .events.query_filter = filter,
+        .output.transfers = transfers,
+    };
+    return read_records(client, &request, out_count);
+}
+
+int giro_read_changes(struct giro_client *client, const struct giro_change_filter *filter,
+                      struct giro_change *changes, struct giro_changes *out_changes)
+{
+    struct giro_request request = {
+        .operation = GIRO_READ_CHANGES,
+        .count = 1,
+        .events.change_filter = filter,
+        .output.changes = changes,
+    };
+    int error = giro_call(client, &request);
+    if (error == 0)
+        *out_changes = (struct giro_changes){
+            .ordinal_next = request.ordinal_next,
+            .ordinal_end = request.ordinal_end,
+            .count = request.result_count,
+        };
+    return error;
+}
+
+int giro_snapshot(struct giro_client *client, struct giro_server_snapshot *out_snapshot)
+{
+    struct giro_request request = {.operation = GIRO_SNAPSHOT, .output.snapshot = out_snapshot};
+    return giro_call(client, &request);
 }
 
 int giro_ping(struct giro_client *client)

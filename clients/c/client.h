@@ -54,7 +54,8 @@ struct frame {
     enum giro_operation operation;
     uint32_t event_count;
     struct request_list requests;
-    giro_u128 *ids; /* room for GIRO_EVENTS_MAX: what a lookup asked for, to match its reply */
+    /* What a read asked for, to match its reply: ids, room for GIRO_EVENTS_MAX, or one filter. */
+    giro_u128 *ids;
 };
 
 struct deadline {
@@ -163,6 +164,12 @@ static inline bool request_is_create(const struct giro_request *request)
 {
     return request->operation == GIRO_CREATE_ACCOUNTS ||
            request->operation == GIRO_CREATE_TRANSFERS;
+}
+
+/* Whether it never shares a frame: there is one filter a frame, and one answer. */
+static inline bool request_travels_alone(const struct giro_request *request)
+{
+    return request->operation >= GIRO_GET_ACCOUNT_TRANSFERS;
 }
 
 /* io.c */

@@ -1,4 +1,5 @@
 #include "clients/c/giro.h"
+#include "net/frame.h"
 
 #include <stddef.h>
 
@@ -33,4 +34,14 @@ const char *giro_error_text(int error)
 bool giro_error_outcome_unknown(int error)
 {
     return error_find(error)->outcome_unknown;
+}
+
+const char *giro_status_name(uint32_t status)
+{
+    return frame_status_name(status);
+}
+
+const char *giro_status_text(uint32_t status)
+{
+    return frame_status_meaning(status);
 }

@@ -1,4 +1,4 @@
-/* Moves 25.00 from one account to another and prints both balances.
+/* Moves 25.00 from one account to another, prints both balances and the first one's transfers.
  * Usage: c_example [HOST:PORT]. Build: cc example.c $(pkg-config --cflags --libs giro) */
 #include <giro.h>
 
@@ -9,6 +9,23 @@ static int fail(const char *what, int error)
 {
     fprintf(stderr, "%s: %s\n", what, giro_error_text(error));
     return 1;
+}
+
+/* Prints the newest transfers of an account. */
+static int transfers_print(struct giro_client *client, giro_u128 account_id)
+{
+    struct giro_transfer transfers[10];
+    struct giro_account_filter filter = {.account_id = account_id,
+                                         .limit = sizeof transfers / sizeof transfers[0],
+                                         .flags = GIRO_ACCOUNT_FILTER_DEBITS |
+                                                  GIRO_ACCOUNT_FILTER_CREDITS |
+                                                  GIRO_ACCOUNT_FILTER_REVERSED};
+    uint32_t count = 0;
+    int error = giro_get_account_transfers(client, &filter, transfers, &count);
+    for (uint32_t i = 0; i < count; i++)
+        printf("transfer at %" PRIu64 ": %" PRIu64 "\n", transfers[i].timestamp,
+               (uint64_t)transfers[i].amount);
+    return error;
 }
 
 int main(int argc, char **argv)
@@ -47,6 +64,9 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < found; i++)
         printf("account %" PRIu32 ": debits %" PRIu64 ", credits %" PRIu64 "\n", i,
                (uint64_t)accounts[i].debits_posted, (uint64_t)accounts[i].credits_posted);
+    error = transfers_print(client, ids[0]);
+    if (error != 0)
+        return fail("query", error);
     giro_client_close(client);
     return 0;
 }

@@ -12,6 +12,11 @@
  *   mixed with others. A request of more than 1,024 events travels alone and is sent from the
  *   caller's memory.
  *
+ *   Creates change the ledger, everything else reads. Lookups gather as creates do; what carries a
+ *   filter (queries, reads of changes) and snapshots travel alone, one a frame. A read sees
+ *   everything that was acknowledged to anybody before it was sent, and everything that was
+ *   submitted before it on its own client.
+ *
  *   Requests take effect in the order in which they were submitted, as far as anybody can tell: a
  *   request submitted after another one's giro_submit() returned is executed after it. The order of
  *   calls that are running at the same time in several threads is open.
@@ -90,7 +95,10 @@ extern "C" {
 #endif
 
 enum {
-    GIRO_EVENTS_MAX = 8190, /* of one request; a server may be configured for less */
+    GIRO_EVENTS_MAX = 8190,        /* of one request; a server may be configured for less */
+    GIRO_QUERY_LIMIT_MAX = 8190,   /* records that a query may ask for at once */
+    GIRO_CHANGES_LIMIT_MAX = 3854, /* changes that may be asked for at once */
+    GIRO_CHANGES_WAIT_MS_MAX = 60000,
     GIRO_CLIENT_NAME_BYTES_MAX = 31,
     GIRO_FRAMES_IN_FLIGHT_MAX = 64,
     GIRO_REQUESTS_MAX = 1 << 20,
@@ -132,7 +140,17 @@ enum {
     X(GIRO_EDISCONNECTED, -22, true,                                                               \
       "the connection broke and resending did not help: "                                          \
       "outcome unknown")                                                                           \
-    X(GIRO_EPROTOCOL, -23, true, "the server's bytes are not a valid reply: outcome unknown")
+    X(GIRO_EPROTOCOL, -23, true, "the server's bytes are not a valid reply: outcome unknown")      \
+    /* Queries, reads of changes and snapshots: definite, there is no answer. */                   \
+    X(GIRO_EFILTER, -24, false,                                                                    \
+      "the server cannot answer this filter: giro_request.status names the field")                 \
+    X(GIRO_EINDEX, -25, false,                                                                     \
+      "the server found a damaged index file on its disk: restart it, which rebuilds the index")   \
+    X(GIRO_ESNAPSHOT, -26, false,                                                                  \
+      "the server could not write the snapshot: its log says why; nothing else is affected")       \
+    X(GIRO_EQUERYCANCELED, -27, false, "the server stopped before it answered: ask again")         \
+    X(GIRO_EFOLLOWEROFF, -28, false,                                                               \
+      "the server answers no queries: its follower is switched off, or has stopped")
 
 #define GIRO_ERROR_ENUMERATOR(name, value, unknown, text) name = (value),
 enum giro_error { GIRO_OK = 0, GIRO_ERRORS(GIRO_ERROR_ENUMERATOR) };
@@ -211,6 +229,12 @@ enum giro_operation {
     GIRO_CREATE_TRANSFERS = 17,
     GIRO_LOOKUP_ACCOUNTS = 18,
     GIRO_LOOKUP_TRANSFERS = 19,
+    GIRO_GET_ACCOUNT_TRANSFERS = 20,
+    GIRO_GET_ACCOUNT_BALANCES = 21,
+    GIRO_QUERY_ACCOUNTS = 22,
+    GIRO_QUERY_TRANSFERS = 23,
+    GIRO_READ_CHANGES = 24,
+    GIRO_SNAPSHOT = 32,
 };
 
 /* Counters of the server since its start, except where noted. */
@@ -231,6 +255,28 @@ struct giro_server_stats {
     uint64_t records_fetched;    /* old records read back from disk */
     uint64_t storage_full;       /* 1 while writes are refused for want of room, else 0 */
     uint64_t memory_index_bytes; /* transfer index */
+    uint64_t follower_lsn;       /* the last block that the follower, who answers queries, has */
+    uint64_t follower_lag_bytes; /* of the log, between what is durable and that */
+    uint64_t follower_throttled; /* times that requests had to wait for the follower */
+    uint64_t snapshots;          /* taken */
+    uint64_t snapshot_segment;   /* the newest one holds all segments before this one */
+    uint64_t snapshot_bytes;     /* of its file */
+    uint64_t snapshot_running;   /* 1 while one is written, else 0 */
+    uint64_t segments_sealed;    /* that have a sidecar */
+    uint64_t queries;            /* answered, reads of changes included */
+    uint64_t queries_active;     /* now */
+    uint64_t changes;            /* handed to subscribers */
+    uint64_t digests_checked;    /* core and follower agreed */
+    uint64_t memory_follower_bytes;
+    uint64_t reserved[3];
+};
+
+/* A snapshot that the server has written. */
+struct giro_server_snapshot {
+    uint64_t lsn;     /* of the log: the last block whose effects are in it */
+    uint64_t bytes;   /* of its file */
+    uint32_t segment; /* the first segment of the log that is not in it; part of its name */
+    uint32_t reserved;
 };
 
 /* The library's own part of a request. */
@@ -255,19 +301,29 @@ struct giro_request_internal {
 struct giro_request {
     /* Set by the caller. */
     enum giro_operation operation;
-    uint32_t count;       /* events or ids: 1 .. GIRO_EVENTS_MAX; 0 for ping and stats */
-    uint32_t deadline_ms; /* from submission; 0: the client's; GIRO_DEADLINE_NONE: none */
+    uint32_t count;       /* events or ids: 1 .. GIRO_EVENTS_MAX; 1 where there is a filter;
+                             0 for ping, stats and snapshot */
+    uint32_t deadline_ms; /* from submission; 0: the client's; GIRO_DEADLINE_NONE: none. A read of
+                             changes gets its filter's wait_ms on top */
     union {
-        const struct giro_account *accounts;   /* GIRO_CREATE_ACCOUNTS */
-        const struct giro_transfer *transfers; /* GIRO_CREATE_TRANSFERS */
-        const giro_u128 *ids;                  /* GIRO_LOOKUP_... */
+        const struct giro_account *accounts;              /* GIRO_CREATE_ACCOUNTS */
+        const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS */
+        const giro_u128 *ids;                             /* GIRO_LOOKUP_... */
+        const struct giro_account_filter *account_filter; /* GIRO_GET_ACCOUNT_... */
+        const struct giro_query_filter *query_filter;     /* GIRO_QUERY_... */
+        const struct giro_change_filter *change_filter;   /* GIRO_READ_CHANGES */
         const void *any;
     } events;
+    /* Room for count; where there is a filter, for its limit. */
     union {
-        struct giro_result *results;     /* GIRO_CREATE_...: room for count; NULL: only counted */
-        struct giro_account *accounts;   /* GIRO_LOOKUP_ACCOUNTS: room for count */
-        struct giro_transfer *transfers; /* GIRO_LOOKUP_TRANSFERS: room for count */
-        struct giro_server_stats *stats; /* GIRO_STATS: one */
+        struct giro_result *results;           /* GIRO_CREATE_...; NULL: only counted */
+        struct giro_account *accounts;         /* GIRO_LOOKUP_ACCOUNTS, GIRO_QUERY_ACCOUNTS */
+        struct giro_transfer *transfers;       /* GIRO_LOOKUP_TRANSFERS, GIRO_QUERY_TRANSFERS,
+                                                  GIRO_GET_ACCOUNT_TRANSFERS */
+        struct giro_account_balance *balances; /* GIRO_GET_ACCOUNT_BALANCES */
+        struct giro_change *changes;           /* GIRO_READ_CHANGES */
+        struct giro_server_stats *stats;       /* GIRO_STATS: one */
+        struct giro_server_snapshot *snapshot; /* GIRO_SNAPSHOT: one */
         void *any;
     } output;
     void (*completed)(struct giro_request *request); /* on the I/O thread; giro_submit() only */
@@ -275,12 +331,17 @@ struct giro_request {
 
     /* Set when it completes. */
     int error;                /* 0 or enum giro_error; when not 0 there is no output */
+    uint32_t status;          /* what the server said when it refused it: giro_status_name();
+                                 0 when it did not refuse it */
     uint32_t result_count;    /* creates: events not created, in output.results, by index;
-                                 lookups: records found, in the order of the ids */
+                                 lookups: records found, in the order of the ids;
+                                 queries, reads of changes: records in output */
     uint32_t exists_count;    /* creates: those of them that are `exists` */
     bool resent;              /* an earlier attempt may have been executed: see the top */
     uint64_t timestamp_first; /* creates: event i, where created, has timestamp_first + i;
                                  imported events keep their own */
+    uint64_t ordinal_next;    /* reads of changes: see struct giro_changes */
+    uint64_t ordinal_end;
 
     struct giro_request_internal internal;
 };
@@ -330,6 +391,49 @@ int giro_lookup_accounts(struct giro_client *client, const giro_u128 *ids, uint3
 int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                           struct giro_transfer *transfers, uint32_t *out_found);
 
+/* Finds transfers that debit or credit an account, or the account's balances right after each of
+ * them, in the order of their timestamps, or newest first. An account that does not exist has none.
+ * Balances are kept only of accounts that were created with GIRO_ACCOUNT_HISTORY.
+ * transfers, balances: room for filter->limit.
+ * The next page: the same filter with timestamp_min = the last timestamp + 1 (reversed:
+ * timestamp_max = the last timestamp - 1). There is none when fewer than limit were found, or when
+ * the last timestamp is the filter's own bound (reversed without one: 1).
+ * Returns 0, or with out_count untouched any error of giro_call(). GIRO_EFILTER: which field, or
+ * that there is no history, is in giro_request.status when you make the request yourself. */
+int giro_get_account_transfers(struct giro_client *client, const struct giro_account_filter *filter,
+                               struct giro_transfer *transfers, uint32_t *out_count);
+int giro_get_account_balances(struct giro_client *client, const struct giro_account_filter *filter,
+                              struct giro_account_balance *balances, uint32_t *out_count);
+
+/* The same over all accounts, or all transfers. Accounts come with their balances as of now. */
+int giro_query_accounts(struct giro_client *client, const struct giro_query_filter *filter,
+                        struct giro_account *accounts, uint32_t *out_count);
+int giro_query_transfers(struct giro_client *client, const struct giro_query_filter *filter,
+                         struct giro_transfer *transfers, uint32_t *out_count);
+
+/* Where a read of changes ended. */
+struct giro_changes {
+    uint64_t ordinal_next; /* to ask for next: store it with what the changes led to */
+    uint64_t ordinal_end;  /* behind the newest change: equal to ordinal_next when all are read */
+    uint32_t count;        /* 0: there was none within wait_ms, or among what was looked at */
+};
+
+/* Reads what was accepted, from filter->ordinal on, in order, each with the balances that it led
+ * to. What it answers is durable. When there is nothing yet it waits up to filter->wait_ms for it,
+ * and all that while later requests of the same client wait behind it: use a client of your own.
+ * changes: room for filter->limit.
+ * Returns 0, or with out_changes untouched any error of giro_call(); after any of them the same
+ * ordinal may be asked for again. */
+int giro_read_changes(struct giro_client *client, const struct giro_change_filter *filter,
+                      struct giro_change *changes, struct giro_changes *out_changes);
+
+/* Has the server write a snapshot now and waits until it is durable, for as long as the client's
+ * deadline_ms at most: a large ledger needs a request with a longer one. Later requests of the same
+ * client wait behind it. Returns 0, or with out_snapshot untouched any error of giro_call();
+ * GIRO_ESNAPSHOT: there is none. When the outcome is unknown there may be one, which does no harm.
+ */
+int giro_snapshot(struct giro_client *client, struct giro_server_snapshot *out_snapshot);
+
 /* Returns 0 once everything that was sent before it is durable, or any error of giro_call(). */
 int giro_ping(struct giro_client *client);
 
@@ -343,6 +447,11 @@ int giro_stats(struct giro_client *client, struct giro_server_stats *out_stats);
  * time. Make it once an event, store it before sending, and reuse it for every retry. Returns 0
  * (never a valid id) if the system gives no random bytes, which Linux does not do after boot. */
 giro_u128 giro_id_time_ordered(void);
+
+/* The name of a status of the protocol, such as "filter_limit" in giro_request.status, and what it
+ * means and what to do. Static strings; "unknown" for what is none. */
+const char *giro_status_name(uint32_t status);
+const char *giro_status_text(uint32_t status);
 
 /* "0.1.0". Static. */
 const char *giro_version(void);

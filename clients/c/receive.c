@@ -44,6 +44,25 @@ int giro_status_error(uint32_t status)
         return GIRO_EHOLDSFULL;
     case FRAME_RECORD_DAMAGED:
         return GIRO_EDAMAGED;
+    case FRAME_FILTER_ACCOUNT_ID:
+    case FRAME_FILTER_TIMESTAMP_MIN:
+    case FRAME_FILTER_TIMESTAMP_MAX:
+    case FRAME_FILTER_TIMESTAMPS:
+    case FRAME_FILTER_LIMIT:
+    case FRAME_FILTER_FLAGS:
+    case FRAME_FILTER_RESERVED:
+    case FRAME_FILTER_NO_HISTORY:
+    case FRAME_FILTER_ORDINAL:
+    case FRAME_FILTER_WAIT:
+        return GIRO_EFILTER;
+    case FRAME_INDEX_DAMAGED:
+        return GIRO_EINDEX;
+    case FRAME_SNAPSHOT_FAILED:
+        return GIRO_ESNAPSHOT;
+    case FRAME_QUERY_CANCELLED:
+        return GIRO_EQUERYCANCELED;
+    case FRAME_FOLLOWER_OFF:
+        return GIRO_EFOLLOWEROFF;
     default:
         return GIRO_EPROTOCOL;
     }
@@ -60,12 +79,14 @@ static void connection_violated(struct giro_client *client)
 }
 
 /* The server says that it has not executed the frame. */
-static void frame_refused(struct giro_client *client, struct frame *frame, int error)
+static void frame_refused(struct giro_client *client, struct frame *frame, uint32_t status)
 {
+    const int error = giro_status_error(status);
     const uint32_t sends_now = giro_send_is_writing(client, frame) ? 0 : 1;
     while (frame->requests.head != NULL) {
         struct giro_request *request = frame->requests.head;
         uint32_t sends_before = request->internal.sends - sends_now;
+        request->status = status;
         giro_request_finish(client, request, giro_refusal(request, sends_before, error));
     }
 }
@@ -101,7 +122,7 @@ static void connection_ended(struct giro_client *client, const struct frame_head
         return;
     }
     if (ours && error == GIRO_EREFUSED)
-        frame_refused(client, oldest, error);
+        frame_refused(client, oldest, header->status);
     giro_connection_lost(client, error);
 }
 
@@ -142,7 +163,7 @@ static void reply_handle(struct giro_client *client, const struct frame_header *
     } else if (is_merged(frame) && header->status != FRAME_STORAGE_FULL) {
         frame_part(io, frame);
     } else {
-        frame_refused(client, frame, giro_status_error(header->status));
+        frame_refused(client, frame, header->status);
     }
     io->frame_first = (io->frame_first + 1) % client->options.frames_in_flight_max;
     io->frame_count--;

@@ -9,6 +9,14 @@ _Static_assert(sizeof(struct giro_server_stats) == sizeof(struct frame_stats), "
 _Static_assert(offsetof(struct giro_server_stats, storage_full) ==
                    offsetof(struct frame_stats, storage_full),
                "stats layout");
+_Static_assert(offsetof(struct giro_server_stats, memory_follower_bytes) ==
+                   offsetof(struct frame_stats, memory_follower_bytes),
+               "stats layout");
+_Static_assert(sizeof(struct giro_server_snapshot) == sizeof(struct frame_snapshot),
+               "snapshot layout");
+_Static_assert(offsetof(struct giro_server_snapshot, segment) ==
+                   offsetof(struct frame_snapshot, segment),
+               "snapshot layout");
 
 /* ---- Creates ----------------------------------------------------------------------------- */
 
@@ -128,7 +136,163 @@ static void lookup_deliver(const struct frame *frame, const void *body, uint32_t
     }
 }
 
+/* ---- Queries ----------------------------------------------------------------------------- */
+
+/* What a query asked for: the filter, and of which account. */
+struct asked {
+    struct giro_query_filter filter; /* those fields that both kinds of filter have */
+    giro_u128 account_id;            /* 0: any */
+    uint32_t sides;                  /* enum giro_account_filter_flag, debits and credits */
+    bool reversed;
+};
+
+static struct asked asked_of(const struct frame *frame)
+{
+    struct asked asked = {0};
+    struct giro_account_filter filter;
+    if (frame->operation == GIRO_QUERY_ACCOUNTS || frame->operation == GIRO_QUERY_TRANSFERS) {
+        memcpy(&asked.filter, frame->ids, sizeof asked.filter);
+        asked.reversed = (asked.filter.flags & GIRO_QUERY_FILTER_REVERSED) != 0;
+        return asked;
+    }
+    memcpy(&filter, frame->ids, sizeof filter);
+    asked.filter = (struct giro_query_filter){
+        .user_data_128 = filter.user_data_128,
+        .user_data_64 = filter.user_data_64,
+        .user_data_32 = filter.user_data_32,
+        .code = filter.code,
+        .timestamp_min = filter.timestamp_min,
+        .timestamp_max = filter.timestamp_max,
+        .limit = filter.limit,
+    };
+    asked.account_id = filter.account_id;
+    asked.sides = filter.flags & (GIRO_ACCOUNT_FILTER_DEBITS | GIRO_ACCOUNT_FILTER_CREDITS);
+    asked.reversed = (filter.flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0;
+    return asked;
+}
+
+static bool is_on_asked_side(const struct asked *asked, const struct giro_transfer *transfer)
+{
+    if (asked->account_id == 0)
+        return true;
+    return ((asked->sides & GIRO_ACCOUNT_FILTER_DEBITS) != 0 &&
+            transfer->debit_account_id == asked->account_id) ||
+           ((asked->sides & GIRO_ACCOUNT_FILTER_CREDITS) != 0 &&
+            transfer->credit_account_id == asked->account_id);
+}
+
+/* Accounts have the fields that are compared where transfers have them. */
+static bool is_asked_for(const struct asked *asked, const struct giro_transfer *record)
+{
+    _Static_assert(offsetof(struct giro_account, user_data_128) ==
+                       offsetof(struct giro_transfer, user_data_128),
+                   "record layout");
+    _Static_assert(offsetof(struct giro_account, user_data_32) ==
+                       offsetof(struct giro_transfer, user_data_32),
+                   "record layout");
+    _Static_assert(offsetof(struct giro_account, code) == offsetof(struct giro_transfer, code),
+                   "record layout");
+    const struct giro_query_filter *filter = &asked->filter;
+    return (filter->user_data_128 == 0 || filter->user_data_128 == record->user_data_128) &&
+           (filter->user_data_64 == 0 || filter->user_data_64 == record->user_data_64) &&
+           (filter->user_data_32 == 0 || filter->user_data_32 == record->user_data_32) &&
+           (filter->ledger == 0 || filter->ledger == record->ledger) &&
+           (filter->code == 0 || filter->code == record->code) && is_on_asked_side(asked, record);
+}
+
+/* previous: 0 for the first. Callers page by the timestamps: one out of order, and they would read
+ * something twice or never. */
+static bool timestamp_follows(const struct asked *asked, uint64_t previous, uint64_t timestamp)
+{
+    const struct giro_query_filter *filter = &asked->filter;
+    if (timestamp == 0 || timestamp > GIRO_TIMESTAMP_MAX || timestamp < filter->timestamp_min ||
+        (filter->timestamp_max != 0 && timestamp > filter->timestamp_max))
+        return false;
+    return previous == 0 || (asked->reversed ? timestamp < previous : timestamp > previous);
+}
+
+static int records_check(const struct frame *frame, const void *body, uint32_t body_bytes)
+{
+    const struct asked asked = asked_of(frame);
+    const uint32_t count = body_bytes / GIRO_RECORD_BYTES;
+    uint64_t previous = 0;
+    if (body_bytes % GIRO_RECORD_BYTES != 0 || count > asked.filter.limit)
+        return GIRO_EPROTOCOL;
+    for (uint32_t i = 0; i < count; i++) {
+        union {
+            struct giro_transfer transfer;
+            struct giro_account_balance balance;
+        } record;
+        memcpy(&record, (const char *)body + (size_t)i * GIRO_RECORD_BYTES, sizeof record);
+        bool is_balance = frame->operation == GIRO_GET_ACCOUNT_BALANCES;
+        uint64_t timestamp = is_balance ? record.balance.timestamp : record.transfer.timestamp;
+        if (!timestamp_follows(&asked, previous, timestamp) ||
+            (!is_balance && !is_asked_for(&asked, &record.transfer)))
+            return GIRO_EPROTOCOL;
+        previous = timestamp;
+    }
+    return 0;
+}
+
+static void records_deliver(const struct frame *frame, const void *body, uint32_t body_bytes)
+{
+    struct giro_request *request = frame->requests.head;
+    if (request == NULL)
+        return;
+    memcpy(request->output.any, body, body_bytes);
+    request->result_count = body_bytes / GIRO_RECORD_BYTES;
+}
+
+/* ---- Changes ----------------------------------------------------------------------------- */
+
+static int changes_check(const struct frame *frame, const void *body, uint32_t body_bytes)
+{
+    struct giro_change_filter filter;
+    struct frame_changes head;
+    memcpy(&filter, frame->ids, sizeof filter);
+    if (body_bytes < sizeof head)
+        return GIRO_EPROTOCOL;
+    memcpy(&head, body, sizeof head);
+    if (head.count > filter.limit ||
+        body_bytes != sizeof head + (size_t)head.count * sizeof(struct giro_change))
+        return GIRO_EPROTOCOL;
+
+    uint64_t ordinal_min = filter.ordinal;
+    for (uint32_t i = 0; i < head.count; i++) {
+        struct giro_change change;
+        memcpy(&change, (const char *)body + sizeof head + (size_t)i * sizeof change,
+               sizeof change);
+        if (change.ordinal < ordinal_min || change.ordinal == UINT64_MAX || change.kind == 0)
+            return GIRO_EPROTOCOL;
+        ordinal_min = change.ordinal + 1;
+    }
+    bool goes_on = head.ordinal_next >= ordinal_min && head.ordinal_next <= head.ordinal_end;
+    return goes_on ? 0 : GIRO_EPROTOCOL;
+}
+
+static void changes_deliver(const struct frame *frame, const void *body)
+{
+    struct giro_request *request = frame->requests.head;
+    struct frame_changes head;
+    if (request == NULL)
+        return;
+    memcpy(&head, body, sizeof head);
+    memcpy(request->output.changes, (const char *)body + sizeof head,
+           (size_t)head.count * sizeof(struct giro_change));
+    request->result_count = head.count;
+    request->ordinal_next = head.ordinal_next;
+    request->ordinal_end = head.ordinal_end;
+}
+
 /* ---- All --------------------------------------------------------------------------------- */
+
+/* A reply of fixed size goes to everybody who asked. */
+static void fixed_deliver(const struct frame *frame, const void *body, uint32_t body_bytes)
+{
+    for (struct giro_request *request = frame->requests.head; request != NULL;
+         request = request->internal.next)
+        memcpy(request->output.any, body, body_bytes);
+}
 
 int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_bytes)
 {
@@ -143,6 +307,15 @@ int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
         return lookup_check(frame, body, body_bytes);
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
+    case GIRO_QUERY_ACCOUNTS:
+    case GIRO_QUERY_TRANSFERS:
+        return records_check(frame, body, body_bytes);
+    case GIRO_READ_CHANGES:
+        return changes_check(frame, body, body_bytes);
+    case GIRO_SNAPSHOT:
+        return body_bytes == sizeof(struct frame_snapshot) ? 0 : GIRO_EPROTOCOL;
     }
     return GIRO_EPROTOCOL;
 }
@@ -153,9 +326,8 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
     case GIRO_PING:
         break;
     case GIRO_STATS:
-        for (struct giro_request *request = frame->requests.head; request != NULL;
-             request = request->internal.next)
-            memcpy(request->output.stats, body, sizeof(struct giro_server_stats));
+    case GIRO_SNAPSHOT:
+        fixed_deliver(frame, body, body_bytes);
         break;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
@@ -164,6 +336,15 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
         lookup_deliver(frame, body, body_bytes / GIRO_RECORD_BYTES);
+        break;
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
+    case GIRO_QUERY_ACCOUNTS:
+    case GIRO_QUERY_TRANSFERS:
+        records_deliver(frame, body, body_bytes);
+        break;
+    case GIRO_READ_CHANGES:
+        changes_deliver(frame, body);
         break;
     }
 }

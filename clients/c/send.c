@@ -108,9 +108,20 @@ static uint32_t event_bytes(enum giro_operation operation)
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
         return sizeof(giro_u128);
-    default:
-        return 0;
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
+        return sizeof(struct giro_account_filter);
+    case GIRO_QUERY_ACCOUNTS:
+    case GIRO_QUERY_TRANSFERS:
+        return sizeof(struct giro_query_filter);
+    case GIRO_READ_CHANGES:
+        return sizeof(struct giro_change_filter);
+    case GIRO_PING:
+    case GIRO_STATS:
+    case GIRO_SNAPSHOT:
+        break;
     }
+    return 0;
 }
 
 /* Copies the events of a frame's requests one behind the other. */
@@ -124,7 +135,7 @@ static const void *events_gather(const struct frame *frame, void *to)
     return to;
 }
 
-/* Where the frame's body lies. The ids of a lookup are kept until its reply has come. */
+/* Where the frame's body lies. What a read asks for is kept until its reply has come. */
 static const void *frame_body(struct sender *sender, const struct frame *frame)
 {
     struct giro_request *first = frame->requests.head;

@@ -78,7 +78,7 @@ void log_writer_open(struct log_writer *writer, const char *path)
     writer->clock_ns = SAMPLE_CLOCK_NS;
     cr_assert(writer->window != NULL && writer->addresses != NULL && log_map_init(&map) == 0);
     cr_assert_eq(log_reader_open(&writer->reader, &writer->directory, writer->window,
-                                 SAMPLE_WINDOW_BYTES, &error),
+                                 SAMPLE_WINDOW_BYTES, NULL, &error),
                  0, "%s", error.text);
     while ((result = log_reader_next(&writer->reader, &header, &error)) > 0) {
         cr_assert_eq(block_replay(writer->ledger, &writer->directory, header), 0);
@@ -400,7 +400,7 @@ struct log_view log_viewer_read(struct log_viewer *viewer)
     const struct block_header *header;
     struct ledger *ledger = ledger_make(&viewer->directory);
     view.result = log_reader_open(&reader, &viewer->directory, viewer->window, viewer->window_bytes,
-                                  &view.text);
+                                  NULL, &view.text);
     int more = view.result == 0;
     while (more > 0) {
         more = log_reader_next(&reader, &header, &view.text);

@@ -126,7 +126,7 @@ Test(storage, a_full_disk_refuses_writes_and_recovers_posix)
 static void run_until_it_ends(struct world *world, struct server *server, const char *const *words)
 {
     while (world_run(world, 50))
-        cr_assert(world->transfer_count < 2000000, "nothing fails");
+        cr_assert(world->transfer_count < 2000000, "nothing fails:\n%s", server_text(server));
     world_crashed(world);
     int status = server_wait(server);
     cr_assert_eq(status, 128 + SIGABRT, "it ended with %d:\n%s", status, server->text);
@@ -205,13 +205,13 @@ Test(storage, a_failure_to_make_a_segment_ends_the_server)
 /* The device below the file system fails: EIO. The file system may fail with it. */
 static void device_error_try(const char *io)
 {
-    enum { MEMORY_MIB = 40, MEMORY_MORE_MIB = 200 };
+    enum { DEVICE_MIB = 240, MEMORY_MIB = 40, MEMORY_MORE_MIB = 400 };
     static const char *const words[] = {"failed", "shard-0/", "offset", "errno", NULL};
     static struct world world;
     struct disk disk;
     struct server server;
     char data[PATH_BYTES];
-    if (!disk_make(&disk, DISK_MIB, MEMORY_MIB))
+    if (!disk_make(&disk, DEVICE_MIB, MEMORY_MIB))
         cr_skip_test("%s", disk.why);
     data_path(data, &disk);
     data_format(data);

@@ -196,6 +196,8 @@ class Books:
         if kind == BURNT:
             return
         if kind == SYSTEM:
+            if transfer["code"] in (2, 3):
+                return
             if transfer["code"] != 1:
                 raise LogError("unknown system record")
             self.close(self.release(transfer["pending_id"]), False)

@@ -15,11 +15,17 @@ MAGIC, VERSION, REPLY = 0x4F524947, 1, 1 << 15
 HEADER = struct.Struct("<QIBBHIIQ")
 HELLO, PING, STATS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_TRANSFERS = (
     1, 2, 3, 16, 17, 18, 19)
+GET_ACCOUNT_TRANSFERS, GET_ACCOUNT_BALANCES, QUERY_ACCOUNTS, QUERY_TRANSFERS, READ_CHANGES = (
+    20, 21, 22, 23, 24)
+SNAPSHOT = 32
 U128_MAX = (1 << 128) - 1
 
 LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT = (
     1, 2, 4, 8, 16, 32, 64)
-DEBITS_MUST_NOT_EXCEED_CREDITS = 2
+DEBITS_MUST_NOT_EXCEED_CREDITS, HISTORY = 2, 8
+DEBITS, CREDITS, REVERSED = 1, 2, 4  # of an account filter
+QUERY_REVERSED = 1
+ACCOUNT_CREATED, TRANSFER_CREATED, PENDING_POSTED, PENDING_VOIDED, PENDING_EXPIRED = 1, 2, 3, 4, 5
 
 ACCOUNT_FIELDS = (("id", 16), ("debits_pending", 16), ("debits_posted", 16),
                   ("credits_pending", 16), ("credits_posted", 16), ("user_data_128", 16),
@@ -29,6 +35,16 @@ TRANSFER_FIELDS = (("id", 16), ("debit_account_id", 16), ("credit_account_id", 1
                    ("pending_id", 16), ("user_data_128", 16), ("user_data_64", 8),
                    ("user_data_32", 4), ("timeout", 4), ("ledger", 4), ("code", 2), ("flags", 2),
                    ("timestamp", 8))
+ACCOUNT_FILTER_FIELDS = (("account_id", 16), ("user_data_128", 16), ("user_data_64", 8),
+                         ("user_data_32", 4), ("code", 2), ("reserved", 58),
+                         ("timestamp_min", 8), ("timestamp_max", 8), ("limit", 4), ("flags", 4))
+QUERY_FILTER_FIELDS = (("user_data_128", 16), ("user_data_64", 8), ("user_data_32", 4),
+                       ("ledger", 4), ("code", 2), ("reserved", 6), ("timestamp_min", 8),
+                       ("timestamp_max", 8), ("limit", 4), ("flags", 4))
+CHANGE_FILTER_FIELDS = (("ordinal", 8), ("limit", 4), ("wait_ms", 4), ("reserved", 16))
+BALANCES_FIELDS = (("debits_pending", 16), ("debits_posted", 16), ("credits_pending", 16),
+                   ("credits_posted", 16))
+ACCOUNT_BALANCE_FIELDS = BALANCES_FIELDS + (("timestamp", 8), ("reserved", 56))
 
 
 def encode(fields, values):
@@ -51,6 +67,26 @@ def account(**values):
 
 def transfer(**values):
     return encode(TRANSFER_FIELDS, values)
+
+
+def account_filter(**values):
+    return encode(ACCOUNT_FILTER_FIELDS, values)
+
+
+def query_filter(**values):
+    return encode(QUERY_FILTER_FIELDS, values)
+
+
+def change_filter(**values):
+    return encode(CHANGE_FILTER_FIELDS, values)
+
+
+def change(data):
+    ordinal, kind = struct.unpack_from("<QI", data)
+    fields = ACCOUNT_FIELDS if kind == ACCOUNT_CREATED else TRANSFER_FIELDS
+    return {"ordinal": ordinal, "kind": kind, "record": decode(fields, data[16:144]),
+            "debit": decode(BALANCES_FIELDS, data[144:208]),
+            "credit": decode(BALANCES_FIELDS, data[208:272])}
 
 
 def frame(operation, request_id, body=b"", flags=0, status=0, version=VERSION):
@@ -144,7 +180,45 @@ class Connection:
         return self.lookup(LOOKUP_TRANSFERS, TRANSFER_FIELDS, ids)
 
     def stats(self):
-        return struct.unpack("<16Q", self.call(STATS))
+        return struct.unpack("<32Q", self.call(STATS))
+
+    def records(self, operation, fields, filter):
+        reply = self.call(operation, filter)
+        assert len(reply) % 128 == 0
+        return [decode(fields, reply[at:at + 128]) for at in range(0, len(reply), 128)]
+
+    def get_account_transfers(self, **filter):
+        return self.records(GET_ACCOUNT_TRANSFERS, TRANSFER_FIELDS, account_filter(**filter))
+
+    def get_account_balances(self, **filter):
+        return self.records(GET_ACCOUNT_BALANCES, ACCOUNT_BALANCE_FIELDS, account_filter(**filter))
+
+    def query_accounts(self, **filter):
+        return self.records(QUERY_ACCOUNTS, ACCOUNT_FIELDS, query_filter(**filter))
+
+    def query_transfers(self, **filter):
+        return self.records(QUERY_TRANSFERS, TRANSFER_FIELDS, query_filter(**filter))
+
+    def read_changes(self, **filter):
+        """(ordinal_next, ordinal_end, changes)"""
+        reply = self.call(READ_CHANGES, change_filter(**filter))
+        following, end, count = struct.unpack_from("<QQI", reply)
+        assert len(reply) == 32 + 272 * count and count <= filter["limit"]
+        changes = [change(reply[at:at + 272]) for at in range(32, len(reply), 272)]
+        ordinals = [filter.get("ordinal", 0) - 1] + [c["ordinal"] for c in changes] + [following]
+        assert all(a < b for a, b in zip(ordinals, ordinals[1:])) and following <= end, ordinals
+        return following, end, changes
+
+    def snapshot(self):
+        """(lsn, bytes, segment)"""
+        return struct.unpack_from("<QQI", self.call(SNAPSHOT))
+
+    def status(self, operation, body=b""):
+        """Status of the reply to any request."""
+        expected = self.send(operation, body)
+        got, status, request_id, _ = self.reply()
+        assert (got, request_id) == (operation, expected)
+        return status
 
 
 ACCOUNTS = (account(id=1, ledger=978, code=1),
@@ -152,6 +226,7 @@ ACCOUNTS = (account(id=1, ledger=978, code=1),
 DEPOSIT = transfer(id=100, debit_account_id=1, credit_account_id=2, amount=2500, ledger=978, code=7)
 TOO_MUCH = transfer(id=101, debit_account_id=2, credit_account_id=1, amount=9999, ledger=978,
                     code=8)
+FILTER_NO_HISTORY = 30
 EXISTS_ACCOUNT, EXISTS_TRANSFER, EXCEEDS_CREDITS, ID_ALREADY_FAILED = 21, 46, 54, 68
 
 
@@ -173,6 +248,22 @@ def example(connection):
     assert accounts_at + 1 < deposit_at
 
 
+def example_reads(connection):
+    """The second session of the worked example: what the first one left."""
+    connection.hello()
+    found, = connection.get_account_transfers(account_id=2, limit=10, flags=DEBITS | CREDITS)
+    assert (found["id"], found["amount"], found["code"]) == (100, 2500, 7)
+    assert connection.status(GET_ACCOUNT_BALANCES, account_filter(
+        account_id=2, limit=10, flags=CREDITS)) == FILTER_NO_HISTORY
+    found, = connection.query_accounts(ledger=978, limit=1, flags=QUERY_REVERSED)
+    assert (found["id"], found["credits_posted"]) == (2, 2500)
+    following, end, changes = connection.read_changes(limit=10, wait_ms=1000)
+    assert [(c["kind"], c["record"]["id"]) for c in changes] == [
+        (ACCOUNT_CREATED, 1), (ACCOUNT_CREATED, 2), (TRANSFER_CREATED, 100)]
+    assert changes[2]["debit"]["debits_posted"] == changes[2]["credit"]["credits_posted"] == 2500
+    assert following == end > changes[2]["ordinal"] + 1  # transfer 101 left an ordinal, no change
+
+
 def example_again(connection):
     """The same requests once more, as after a broken connection."""
     connection.hello()
@@ -185,5 +276,8 @@ def example_again(connection):
 if __name__ == "__main__":
     peer = Connection(sys.argv[1], trace="--hex" in sys.argv[2:])
     example(peer)
+    peer.close()
+    peer = Connection(sys.argv[1], trace="--hex" in sys.argv[2:])
+    example_reads(peer)
     peer.close()
     print("the worked example holds")

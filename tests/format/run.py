@@ -154,6 +154,238 @@ def pipelined(c, first, batches):
         assert (operation, status, request_id, len(body)) == (17, 0, expected, 16)
 
 
+# ---- Reading: queries and changes ---------------------------------------------------------------
+
+BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+
+
+class Followed:
+    """A ledger that is kept from read_changes alone, every balance worked out again."""
+
+    def __init__(self):
+        self.ordinal = 0
+        self.ordinals = []
+        self.accounts = {}
+        self.transfers = []
+        self.holds = {}
+        self.history = {}
+
+    def balances(self, account_id):
+        return {name: self.accounts[account_id][name] for name in BALANCES}
+
+    def move(self, transfer, side, amount):
+        self.accounts[transfer["debit_account_id"]]["debits_" + side] += amount
+        self.accounts[transfer["credit_account_id"]]["credits_" + side] += amount
+
+    def close(self, transfer, closed):
+        for flag, account_id in ((64, "debit_account_id"), (128, "credit_account_id")):
+            if transfer["flags"] & flag:
+                account = self.accounts[transfer[account_id]]
+                account["flags"] = account["flags"] & ~32 | (32 if closed else 0)
+
+    def end_hold(self, record, kind):
+        hold = self.holds.pop(record["pending_id"])
+        self.move(hold, "pending", -hold["amount"])
+        assert all(record[name] == hold[name] for name in
+                   ("debit_account_id", "credit_account_id", "ledger"))
+        if kind == p.PENDING_POSTED:
+            self.move(record, "posted", record["amount"])
+        else:
+            assert record["amount"] == hold["amount"]
+            self.close(hold, False)
+        if kind == p.PENDING_EXPIRED:
+            assert (record["id"], record["code"], record["flags"]) == (0, 0, 0)
+
+    def apply(self, change):
+        kind, record = change["kind"], change["record"]
+        self.ordinals.append(change["ordinal"])
+        if kind == p.ACCOUNT_CREATED:
+            self.accounts[record["id"]] = record
+            self.history[record["id"]] = []
+            assert not any(record[name] for name in BALANCES)
+            return
+        if kind == p.TRANSFER_CREATED and record["flags"] & p.PENDING:
+            self.holds[record["id"]] = record
+            self.move(record, "pending", record["amount"])
+            self.close(record, True)
+        elif kind == p.TRANSFER_CREATED:
+            self.move(record, "posted", record["amount"])
+        else:
+            self.end_hold(record, kind)
+        for side in ("debit", "credit"):
+            account_id = record[side + "_account_id"]
+            balances = self.balances(account_id)
+            assert change[side] == balances, change
+            if kind != p.PENDING_EXPIRED:
+                self.history[account_id].append((record, balances))
+        if kind != p.PENDING_EXPIRED:
+            self.transfers.append(record)
+
+    def follow(self, c, limit):
+        while True:
+            self.ordinal, end, changes = c.read_changes(ordinal=self.ordinal, limit=limit)
+            for change in changes:
+                self.apply(change)
+            if self.ordinal == end:
+                return self
+
+
+def pages(query, reversed_flag, **filter):
+    """All that a filter finds, page by page, as docs/protocol.md says."""
+    found = []
+    while True:
+        page = query(**filter)
+        found += page
+        if len(page) < filter["limit"]:
+            return found
+        if not filter["flags"] & reversed_flag:
+            filter["timestamp_min"] = page[-1]["timestamp"] + 1
+        elif page[-1]["timestamp"] > max(1, filter.get("timestamp_min", 0)):
+            filter["timestamp_max"] = page[-1]["timestamp"] - 1
+        else:
+            return found
+        if filter.get("timestamp_max") and filter.get("timestamp_min", 0) > filter["timestamp_max"]:
+            return found
+
+
+def both_ways(query, reversed_flag, limit, expected, **filter):
+    flags = filter.pop("flags", 0)
+    assert pages(query, reversed_flag, limit=limit, flags=flags, **filter) == expected
+    assert pages(query, reversed_flag, limit=limit, flags=flags | reversed_flag,
+                 **filter) == expected[::-1]
+
+
+def queries(c, books):
+    """What the filters find, against what the changes say."""
+    both_ways(c.query_accounts, p.QUERY_REVERSED, 4, list(books.accounts.values()))
+    both_ways(c.query_transfers, p.QUERY_REVERSED, 8190, books.transfers)
+    few = [t for t in books.transfers if t["id"] < 1000]
+    assert [t["timestamp"] for t in few] == sorted({t["timestamp"] for t in few})
+    bounds = dict(timestamp_min=few[3]["timestamp"], timestamp_max=few[-4]["timestamp"])
+    both_ways(c.query_transfers, p.QUERY_REVERSED, 3,
+              [t for t in few[3:-3] if t["code"] == 9], code=9, **bounds)
+    for name, value in (("user_data_128", p.U128_MAX - 1), ("user_data_64", 7),
+                        ("user_data_32", 5)):
+        expected = [t for t in few if t[name] == value]
+        assert expected
+        both_ways(c.query_transfers, p.QUERY_REVERSED, 2, expected, **{name: value})
+        both_ways(c.query_transfers, p.QUERY_REVERSED, 2, [], ledger=840, **{name: value})
+    assert c.query_accounts(ledger=840, limit=9) == [books.accounts[14]]
+    assert c.query_accounts(user_data_64=50, limit=9) == [books.accounts[50]]
+    for account_id, account in books.accounts.items():
+        history = books.history[account_id]
+        for flags, side in ((p.DEBITS, "debit"), (p.CREDITS, "credit"),
+                            (p.DEBITS | p.CREDITS, None)):
+            found = [(t, b) for t, b in history
+                     if side is None or t[side + "_account_id"] == account_id]
+            both_ways(c.get_account_transfers, p.REVERSED, 8190, [t for t, _ in found],
+                      account_id=account_id, flags=flags)
+            if account["flags"] & p.HISTORY:
+                both_ways(c.get_account_balances, p.REVERSED, 2,
+                          [{**b, "timestamp": t["timestamp"], "reserved": 0} for t, b in found],
+                          account_id=account_id, flags=flags)
+                both_ways(c.get_account_balances, p.REVERSED, 2,
+                          [{**b, "timestamp": t["timestamp"], "reserved": 0} for t, b in found
+                           if t["code"] == 9], account_id=account_id, flags=flags, code=9)
+    assert c.get_account_transfers(account_id=99, limit=1, flags=p.DEBITS) == []
+    assert c.get_account_balances(account_id=99, limit=1, flags=p.DEBITS) == []
+
+
+def history(c):
+    """Accounts 50, which keeps its history, and 51: all kinds of transfers between them."""
+    assert c.create_accounts(p.account(id=50, ledger=978, code=1, flags=p.HISTORY, user_data_64=50),
+                             p.account(id=51, ledger=978, code=1))[1] == {}
+    end = {"ledger": 0, "code": 0}
+    assert codes(c, transfer(500, 50, 51, 10, code=9, user_data_64=7, user_data_32=5),
+                 transfer(501, 51, 50, 4, user_data_128=p.U128_MAX - 1),
+                 transfer(502, 50, 51, 5, flags=p.PENDING, code=9),
+                 transfer(503, 51, 50, 6, flags=p.PENDING, user_data_64=7),
+                 transfer(504, 50, 51, 1, flags=p.PENDING, timeout=1, code=9),
+                 transfer(505, 0, 0, 2, flags=p.POST, pending_id=502, **end),
+                 transfer(506, 0, 0, 0, flags=p.VOID, pending_id=503, **end),
+                 transfer(507, 50, 51, 0, flags=p.PENDING | p.CLOSING_DEBIT),
+                 transfer(508, 0, 0, 0, flags=p.VOID, pending_id=507, **end),
+                 transfer(509, 50, 51, 3, user_data_32=5)) == [0] * 10
+    time.sleep(1.2)
+    assert codes(c, transfer(510, 51, 50, 1)) == [0]  # after the expiry of 504
+
+
+def filters(c):
+    """Every status that a filter can be answered with, and which one comes first."""
+    account = dict(account_id=50, limit=1, flags=1)
+    account_cases = [
+        (dict(account_id=0), 23), (dict(account_id=p.U128_MAX), 23), (dict(limit=0), 27),
+        (dict(limit=8191), 27), (dict(limit=8190), 0), (dict(flags=0), 28), (dict(flags=4), 28),
+        (dict(flags=9), 28), (dict(reserved=1), 29), (dict(timestamp_min=1 << 63), 24),
+        (dict(timestamp_max=1 << 63), 25), (dict(timestamp_min=5, timestamp_max=4), 26),
+        (dict(timestamp_min=5, timestamp_max=5), 0), (dict(timestamp_min=5), 0),
+        (dict(timestamp_max=(1 << 63) - 1), 0)]
+    for fields, expected in account_cases:
+        body = p.account_filter(**{**account, **fields})
+        for operation in (p.GET_ACCOUNT_TRANSFERS, p.GET_ACCOUNT_BALANCES):
+            assert c.status(operation, body) == expected, (operation, fields)
+    assert c.status(p.GET_ACCOUNT_BALANCES, p.account_filter(**{**account, "account_id": 51})) == 30
+    query_cases = [(fields, expected) for fields, expected in account_cases
+                   if "account_id" not in fields and "flags" not in fields] + [
+                       (dict(flags=0), 0), (dict(flags=2), 28)]
+    for fields, expected in query_cases:
+        body = p.query_filter(**{"limit": 1, "flags": 1, **fields})
+        for operation in (p.QUERY_ACCOUNTS, p.QUERY_TRANSFERS):
+            assert c.status(operation, body) == expected, (operation, fields)
+    end = c.read_changes(limit=1)[1]
+    for fields, expected in [
+            ({}, 0), (dict(limit=0), 27), (dict(limit=3854), 0), (dict(limit=3855), 27),
+            (dict(wait_ms=60000), 0), (dict(wait_ms=60001), 32), (dict(reserved=1), 29),
+            (dict(reserved=1 << 120), 29), (dict(ordinal=end), 0), (dict(ordinal=end + 1), 31)]:
+        assert c.status(p.READ_CHANGES, p.change_filter(**{"limit": 1, **fields})) == expected, (
+            fields)
+    for operation, bytes_wanted in ((p.GET_ACCOUNT_TRANSFERS, 128), (p.GET_ACCOUNT_BALANCES, 128),
+                                    (p.QUERY_ACCOUNTS, 64), (p.QUERY_TRANSFERS, 64),
+                                    (p.READ_CHANGES, 32), (p.SNAPSHOT, 0)):
+        for size in {0, bytes_wanted - 1, bytes_wanted + 1, 2 * bytes_wanted} - {-1, bytes_wanted}:
+            assert c.status(operation, bytes(size)) == 16, (operation, size)
+    assert c.query_accounts(limit=1)  # the connection is still there
+
+
+def fresh(address, books, id):
+    """A read sees what was executed before it; a subscriber that waits gets what comes."""
+    writer, reader = p.Connection(address), p.Connection(address)
+    writer.hello()
+    reader.hello()
+    writer.send(p.CREATE_TRANSFERS, transfer(id, 50, 51, 1))
+    writer.send(p.GET_ACCOUNT_TRANSFERS, p.account_filter(account_id=50, limit=1,
+                                                          flags=p.DEBITS | p.REVERSED))
+    assert writer.reply()[1] == 0
+    found = p.decode(p.TRANSFER_FIELDS, writer.reply()[3])
+    assert found["id"] == id
+    assert reader.query_transfers(limit=1, flags=1)[0]["id"] == id
+    books.follow(reader, 1000)
+    assert books.transfers[-1]["id"] == id
+    assert reader.read_changes(ordinal=books.ordinal, limit=1, wait_ms=50)[2] == []
+    reader.send(p.READ_CHANGES, p.change_filter(ordinal=books.ordinal, limit=10, wait_ms=30000))
+    reader.send(p.PING)
+    time.sleep(0.1)
+    assert codes(writer, transfer(id + 1, 50, 51, 1)) == [0]
+    operation, status, _, body = reader.reply()
+    assert (operation, status, len(body)) == (p.READ_CHANGES, 0, 32 + 272), (status, len(body))
+    assert p.change(body[32:])["record"]["id"] == id + 1
+    assert reader.reply()[:2] == (p.PING, 0)
+    books.follow(reader, 1)
+    writer.close()
+    reader.close()
+
+
+def reads(c):
+    """Changes and queries, against each other and against lookups."""
+    books = Followed().follow(c, 3854)
+    assert books.ordinals == Followed().follow(c, 997).ordinals
+    assert list(books.accounts.values()) == c.lookup_accounts(*books.accounts)
+    assert books.transfers[:4000] == c.lookup_transfers(*[t["id"] for t in books.transfers[:4000]])
+    assert c.stats()[:3] == (len(books.accounts), len(books.transfers), len(books.holds))
+    queries(c, books)
+    return books
+
+
 def raw(address, data):
     """What the server answers to bytes: the statuses of its replies, and whether it closed."""
     connection = p.Connection(address)
@@ -211,8 +443,6 @@ def statuses(address):
 
 
 # ---- What the log document says -------------------------------------------------------------------
-
-BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 
 
 def compare(data, looked_up):
@@ -325,6 +555,7 @@ def run(work):
     server = Server(example)
     c = p.Connection(server.address)
     p.example(c)
+    p.example_reads(p.Connection(server.address))
     looked_up = c.lookup_accounts(1, 2)
     assert server.end(signal.SIGTERM) == 0
     compare(example, looked_up)
@@ -337,20 +568,27 @@ def run(work):
     p.example_again(again)
     rules(c)
     statuses(server.address)
+    history(c)
+    filters(c)
+    fresh(server.address, reads(c), 600)
     pipelined(c, 1000000, 6)
-    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31]
+    reads(c)
+    assert c.snapshot()[2] > 0
+    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51]
     looked_up = c.lookup_accounts(*ids)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
     log = compare(data, looked_up)
     assert log.segment > 0  # the log went on in a second segment
 
-    server = Server(data, "--accounts-max", "9", "--frame-timeout-ms", "500")
+    server = Server(data, "--accounts-max", "11", "--frame-timeout-ms", "500")
     c = server.connect()
     assert c.lookup_accounts(*ids) == looked_up
+    reads(c)
     c.send(p.CREATE_ACCOUNTS, p.account(id=40, ledger=978, code=1))
     assert c.reply()[1] == 19
     assert raw(server.address, b"\x00" * 8) == ([10], True)
     assert codes(c, transfer(300, 10, 11, 1)) == [0]
+    fresh(server.address, reads(c), 602)
     looked_up = c.lookup_accounts(*ids)
     assert server.end(signal.SIGTERM) == 0
     assert compare(data, looked_up).verdict == "clean"

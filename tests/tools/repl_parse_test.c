@@ -44,6 +44,20 @@ Test(repl_parse, points_at_what_is_wrong)
         {"create_accounts id=1 flags=pending", 27, "unknown flag \"pending\"; there are linked"},
         {"create_accounts id=1 timestamp=2024-13-01", 31, "\"2024-13-01\" is a day or time"},
         {"lookup_accounts id=new", 19, "\"new\" is not a number"},
+        {"get_account_transfers", 21, "account_id is missing: give account_id=NUMBER"},
+        {"get_account_balances limit=1", 21, "account_id is missing: give account_id=NUMBER"},
+        {"get_account_transfers id=1", 22, "unknown field \"id\"; there are account_id, flags"},
+        {"get_account_transfers account_id=1, account_id=2", 34,
+         "get_account_transfers has one filter: put blanks between its fields"},
+        {"get_account_transfers account_id=1 flags=history", 41, "unknown flag \"history\"; there"},
+        {"query_accounts limit=1 limit=2", 23, "limit is given twice"},
+        {"query_accounts account_id=1", 15, "unknown field \"account_id\""},
+        {"query_transfers flags=debits", 22, "unknown flag \"debits\"; there are reversed"},
+        {"query_transfers timestamp_min=2024-02-30", 30, "\"2024-02-30\" is a day or time"},
+        {"query_transfers limit", 21, "= is expected here, as in limit=1"},
+        {"changes code=1", 8, "unknown field \"code\"; there are ordinal, limit, wait_ms"},
+        {"changes wait=1", 8, "unknown field \"wait\": did you mean wait_ms?"},
+        {"snapshot now", 9, "nothing follows snapshot"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct repl_statement statement;
@@ -123,6 +137,65 @@ Test(repl_parse, reads_lookups_and_words)
     repl_statement_free(&statement);
     statement = parsed("quit");
     cr_expect_eq(statement.verb, REPL_EXIT);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_filters)
+{
+    struct repl_statement statement =
+        parsed("get_account_transfers account_id=2:576 flags=debits|reversed limit=7 code=3\n"
+               " user_data_128=max user_data_64=5 user_data_32=6 timestamp_min=1 # the first\n"
+               " timestamp_max=1970-01-01T00:00:01Z");
+    const struct giro_account_filter *account = statement.records.account_filter;
+    cr_assert_eq(statement.count, 1);
+    cr_expect(account->account_id == ((giro_u128)2 << 96 | 576));
+    cr_expect_eq(account->flags, GIRO_ACCOUNT_FILTER_DEBITS | GIRO_ACCOUNT_FILTER_REVERSED);
+    cr_expect_eq(account->limit, 7);
+    cr_expect_eq(account->code, 3);
+    cr_expect(account->user_data_128 == GIRO_U128_MAX);
+    cr_expect_eq(account->user_data_64, 5);
+    cr_expect_eq(account->user_data_32, 6);
+    cr_expect_eq(account->timestamp_min, 1);
+    cr_expect_eq(account->timestamp_max, GIRO_NS_PER_S);
+    repl_statement_free(&statement);
+
+    statement = parsed("query_accounts ledger=978 flags=reversed");
+    const struct giro_query_filter *query = statement.records.query_filter;
+    cr_expect_eq(query->ledger, 978);
+    cr_expect_eq(query->flags, GIRO_QUERY_FILTER_REVERSED);
+    cr_expect_eq(query->timestamp_max, 0);
+    repl_statement_free(&statement);
+
+    statement = parsed("changes ordinal=5 limit=0 wait_ms=max");
+    const struct giro_change_filter *change = statement.records.change_filter;
+    cr_expect_eq(change->ordinal, 5);
+    cr_expect_eq(change->limit, 0);
+    cr_expect_eq(change->wait_ms, UINT32_MAX);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, gives_filters_a_limit_and_both_sides)
+{
+    struct repl_statement statement = parsed("get_account_balances account_id=1 ");
+    const struct giro_account_filter *account = statement.records.account_filter;
+    cr_expect_eq(account->limit, REPL_LIMIT);
+    cr_expect_eq(account->flags, GIRO_ACCOUNT_FILTER_DEBITS | GIRO_ACCOUNT_FILTER_CREDITS);
+    repl_statement_free(&statement);
+    statement = parsed("get_account_transfers account_id=1 flags=reversed");
+    cr_expect_eq(statement.records.account_filter->flags, GIRO_ACCOUNT_FILTER_FLAGS_ALL);
+    repl_statement_free(&statement);
+    statement = parsed("get_account_transfers account_id=1 flags=credits");
+    cr_expect_eq(statement.records.account_filter->flags, GIRO_ACCOUNT_FILTER_CREDITS);
+    repl_statement_free(&statement);
+    statement = parsed("query_transfers # all of them");
+    cr_expect_eq(statement.count, 1);
+    cr_expect_eq(statement.records.query_filter->limit, REPL_LIMIT);
+    cr_expect_eq(statement.records.query_filter->flags, 0);
+    repl_statement_free(&statement);
+    statement = parsed("read_changes");
+    cr_expect_eq(statement.verb, REPL_CHANGES);
+    cr_expect_eq(statement.records.change_filter->limit, REPL_LIMIT);
+    cr_expect_eq(statement.records.change_filter->ordinal, 0);
     repl_statement_free(&statement);
 }
 

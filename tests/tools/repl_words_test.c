@@ -13,8 +13,9 @@ Test(repl_words, complete_what_may_stand_there)
         const char *text;
         const char *expected; /* candidates, a blank between them */
     } rows[] = {
-        {"", "create_accounts create_transfers lookup_accounts lookup_transfers stats set help "
-             "exit"},
+        {"", "create_accounts create_transfers lookup_accounts lookup_transfers "
+             "get_account_transfers get_account_balances query_accounts query_transfers changes "
+             "snapshot stats set help exit"},
         {"look", "lookup_accounts lookup_transfers"},
         {"stats; cr", "create_accounts create_transfers"},
         {"help lookup_a", "lookup_accounts"},
@@ -32,6 +33,16 @@ Test(repl_words, complete_what_may_stand_there)
         {"create_accounts id=1 flags=history | i", "imported"},
         {"create_accounts id=1 flags=history i", "id"},
         {"create_transfers id=1 flags=pending|clo", "closing_debit closing_credit"},
+        {"get", "get_account_transfers get_account_balances"},
+        {"s", "snapshot stats set"},
+        {"get_account_balances ac", "account_id"},
+        {"get_account_transfers account_id=1 flags=", "debits credits reversed"},
+        {"query_accounts ", "ledger code flags limit timestamp_min timestamp_max user_data_128 "
+                            "user_data_64 user_data_32"},
+        {"query_transfers flags=r", "reversed"},
+        {"changes ", "ordinal limit wait_ms"},
+        {"read_changes o", "ordinal"},
+        {"snapshot ", ""},
         {"nonsense id", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -1,0 +1,123 @@
+/* What accepted records do to a ledger: shared by execution and replay, so that both do the same.
+ *
+ * Nothing here judges, and nothing can fail. Inline, because it is the innermost of both loops. */
+#ifndef ENGINE_APPLY_H
+#define ENGINE_APPLY_H
+
+#include "engine/ledger.h"
+
+static inline void account_set_closed(struct giro_account *account, bool closed)
+{
+    if (closed)
+        account->flags |= GIRO_ACCOUNT_CLOSED;
+    else
+        account->flags &= (uint16_t)~GIRO_ACCOUNT_CLOSED;
+}
+
+/* Sets or clears `closed` on the accounts that a closing transfer names. */
+static inline void closing_apply(struct ledger *ledger, const struct hold *hold, bool closed)
+{
+    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_DEBIT) != 0)
+        account_set_closed(&ledger->accounts.rows[hold->debit_row], closed);
+    if ((hold->record.flags & GIRO_TRANSFER_CLOSING_CREDIT) != 0)
+        account_set_closed(&ledger->accounts.rows[hold->credit_row], closed);
+}
+
+static inline void timestamp_seen(struct ledger *ledger, uint64_t timestamp)
+{
+    if (timestamp > ledger->timestamp_last)
+        ledger->timestamp_last = timestamp;
+}
+
+/* Makes an id known. A ledger that only follows another one keeps no ids: nobody asks it. */
+static inline void transfer_add(struct ledger *ledger, uint64_t hash, uint64_t address)
+{
+    if (ledger->transfers.capacity != 0)
+        index_insert(&ledger->transfers, hash, address);
+}
+
+/* Applies an accepted plain or pending transfer. From here on nothing can fail. */
+static inline void plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                               uint64_t address, uint64_t hash, uint32_t debit_row,
+                               uint32_t credit_row)
+{
+    struct giro_account *debit = &ledger->accounts.rows[debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[credit_row];
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        debit->debits_pending += transfer->amount;
+        credit->credits_pending += transfer->amount;
+        const struct hold *hold =
+            holds_insert(&ledger->holds, transfer, address, debit_row, credit_row);
+        closing_apply(ledger, hold, true);
+    } else {
+        debit->debits_posted += transfer->amount;
+        credit->credits_posted += transfer->amount;
+    }
+    transfer_add(ledger, hash, address);
+    ledger->transfers_count++;
+    ledger->transfer_timestamp_last = transfer->timestamp;
+    timestamp_seen(ledger, transfer->timestamp);
+}
+
+/* Releases a hold, posting amount of it. */
+static inline void hold_apply(struct ledger *ledger, struct hold *hold, enum hold_state state,
+                              giro_u128 amount)
+{
+    struct giro_account *debit = &ledger->accounts.rows[hold->debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[hold->credit_row];
+    debit->debits_pending -= hold->record.amount;
+    credit->credits_pending -= hold->record.amount;
+    if (state == HOLD_POSTED) {
+        debit->debits_posted += amount;
+        credit->credits_posted += amount;
+    } else {
+        closing_apply(ledger, hold, false);
+    }
+    hold_settle(&ledger->holds, hold, state);
+}
+
+/* Applies an accepted post or void; the ended hold stays until ended_holds_remove(). */
+static inline void resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                                 uint64_t address, uint64_t hash, struct hold *hold)
+{
+    bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
+    hold_apply(ledger, hold, is_void ? HOLD_VOIDED : HOLD_POSTED, transfer->amount);
+    ledger->ended[ledger->ended_count++] = hold;
+    transfer_add(ledger, hash, address);
+    ledger->transfers_count++;
+    ledger->transfer_timestamp_last = transfer->timestamp;
+    timestamp_seen(ledger, transfer->timestamp);
+}
+
+static inline void ended_holds_remove(struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->ended_count; i++)
+        hold_remove(&ledger->holds, ledger->ended[i]);
+    ledger->ended_count = 0;
+}
+
+static inline void account_apply(struct ledger *ledger, const struct giro_account *account)
+{
+    struct giro_account *row = accounts_append(&ledger->accounts, account);
+    row->flags &= RECORD_FLAGS_MASK;
+    ledger->account_timestamp_last = account->timestamp;
+    timestamp_seen(ledger, account->timestamp);
+}
+
+static inline void burn_apply(struct ledger *ledger, const struct giro_transfer *burnt,
+                              uint64_t address, uint64_t hash)
+{
+    transfer_add(ledger, hash, address);
+    ledger->burnt_count++;
+    timestamp_seen(ledger, burnt->timestamp);
+}
+
+static inline void expiry_apply(struct ledger *ledger, struct hold *hold, uint64_t timestamp)
+{
+    hold_apply(ledger, hold, HOLD_EXPIRED, 0);
+    hold_remove(&ledger->holds, hold);
+    ledger->expired_count++;
+    timestamp_seen(ledger, timestamp);
+}
+
+#endif

@@ -1,0 +1,341 @@
+/* Replay: the ledger's state from what was accepted, or from what was saved.
+ *
+ * Replay only applies. What was accepted once is never judged again, so a change of the rules never
+ * changes history. */
+#include "engine/apply.h"
+#include "engine/stage.h"
+
+#include <errno.h>
+
+/* ---- Replay ------------------------------------------------------------------------------ */
+
+static bool transfers_full(const struct ledger *ledger)
+{
+    return ledger->transfers.capacity != 0 && ledger->transfers.count == ledger->transfers.capacity;
+}
+
+static int replay_transfer(struct ledger *ledger, const struct giro_transfer *transfer,
+                           uint64_t address, const struct ledger_event *prepared,
+                           giro_u128 *out_released)
+{
+    if (transfers_full(ledger))
+        return -ENOSPC;
+    if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE)
+        return -EBADMSG;
+    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
+        struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+        if (hold == NULL || transfer->amount > hold->record.amount ||
+            hold->debit_row != prepared->debit_row || hold->credit_row != prepared->credit_row)
+            return -EBADMSG;
+        *out_released = hold->record.amount;
+        resolve_apply(ledger, transfer, address, prepared->id_hash, hold);
+        ended_holds_remove(ledger);
+        return 0;
+    }
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
+        ledger->holds.count == ledger->holds.capacity)
+        return -ENOSPC;
+    plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
+                prepared->credit_row);
+    return 0;
+}
+
+static int replay_system(struct ledger *ledger, const union record *record, uint64_t address,
+                         const struct ledger_event *prepared, giro_u128 *out_released)
+{
+    struct hold *hold;
+    switch ((enum record_system)record->transfer.code) {
+    case RECORD_SYSTEM_EXPIRY:
+        hold = holds_find(&ledger->holds, record->transfer.pending_id);
+        if (hold == NULL || hold->debit_row != prepared->debit_row ||
+            hold->credit_row != prepared->credit_row)
+            return -EBADMSG;
+        *out_released = hold->record.amount;
+        expiry_apply(ledger, hold, record->transfer.timestamp);
+        return 0;
+    case RECORD_SYSTEM_DIGEST:
+        ledger->digests_checked++;
+        if (!ledger_digest_matches(ledger, &record->digest) && ledger->digests_failed++ == 0)
+            ledger->digest_failed_first = address;
+        return 0;
+    case RECORD_SYSTEM_SNAPSHOT:
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+static int replay_record(struct ledger *ledger, const union record *record, uint64_t address,
+                         const struct ledger_event *prepared, giro_u128 *out_released)
+{
+    switch (record_kind(record)) {
+    case RECORD_TRANSFER:
+        return replay_transfer(ledger, &record->transfer, address, prepared, out_released);
+    case RECORD_ACCOUNT:
+        if (ledger->accounts.count == ledger->accounts.capacity)
+            return -ENOSPC;
+        account_apply(ledger, &record->account);
+        return 0;
+    case RECORD_BURNT:
+        if (transfers_full(ledger))
+            return -ENOSPC;
+        burn_apply(ledger, &record->transfer, address, prepared->id_hash);
+        return 0;
+    case RECORD_SYSTEM:
+        return replay_system(ledger, record, address, prepared, out_released);
+    }
+    return -EBADMSG;
+}
+
+/* How many of the records are accounts, or how many are not, before the kind changes: the accounts
+ * of a transfer must be there when it is prepared. */
+static uint32_t replay_run(const union record *records, uint32_t count)
+{
+    bool accounts = record_kind(&records[0]) == RECORD_ACCOUNT;
+    uint32_t run = 1;
+    while (run < count && run < CHUNK_EVENTS &&
+           (record_kind(&records[run]) == RECORD_ACCOUNT) == accounts)
+        run++;
+    return run;
+}
+
+uint32_t ledger_replay_prepare(struct ledger *ledger, const union record *records, uint32_t count)
+{
+    uint32_t run = replay_run(records, count);
+    if (record_kind(&records[0]) == RECORD_ACCOUNT)
+        return run;
+    chunk_prepare(ledger, &records[0].transfer, 0, run);
+    for (uint32_t i = 0; i < run; i++)
+        event_rows_confirm(ledger, &records[i].transfer, &ledger->events[i]);
+    return run;
+}
+
+static void balances_of(const struct ledger *ledger, uint32_t row, struct giro_balances *out)
+{
+    memcpy(out, &ledger->accounts.rows[row].debits_pending, sizeof *out);
+}
+
+_Static_assert(offsetof(struct giro_account, debits_pending) == 16 &&
+                   offsetof(struct giro_account, user_data_128) ==
+                       16 + sizeof(struct giro_balances),
+               "the balances of an account are one struct giro_balances");
+
+static void effect_set(const struct ledger *ledger, const union record *record,
+                       const struct ledger_event *prepared, giro_u128 released,
+                       struct ledger_effect *effect)
+{
+    effect->released = released;
+    effect->debit_row = ACCOUNTS_NONE;
+    effect->credit_row = ACCOUNTS_NONE;
+    if (record_kind(record) == RECORD_ACCOUNT) {
+        effect->debit_row = ledger->accounts.count - 1;
+    } else if (record_moves(record)) {
+        effect->debit_row = prepared->debit_row;
+        effect->credit_row = prepared->credit_row;
+        balances_of(ledger, effect->debit_row, &effect->debit);
+        balances_of(ledger, effect->credit_row, &effect->credit);
+    }
+}
+
+int ledger_replay_apply(struct ledger *ledger, const union record *records, uint32_t count,
+                        uint64_t address, struct ledger_effect *effects, uint32_t *out_index)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        giro_u128 released = 0;
+        int error = replay_record(ledger, &records[i], address + i, &ledger->events[i], &released);
+        if (error != 0) {
+            *out_index = i;
+            return error;
+        }
+        if (effects != NULL)
+            effect_set(ledger, &records[i], &ledger->events[i], released, &effects[i]);
+    }
+    return 0;
+}
+
+int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
+                  uint64_t address, uint32_t *out_index)
+{
+    for (uint32_t done = 0, run; done < count; done += run) {
+        run = ledger_replay_prepare(ledger, &records[done], count - done);
+        int error =
+            ledger_replay_apply(ledger, &records[done], run, address + done, NULL, out_index);
+        if (error != 0) {
+            *out_index += done;
+            return error;
+        }
+    }
+    return 0;
+}
+
+/* ---- Digest records ---------------------------------------------------------------------- */
+
+void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
+                          struct record_digest *out)
+{
+    uint32_t first = ledger->digest_row < ledger->accounts.count ? ledger->digest_row : 0;
+    uint32_t left = ledger->accounts.count - first;
+    uint32_t count = left < rows_max ? left : rows_max;
+    *out = (struct record_digest){
+        .rows = checksum_of(&ledger->accounts.rows[first], count * sizeof(struct giro_account)),
+        .row_first = first,
+        .row_count = count,
+        .accounts = ledger->accounts.count,
+        .transfers = ledger->transfers_count,
+        .burnt = ledger->burnt_count,
+        .expired = ledger->expired_count,
+        .holds = ledger->holds.count,
+        .account_timestamp_last = ledger->account_timestamp_last,
+        .transfer_timestamp_last = ledger->transfer_timestamp_last,
+        .code = RECORD_SYSTEM_DIGEST,
+        .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+        .timestamp = timestamp,
+    };
+    ledger->digest_row = first + count;
+}
+
+bool ledger_digest_matches(const struct ledger *ledger, const struct record_digest *digest)
+{
+    if (digest->accounts != ledger->accounts.count || digest->row_first > digest->accounts ||
+        digest->row_count > digest->accounts - digest->row_first)
+        return false;
+    struct checksum rows = checksum_of(&ledger->accounts.rows[digest->row_first],
+                                       digest->row_count * sizeof(struct giro_account));
+    return checksum_equal(rows, digest->rows) && digest->transfers == ledger->transfers_count &&
+           digest->burnt == ledger->burnt_count && digest->expired == ledger->expired_count &&
+           digest->holds == ledger->holds.count &&
+           digest->account_timestamp_last == ledger->account_timestamp_last &&
+           digest->transfer_timestamp_last == ledger->transfer_timestamp_last;
+}
+
+/* ---- Restoring --------------------------------------------------------------------------- */
+
+struct ledger_totals ledger_totals(const struct ledger *ledger)
+{
+    return (struct ledger_totals){
+        .timestamp_last = ledger->timestamp_last,
+        .account_timestamp_last = ledger->account_timestamp_last,
+        .transfer_timestamp_last = ledger->transfer_timestamp_last,
+        .transfers = ledger->transfers_count,
+        .burnt = ledger->burnt_count,
+        .expired = ledger->expired_count,
+    };
+}
+
+void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *totals)
+{
+    ledger->timestamp_last = totals->timestamp_last;
+    ledger->account_timestamp_last = totals->account_timestamp_last;
+    ledger->transfer_timestamp_last = totals->transfer_timestamp_last;
+    ledger->transfers_count = totals->transfers;
+    ledger->burnt_count = totals->burnt;
+    ledger->expired_count = totals->expired;
+}
+
+int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count)
+{
+    if (ledger->accounts.capacity - ledger->accounts.count < count)
+        return -ENOSPC;
+    for (uint32_t begin = 0; begin < count; begin += CHUNK_EVENTS) {
+        uint32_t end = count - begin < CHUNK_EVENTS ? count : begin + CHUNK_EVENTS;
+        for (uint32_t i = begin; i < end; i++)
+            index_prefetch(&ledger->accounts.index, id_hash(rows[i].id, ledger->hash_seed));
+        for (uint32_t i = begin; i < end; i++)
+            (void)accounts_append(&ledger->accounts, &rows[i]);
+    }
+    return 0;
+}
+
+int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address)
+{
+    if (ledger->holds.count == ledger->holds.capacity)
+        return -ENOSPC;
+    uint32_t debit_row = accounts_find(&ledger->accounts, record->debit_account_id);
+    uint32_t credit_row = accounts_find(&ledger->accounts, record->credit_account_id);
+    if (debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE || address == 0 ||
+        address >= ledger->holds.addresses)
+        return -EBADMSG;
+    (void)holds_insert(&ledger->holds, record, address, debit_row, credit_row);
+    holds_outcome_reset(&ledger->holds, address);
+    return 0;
+}
+
+int ledger_restore_ids(struct ledger *ledger, const uint64_t *hashes, uint32_t count,
+                       uint64_t address)
+{
+    if (ledger->transfers.capacity - ledger->transfers.count < count)
+        return -ENOSPC;
+    for (uint32_t begin = 0; begin < count; begin += CHUNK_EVENTS) {
+        uint32_t end = count - begin < CHUNK_EVENTS ? count : begin + CHUNK_EVENTS;
+        for (uint32_t i = begin; i < end; i++)
+            index_prefetch(&ledger->transfers, hashes[i]);
+        for (uint32_t i = begin; i < end; i++)
+            index_insert(&ledger->transfers, hashes[i], address + i);
+    }
+    return 0;
+}
+
+int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_end)
+{
+    int error = ledger_restore_accounts(to, from->accounts.rows, from->accounts.count);
+    holds_outcomes_copy(&to->holds, &from->holds, address_end);
+    for (uint32_t i = 0; i < from->holds.slots_used && error == 0; i++) {
+        const struct hold *hold = &from->holds.slots[i];
+        if (hold->record.id != 0)
+            error = ledger_restore_hold(to, &hold->record, hold->address);
+    }
+    struct ledger_totals totals = ledger_totals(from);
+    ledger_restore_totals(to, &totals);
+    to->digests_checked = from->digests_checked;
+    return error;
+}
+
+/* ---- Digest and sums --------------------------------------------------------------------- */
+
+uint64_t ledger_digest_holds(const struct ledger *ledger)
+{
+    uint64_t sum = 0; /* a sum, because slot numbers depend on history */
+    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
+        const struct giro_transfer *record = &ledger->holds.slots[i].record;
+        if (record->id != 0)
+            sum += checksum_of(record, sizeof *record).low;
+    }
+    return sum;
+}
+
+struct checksum ledger_digest_of(struct checksum rows, uint64_t holds,
+                                 const struct ledger_totals *totals)
+{
+    struct {
+        struct checksum accounts;
+        uint64_t holds;
+        uint64_t account_timestamp_last;
+        uint64_t transfer_timestamp_last;
+        uint64_t counts[3];
+    } state = {
+        .accounts = rows,
+        .holds = holds,
+        .account_timestamp_last = totals->account_timestamp_last,
+        .transfer_timestamp_last = totals->transfer_timestamp_last,
+        .counts = {totals->transfers, totals->burnt, totals->expired},
+    };
+    return checksum_of(&state, sizeof state);
+}
+
+struct checksum ledger_digest(const struct ledger *ledger)
+{
+    struct ledger_totals totals = ledger_totals(ledger);
+    struct checksum rows = checksum_of(ledger->accounts.rows, (size_t)ledger->accounts.count *
+                                                                  sizeof(struct giro_account));
+    return ledger_digest_of(rows, ledger_digest_holds(ledger), &totals);
+}
+
+struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)
+{
+    struct ledger_sums sums = {0};
+    for (uint32_t i = 0; i < ledger->accounts.count; i++) {
+        const struct giro_account *account = &ledger->accounts.rows[i];
+        if (ledger_number == 0 || account->ledger == ledger_number)
+            ledger_sums_add(&sums, account);
+    }
+    return sums;
+}

@@ -1,0 +1,800 @@
+#include "wal/snapshot.h"
+
+#include "engine/memory.h"
+#include "wal/io.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    READ_BYTES = 1 << 20,
+    MAP_SPARE_BYTES = 64 << 20,
+    KEY_BYTES = sizeof(uint64_t),
+};
+
+static const char temporary[] = "snapshot.tmp";
+
+static const char *const database_names[SNAPSHOT_DATABASES] = {
+    "accounts", "holds", "outcomes", "segments", "meta",
+};
+
+_Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= 3968, "holds of a chunk");
+_Static_assert(sizeof(struct snapshot_chunk) == 32, "chunk head");
+
+/* ---- The thread that writes -------------------------------------------------------------- */
+
+/* An error of LMDB or of the system, as -errno. */
+static int lmdb_error(struct snapshot_writer *writer, const char *what, int code)
+{
+    int result = code > 0 ? -code : code == MDB_MAP_FULL ? -EFBIG : -EIO;
+    return error_set(&writer->error, result, "%s/shard-0/%s: %s: %s", writer->directory->path,
+                     temporary, what, mdb_strerror(code));
+}
+
+static int system_error(struct snapshot_writer *writer, const char *what)
+{
+    int code = errno;
+    return error_set(&writer->error, -code, "%s/shard-0/%s: %s: %s", writer->directory->path,
+                     temporary, what, strerror(code));
+}
+
+static void shard_path(const struct directory *directory, const char *name, char *out, size_t size)
+{
+    (void)snprintf(out, size, "%s/shard-0/%s", directory->path, name);
+}
+
+static int environment_open(struct snapshot_writer *writer, MDB_env **out_env,
+                            MDB_dbi databases[SNAPSHOT_DATABASES])
+{
+    char path[sizeof writer->directory->path + 64];
+    shard_path(writer->directory, temporary, path, sizeof path);
+    (void)unlink(path);
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    uint64_t map = writer->map_bytes;
+    if (map == 0)
+        map = writer->expected_bytes + writer->expected_bytes / 2 + MAP_SPARE_BYTES;
+    int code = mdb_env_create(&env);
+    if (code == 0)
+        code = mdb_env_set_mapsize(env, map);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(env, SNAPSHOT_DATABASES);
+    if (code == 0)
+        code =
+            mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS | MDB_NOMETASYNC, 0600);
+    if (code == 0)
+        code = mdb_txn_begin(env, NULL, 0, &txn);
+    for (int i = 0; i < SNAPSHOT_DATABASES && code == 0; i++)
+        code = mdb_dbi_open(txn, database_names[i], MDB_CREATE | MDB_INTEGERKEY, &databases[i]);
+    if (code == 0)
+        code = mdb_txn_commit(txn);
+    else if (txn != NULL)
+        mdb_txn_abort(txn);
+    if (code == 0) {
+        *out_env = env;
+        return 0;
+    }
+    if (env != NULL)
+        mdb_env_close(env);
+    return lmdb_error(writer, "cannot be made", code);
+}
+
+static int batch_write(struct snapshot_writer *writer, MDB_env *env,
+                       const MDB_dbi databases[SNAPSHOT_DATABASES])
+{
+    MDB_txn *txn;
+    int code = mdb_txn_begin(env, NULL, 0, &txn);
+    if (code != 0)
+        return lmdb_error(writer, "cannot begin a transaction", code);
+    for (uint32_t i = 0; i < writer->put_count && code == 0; i++) {
+        struct snapshot_put *put = &writer->puts[i];
+        MDB_val key = {.mv_size = KEY_BYTES, .mv_data = &put->key};
+        MDB_val value = {.mv_size = put->size, .mv_data = NULL};
+        code = mdb_put(txn, databases[put->database], &key, &value, MDB_APPEND | MDB_RESERVE);
+        if (code == 0)
+            memcpy(value.mv_data, writer->memory + put->offset, put->size);
+    }
+    if (code == 0)
+        code = mdb_txn_commit(txn); /* syncs the data; the meta page at the latest at the end */
+    else
+        mdb_txn_abort(txn);
+    if (code == MDB_MAP_FULL)
+        return lmdb_error(writer, "snapshot_map_bytes is too small for this ledger: raise it",
+                          code);
+    return code == 0 ? 0 : lmdb_error(writer, "cannot be written", code);
+}
+
+/* Checksum of a whole file as the disk has it, not as the page cache remembers it. */
+static int file_sum(int fd, uint64_t bytes, struct checksum *out)
+{
+    char *buffer = aligned_alloc(4096, READ_BYTES);
+    struct checksum_stream *stream = checksum_stream_new();
+    int result = buffer == NULL || stream == NULL ? -ENOMEM : 0;
+    for (uint64_t done = 0; done < bytes && result == 0;) {
+        ssize_t got = pread(fd, buffer, READ_BYTES, (off_t)done);
+        if (got > 0) {
+            checksum_stream_add(stream, buffer, (size_t)got);
+            done += (uint64_t)got;
+        } else {
+            result = got < 0 ? -errno : -EIO;
+        }
+    }
+    if (result == 0)
+        *out = checksum_stream_end(stream);
+    checksum_stream_free(stream);
+    free(buffer);
+    return result;
+}
+
+/* Reads the finished file back, gives it its name and enters it into the manifest. */
+static int file_publish(struct snapshot_writer *writer)
+{
+    const struct directory *directory = writer->directory;
+    char name[SNAPSHOT_NAME_BYTES];
+    struct stat status;
+    int fd = openat(directory->shard_fd, temporary, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (fd < 0)
+        return system_error(writer, "cannot be read back");
+    int result = fstat(fd, &status) != 0 ? system_error(writer, "cannot be read back") : 0;
+    if (result == 0) {
+        writer->entry.file_bytes = (uint64_t)status.st_size;
+        errno = -file_sum(fd, writer->entry.file_bytes, &writer->entry.file);
+        if (errno != 0)
+            result = system_error(writer, "cannot be read back");
+    }
+    if (result == 0 && fsync(fd) != 0)
+        result = system_error(writer, "cannot be synced");
+    close(fd);
+    snapshot_name(writer->entry.segment, name);
+    if (result == 0 && (renameat(directory->shard_fd, temporary, directory->shard_fd, name) != 0 ||
+                        fsync(directory->shard_fd) != 0))
+        result = system_error(writer, "cannot be renamed");
+    if (result == 0)
+        result = manifest_add(directory, &writer->entry, &writer->error);
+    if (result != 0)
+        return result;
+    struct manifest manifest;
+    struct error ignored;
+    if (manifest_read(directory, &manifest, &ignored) == 0)
+        snapshots_tidy(directory, &manifest);
+    return 0;
+}
+
+static void pause_for(uint64_t ns)
+{
+    struct timespec pause = {.tv_sec = (time_t)(ns / GIRO_NS_PER_S),
+                             .tv_nsec = (long)(ns % GIRO_NS_PER_S)};
+    (void)nanosleep(&pause, NULL);
+}
+
+/* Writes batches as they come, at the pace that was set. */
+static int batches_write(struct snapshot_writer *writer, MDB_env *env,
+                         const MDB_dbi databases[SNAPSHOT_DATABASES])
+{
+    uint64_t due = clock_monotonic_ns();
+    for (;;) {
+        pthread_mutex_lock(&writer->mutex);
+        while (writer->state == SNAPSHOT_WRITER_EMPTY)
+            pthread_cond_wait(&writer->changed, &writer->mutex);
+        enum snapshot_writer_state state = writer->state;
+        pthread_mutex_unlock(&writer->mutex);
+        if (state == SNAPSHOT_WRITER_ABANDON)
+            return error_set(&writer->error, -ECANCELED, "abandoned");
+        int result = batch_write(writer, env, databases);
+        if (result != 0 || state == SNAPSHOT_WRITER_LAST)
+            return result;
+        uint64_t now = clock_monotonic_ns();
+        uint64_t bytes_per_s = atomic_load_explicit(&writer->bytes_per_s, memory_order_relaxed);
+        if (bytes_per_s != 0) {
+            due += writer->used_bytes * GIRO_NS_PER_S / bytes_per_s;
+            if (due > now)
+                pause_for(due - now);
+            else
+                due = now; /* what was lost is not made up for */
+        }
+        writer->put_count = 0;
+        writer->used_bytes = 0;
+        pthread_mutex_lock(&writer->mutex);
+        if (writer->state == SNAPSHOT_WRITER_FULL)
+            writer->state = SNAPSHOT_WRITER_EMPTY;
+        pthread_mutex_unlock(&writer->mutex);
+    }
+}
+
+static void *writer_run(void *argument)
+{
+    struct snapshot_writer *writer = argument;
+    MDB_dbi databases[SNAPSHOT_DATABASES];
+    MDB_env *env = NULL;
+    int result = environment_open(writer, &env, databases);
+    if (result == 0) {
+        result = batches_write(writer, env, databases);
+        int code = result == 0 ? mdb_env_sync(env, 1) : 0;
+        if (code != 0)
+            result = lmdb_error(writer, "cannot be synced", code);
+        mdb_env_close(env);
+    }
+    if (result == 0)
+        result = file_publish(writer);
+    if (result != 0)
+        (void)unlinkat(writer->directory->shard_fd, temporary, 0);
+    pthread_mutex_lock(&writer->mutex);
+    writer->state = result == 0 ? SNAPSHOT_WRITER_DONE : SNAPSHOT_WRITER_FAILED;
+    pthread_mutex_unlock(&writer->mutex);
+    return NULL;
+}
+
+static enum snapshot_writer_state writer_state(struct snapshot_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    enum snapshot_writer_state state = writer->state;
+    pthread_mutex_unlock(&writer->mutex);
+    return state;
+}
+
+static void writer_signal(struct snapshot_writer *writer, enum snapshot_writer_state state)
+{
+    pthread_mutex_lock(&writer->mutex);
+    if (writer->state != SNAPSHOT_WRITER_FAILED && writer->state != SNAPSHOT_WRITER_DONE)
+        writer->state = state;
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+/* Room for one value in the batch; NULL: it is full. */
+static void *writer_put(struct snapshot_writer *writer, enum snapshot_database database,
+                        uint64_t key, uint32_t size)
+{
+    uint32_t offset = (writer->used_bytes + 15) / 16 * 16;
+    if (writer->put_count == SNAPSHOT_BATCH_PUTS || offset + size > SNAPSHOT_BATCH_BYTES)
+        return NULL;
+    writer->puts[writer->put_count++] =
+        (struct snapshot_put){.database = database, .size = size, .offset = offset, .key = key};
+    writer->used_bytes = offset + size;
+    return writer->memory + offset;
+}
+
+/* ---- Taking one -------------------------------------------------------------------------- */
+
+int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
+                  const struct snapshot_options *options, uint32_t accounts_max, uint32_t holds_max)
+{
+    *snapshot = (struct snapshot){
+        .writer = {.directory = directory,
+                   .map_bytes = options->map_bytes,
+                   .bytes_per_s = options->bytes_per_s},
+        .chunks_max = accounts_max / SNAPSHOT_CHUNK_ROWS + 1,
+        .holds_max = holds_max,
+    };
+    struct snapshot_writer *writer = &snapshot->writer;
+    pthread_mutex_init(&writer->mutex, NULL);
+    pthread_cond_init(&writer->changed, NULL);
+    writer->memory = memory_reserve(SNAPSHOT_BATCH_BYTES);
+    writer->puts = memory_reserve(SNAPSHOT_BATCH_PUTS * sizeof *writer->puts);
+    snapshot->aside = memory_reserve(snapshot->chunks_max * sizeof *snapshot->aside);
+    snapshot->digest = checksum_stream_new();
+    if (writer->memory != NULL && writer->puts != NULL && snapshot->aside != NULL &&
+        snapshot->digest != NULL)
+        return 0;
+    snapshot_free(snapshot);
+    return -ENOMEM;
+}
+
+/* What only an active snapshot needs is given back when it is over. */
+static void snapshot_release(struct snapshot *snapshot)
+{
+    memory_release(snapshot->rows,
+                   (size_t)snapshot->chunks_max * SNAPSHOT_CHUNK_ROWS * sizeof *snapshot->rows);
+    memory_release(snapshot->holds, (size_t)snapshot->holds_max * sizeof *snapshot->holds);
+    snapshot->rows = NULL;
+    snapshot->holds = NULL;
+    snapshot->active = false;
+    snapshot->writer.state = SNAPSHOT_WRITER_NONE;
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    struct snapshot_writer *writer = &snapshot->writer;
+    if (writer->directory == NULL)
+        return;
+    if (snapshot->active)
+        snapshot_abandon(snapshot);
+    memory_release(writer->memory, SNAPSHOT_BATCH_BYTES);
+    memory_release(writer->puts, SNAPSHOT_BATCH_PUTS * sizeof *writer->puts);
+    memory_release(snapshot->aside, snapshot->chunks_max * sizeof *snapshot->aside);
+    if (snapshot->digest != NULL)
+        checksum_stream_free(snapshot->digest);
+    pthread_mutex_destroy(&writer->mutex);
+    pthread_cond_destroy(&writer->changed);
+    *snapshot = (struct snapshot){0};
+}
+
+static void holds_keep(struct snapshot *snapshot, const struct ledger *ledger)
+{
+    snapshot->hold_count = 0;
+    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
+        const struct hold *hold = &ledger->holds.slots[i];
+        if (hold->record.id != 0)
+            snapshot->holds[snapshot->hold_count++] =
+                (struct snapshot_hold){.record = hold->record, .address = hold->address};
+    }
+}
+
+int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
+                   const struct log_position *position, struct error *error)
+{
+    struct snapshot_writer *writer = &snapshot->writer;
+    assert(!snapshot->active);
+    snapshot->rows =
+        memory_reserve((size_t)snapshot->chunks_max * SNAPSHOT_CHUNK_ROWS * sizeof *snapshot->rows);
+    snapshot->holds = memory_reserve((size_t)snapshot->holds_max * sizeof *snapshot->holds);
+    if (snapshot->rows == NULL || snapshot->holds == NULL) {
+        snapshot_release(snapshot);
+        return error_set(error, -ENOMEM, "out of address space for a snapshot");
+    }
+    snapshot->phase = SNAPSHOT_PHASE_ACCOUNTS;
+    snapshot->segment = position->segment;
+    snapshot->position = *position;
+    snapshot->totals = ledger_totals(ledger);
+    snapshot->accounts = ledger->accounts.count;
+    snapshot->chunk_next = 0;
+    snapshot->aside_count = 0;
+    memset(snapshot->aside, 0,
+           (snapshot->accounts / SNAPSHOT_CHUNK_ROWS + 1) * sizeof *snapshot->aside);
+    holds_keep(snapshot, ledger);
+    snapshot->digest_holds = ledger_digest_holds(ledger);
+    checksum_stream_free(snapshot->digest);
+    snapshot->digest = checksum_stream_new();
+    snapshot->sums = (struct ledger_sums){0};
+
+    writer->put_count = 0;
+    writer->used_bytes = 0;
+    writer->error = (struct error){0};
+    writer->entry = (struct manifest_entry){.segment = position->segment, .lsn = position->lsn - 1};
+    writer->expected_bytes = ((uint64_t)snapshot->accounts / SNAPSHOT_CHUNK_ROWS +
+                              snapshot->hold_count / SNAPSHOT_CHUNK_HOLDS +
+                              (uint64_t)position->segment * writer->directory->meta.segment_bytes /
+                                  GIRO_RECORD_BYTES / 4 / SNAPSHOT_CHUNK_OUTCOMES +
+                              position->segment) *
+                             4200;
+    writer->state = SNAPSHOT_WRITER_EMPTY;
+    int result = snapshot->digest == NULL
+                     ? ENOMEM
+                     : pthread_create(&writer->thread, NULL, writer_run, writer);
+    if (result != 0) {
+        snapshot_release(snapshot);
+        return error_set(error, -result, "cannot start a thread: %s", strerror(result));
+    }
+    snapshot->active = true;
+    return 0;
+}
+
+static uint32_t chunk_rows(const struct snapshot *snapshot, uint32_t chunk)
+{
+    uint32_t first = chunk * SNAPSHOT_CHUNK_ROWS;
+    uint32_t left = snapshot->accounts - first;
+    return left < SNAPSHOT_CHUNK_ROWS ? left : SNAPSHOT_CHUNK_ROWS;
+}
+
+void snapshot_set_aside(struct snapshot *snapshot, const struct ledger *ledger, uint32_t chunk)
+{
+    struct giro_account *to = &snapshot->rows[(size_t)snapshot->aside_count * SNAPSHOT_CHUNK_ROWS];
+    memcpy(to, &ledger->accounts.rows[(size_t)chunk * SNAPSHOT_CHUNK_ROWS],
+           chunk_rows(snapshot, chunk) * sizeof *to);
+    snapshot->aside[chunk] = ++snapshot->aside_count;
+}
+
+/* Writes one chunk of size bytes of items; false: the batch is full. */
+static bool chunk_put(struct snapshot *snapshot, enum snapshot_database database, uint64_t key,
+                      uint64_t first, uint32_t count, const void *items, uint32_t size)
+{
+    struct snapshot_chunk head = {.first = first, .count = count};
+    char *value = writer_put(&snapshot->writer, database, key, (uint32_t)sizeof head + size);
+    if (value == NULL)
+        return false;
+    head.checksum = checksum_of(items, size);
+    memcpy(value, &head, sizeof head);
+    memcpy(value + sizeof head, items, size);
+    return true;
+}
+
+static bool accounts_put(struct snapshot *snapshot, const struct ledger *ledger)
+{
+    uint32_t chunks = (snapshot->accounts + SNAPSHOT_CHUNK_ROWS - 1) / SNAPSHOT_CHUNK_ROWS;
+    for (; snapshot->chunk_next < chunks; snapshot->chunk_next++) {
+        uint32_t chunk = snapshot->chunk_next;
+        uint32_t count = chunk_rows(snapshot, chunk);
+        const struct giro_account *rows =
+            snapshot->aside[chunk] != 0
+                ? &snapshot->rows[(size_t)(snapshot->aside[chunk] - 1) * SNAPSHOT_CHUNK_ROWS]
+                : &ledger->accounts.rows[(size_t)chunk * SNAPSHOT_CHUNK_ROWS];
+        if (!chunk_put(snapshot, SNAPSHOT_ACCOUNTS, chunk, (uint64_t)chunk * SNAPSHOT_CHUNK_ROWS,
+                       count, rows, count * (uint32_t)sizeof *rows))
+            return false;
+        checksum_stream_add(snapshot->digest, rows, count * sizeof *rows);
+        for (uint32_t i = 0; i < count; i++)
+            ledger_sums_add(&snapshot->sums, &rows[i]);
+    }
+    return true;
+}
+
+static bool holds_put(struct snapshot *snapshot)
+{
+    for (; snapshot->next < snapshot->hold_count; snapshot->next += SNAPSHOT_CHUNK_HOLDS) {
+        uint64_t left = snapshot->hold_count - snapshot->next;
+        uint32_t count = left < SNAPSHOT_CHUNK_HOLDS ? (uint32_t)left : SNAPSHOT_CHUNK_HOLDS;
+        if (!chunk_put(snapshot, SNAPSHOT_HOLDS, snapshot->next / SNAPSHOT_CHUNK_HOLDS,
+                       snapshot->next, count, &snapshot->holds[snapshot->next],
+                       count * (uint32_t)sizeof *snapshot->holds))
+            return false;
+    }
+    return true;
+}
+
+/* Bytes of the table of outcomes for the log before the snapshot's segment. */
+static uint64_t outcomes_bytes(const struct snapshot *snapshot)
+{
+    return (uint64_t)snapshot->segment * snapshot->writer.directory->meta.segment_bytes /
+           GIRO_RECORD_BYTES / 4;
+}
+
+static bool outcomes_put(struct snapshot *snapshot, const struct ledger *ledger)
+{
+    static const uint8_t zeros[SNAPSHOT_CHUNK_OUTCOMES];
+    enum { LOOKS_MAX = 4096 }; /* 16 MiB of zeros at a time */
+    uint64_t end = outcomes_bytes(snapshot);
+    for (uint32_t looks = 0; snapshot->next < end; looks++) {
+        uint64_t left = end - snapshot->next;
+        uint32_t size = left < SNAPSHOT_CHUNK_OUTCOMES ? (uint32_t)left : SNAPSHOT_CHUNK_OUTCOMES;
+        const uint8_t *bytes = &ledger->holds.outcome[snapshot->next];
+        if (looks == LOOKS_MAX)
+            return false;
+        if (memcmp(bytes, zeros, size) != 0 &&
+            !chunk_put(snapshot, SNAPSHOT_OUTCOMES, snapshot->next / SNAPSHOT_CHUNK_OUTCOMES,
+                       snapshot->next, size, bytes, size))
+            return false;
+        snapshot->next += size;
+    }
+    return true;
+}
+
+static bool segments_put(struct snapshot *snapshot, const struct archive *archive)
+{
+    for (; snapshot->next < snapshot->segment; snapshot->next++) {
+        void *value = writer_put(&snapshot->writer, SNAPSHOT_SEGMENTS, snapshot->next,
+                                 sizeof(struct segment_facts));
+        if (value == NULL)
+            return false;
+        memcpy(value, &archive->sidecars[snapshot->next]->facts, sizeof(struct segment_facts));
+    }
+    return true;
+}
+
+static bool meta_put(struct snapshot *snapshot)
+{
+    const struct directory_meta *directory = &snapshot->writer.directory->meta;
+    struct snapshot_meta meta = {
+        .version = SNAPSHOT_VERSION,
+        .segment_bytes = directory->segment_bytes,
+        .position = snapshot->position,
+        .totals = snapshot->totals,
+        .accounts = snapshot->accounts,
+        .holds = snapshot->hold_count,
+        .digest = ledger_digest_of(checksum_stream_end(snapshot->digest), snapshot->digest_holds,
+                                   &snapshot->totals),
+        .sums = snapshot->sums,
+    };
+    memcpy(meta.directory_id, directory->directory_id, sizeof meta.directory_id);
+    void *value = writer_put(&snapshot->writer, SNAPSHOT_META, 0, sizeof meta);
+    if (value == NULL)
+        return false;
+    memcpy(value, &meta, sizeof meta);
+    return true;
+}
+
+/* Fills the batch; true when everything is in it or in those before it. */
+static bool batch_fill(struct snapshot *snapshot, const struct ledger *ledger,
+                       const struct archive *archive)
+{
+    for (;;) {
+        bool whole = false;
+        switch (snapshot->phase) {
+        case SNAPSHOT_PHASE_ACCOUNTS:
+            whole = accounts_put(snapshot, ledger);
+            break;
+        case SNAPSHOT_PHASE_HOLDS:
+            whole = holds_put(snapshot);
+            break;
+        case SNAPSHOT_PHASE_OUTCOMES:
+            whole = outcomes_put(snapshot, ledger);
+            break;
+        case SNAPSHOT_PHASE_SEGMENTS:
+            whole = segments_put(snapshot, archive);
+            break;
+        case SNAPSHOT_PHASE_META:
+            whole = meta_put(snapshot);
+            break;
+        case SNAPSHOT_PHASE_FINISH:
+            return true;
+        }
+        if (!whole)
+            return false;
+        snapshot->phase++;
+        snapshot->next = 0;
+    }
+}
+
+enum snapshot_progress snapshot_step(struct snapshot *snapshot, const struct ledger *ledger,
+                                     const struct archive *archive)
+{
+    struct snapshot_writer *writer = &snapshot->writer;
+    enum snapshot_writer_state state = writer_state(writer);
+    switch (state) {
+    case SNAPSHOT_WRITER_EMPTY: {
+        bool last = batch_fill(snapshot, ledger, archive);
+        writer_signal(writer, last ? SNAPSHOT_WRITER_LAST : SNAPSHOT_WRITER_FULL);
+        return SNAPSHOT_WORKED;
+    }
+    case SNAPSHOT_WRITER_DONE:
+    case SNAPSHOT_WRITER_FAILED:
+        pthread_join(writer->thread, NULL);
+        snapshot_release(snapshot);
+        return state == SNAPSHOT_WRITER_DONE ? SNAPSHOT_DONE : SNAPSHOT_FAILED;
+    default:
+        return SNAPSHOT_WAITS;
+    }
+}
+
+void snapshot_abandon(struct snapshot *snapshot)
+{
+    writer_signal(&snapshot->writer, SNAPSHOT_WRITER_ABANDON);
+    pthread_join(snapshot->writer.thread, NULL);
+    snapshot_release(snapshot);
+}
+
+/* ---- Loading one ------------------------------------------------------------------------- */
+
+int snapshot_check(const struct directory *directory, const struct manifest_entry *entry,
+                   struct error *error)
+{
+    char name[SNAPSHOT_NAME_BYTES];
+    struct stat status;
+    struct checksum sum;
+    snapshot_name(entry->segment, name);
+    int fd = openat(directory->shard_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        int result = -errno;
+        if (fd >= 0)
+            close(fd);
+        return error_set(error, result, "%s/shard-0/%s: %s", directory->path, name,
+                         result == -ENOENT ? "missing" : strerror(-result));
+    }
+    int result = 0;
+    if ((uint64_t)status.st_size != entry->file_bytes)
+        result =
+            error_set(error, -EBADMSG,
+                      "%s/shard-0/%s: damaged: it has %lld bytes and was written with %" PRIu64,
+                      directory->path, name, (long long)status.st_size, entry->file_bytes);
+    if (result == 0) {
+        /* Through the page cache, which LMDB maps: what is checked here is what it will see. */
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+        result = file_sum(fd, entry->file_bytes, &sum);
+        if (result != 0)
+            (void)error_set(error, result, "%s/shard-0/%s: cannot be read: %s", directory->path,
+                            name, strerror(-result));
+        else if (!checksum_equal(sum, entry->file))
+            result = error_set(error, -EBADMSG,
+                               "%s/shard-0/%s: damaged: its checksum is not the one that it was "
+                               "written with",
+                               directory->path, name);
+    }
+    close(fd);
+    return result;
+}
+
+/* One snapshot file, open for loading. */
+struct loading {
+    const struct directory *directory;
+    struct ledger *ledger;
+    MDB_env *env;
+    MDB_txn *txn;
+    struct snapshot_meta meta;
+    struct segment_facts *facts;
+    uint64_t done; /* items of the database being read */
+};
+
+typedef int (*loading_take)(struct loading *loading, uint64_t key, const char *items,
+                            const struct snapshot_chunk *head, size_t size);
+
+/* Walks a database of chunks. */
+static int chunks_load(struct loading *loading, enum snapshot_database database, loading_take take)
+{
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int code = mdb_dbi_open(loading->txn, database_names[database], MDB_INTEGERKEY, &dbi);
+    if (code == 0)
+        code = mdb_cursor_open(loading->txn, dbi, &cursor);
+    if (code != 0)
+        return -EBADMSG;
+    int result = 0;
+    loading->done = 0;
+    while (result == 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct snapshot_chunk head;
+        uint64_t number;
+        if (key.mv_size != KEY_BYTES || value.mv_size < sizeof head) {
+            result = -EBADMSG;
+            break;
+        }
+        memcpy(&number, key.mv_data, sizeof number);
+        memcpy(&head, value.mv_data, sizeof head);
+        const char *items = (const char *)value.mv_data + sizeof head;
+        size_t size = value.mv_size - sizeof head;
+        if (!checksum_equal(head.checksum, checksum_of(items, size)))
+            result = -EBADMSG;
+        else
+            result = take(loading, number, items, &head, size);
+    }
+    mdb_cursor_close(cursor);
+    return result != 0 ? result : code == MDB_NOTFOUND ? 0 : -EBADMSG;
+}
+
+static int accounts_take(struct loading *loading, uint64_t key, const char *items,
+                         const struct snapshot_chunk *head, size_t size)
+{
+    struct giro_account rows[SNAPSHOT_CHUNK_ROWS];
+    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_ROWS ||
+        size != head->count * sizeof rows[0])
+        return -EBADMSG;
+    memcpy(rows, items, size);
+    loading->done += head->count;
+    return ledger_restore_accounts(loading->ledger, rows, head->count);
+}
+
+static int holds_take(struct loading *loading, uint64_t key, const char *items,
+                      const struct snapshot_chunk *head, size_t size)
+{
+    struct snapshot_hold hold;
+    if (head->first != loading->done || size != head->count * sizeof hold)
+        return -EBADMSG;
+    for (uint32_t i = 0; i < head->count; i++) {
+        memcpy(&hold, items + i * sizeof hold, sizeof hold);
+        int result = ledger_restore_hold(loading->ledger, &hold.record, hold.address);
+        if (result != 0)
+            return result;
+    }
+    loading->done += head->count;
+    return 0;
+}
+
+static int outcomes_take(struct loading *loading, uint64_t key, const char *items,
+                         const struct snapshot_chunk *head, size_t size)
+{
+    uint64_t end = (uint64_t)loading->meta.position.segment * loading->meta.segment_bytes /
+                   GIRO_RECORD_BYTES / 4;
+    if (size != head->count || head->first > end || size > end - head->first)
+        return -EBADMSG;
+    memcpy(&loading->ledger->holds.outcome[head->first], items, size);
+    return 0;
+}
+
+/* Reads one plain value of a database. */
+static int value_load(struct loading *loading, enum snapshot_database database, uint64_t number,
+                      void *out, size_t size)
+{
+    MDB_dbi dbi;
+    MDB_val key = {.mv_size = sizeof number, .mv_data = &number};
+    MDB_val value;
+    if (mdb_dbi_open(loading->txn, database_names[database], MDB_INTEGERKEY, &dbi) != 0 ||
+        mdb_get(loading->txn, dbi, &key, &value) != 0 || value.mv_size != size)
+        return -EBADMSG;
+    memcpy(out, value.mv_data, size);
+    return 0;
+}
+
+static int meta_load(struct loading *loading, const struct manifest_entry *entry)
+{
+    const struct snapshot_meta *meta = &loading->meta;
+    const struct directory_meta *directory = &loading->directory->meta;
+    int result = value_load(loading, SNAPSHOT_META, 0, &loading->meta, sizeof loading->meta);
+    if (result != 0)
+        return result;
+    if (meta->version != SNAPSHOT_VERSION)
+        return -EPROTO;
+    bool belongs = meta->segment_bytes == directory->segment_bytes &&
+                   memcmp(meta->directory_id, directory->directory_id, 16) == 0 &&
+                   meta->position.segment == entry->segment && meta->position.lsn == entry->lsn + 1;
+    return belongs ? 0 : -EXDEV;
+}
+
+static int facts_load(struct loading *loading)
+{
+    uint32_t count = loading->meta.position.segment;
+    loading->facts = calloc(count > 0 ? count : 1, sizeof *loading->facts);
+    if (loading->facts == NULL)
+        return -ENOMEM;
+    int result = 0;
+    for (uint32_t i = 0; i < count && result == 0; i++)
+        result =
+            value_load(loading, SNAPSHOT_SEGMENTS, i, &loading->facts[i], sizeof loading->facts[i]);
+    return result;
+}
+
+static int state_load(struct loading *loading, const struct manifest_entry *entry)
+{
+    int result = meta_load(loading, entry);
+    if (result == 0)
+        result = facts_load(loading);
+    if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_ACCOUNTS, accounts_take);
+    if (result == 0 && loading->done != loading->meta.accounts)
+        result = -EBADMSG;
+    if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_OUTCOMES, outcomes_take);
+    if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_HOLDS, holds_take); /* resets their outcomes */
+    if (result == 0 && loading->done != loading->meta.holds)
+        result = -EBADMSG;
+    if (result != 0)
+        return result;
+    ledger_restore_totals(loading->ledger, &loading->meta.totals);
+    return checksum_equal(ledger_digest(loading->ledger), loading->meta.digest) ? 0 : -EBADMSG;
+}
+
+static const char *load_error_text(int result)
+{
+    switch (result) {
+    case -EBADMSG:
+        return "damaged: its contents contradict themselves";
+    case -EPROTO:
+        return "written by another version of giro";
+    case -EXDEV:
+        return "of another directory, or misplaced";
+    case -ENOSPC:
+        return "holds more than the limits allow: raise accounts_max or holds_max";
+    default:
+        return strerror(-result);
+    }
+}
+
+int snapshot_load(const struct directory *directory, const struct manifest_entry *entry,
+                  struct ledger *ledger, struct snapshot_meta *out_meta,
+                  struct segment_facts **out_facts, struct error *error)
+{
+    struct loading loading = {.directory = directory, .ledger = ledger};
+    char name[SNAPSHOT_NAME_BYTES];
+    char path[sizeof directory->path + 64];
+    snapshot_name(entry->segment, name);
+    shard_path(directory, name, path, sizeof path);
+    int code = mdb_env_create(&loading.env);
+    if (code == 0)
+        code = mdb_env_set_maxdbs(loading.env, SNAPSHOT_DATABASES);
+    if (code == 0)
+        code =
+            mdb_env_open(loading.env, path,
+                         MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD, 0600);
+    if (code == 0)
+        code = mdb_txn_begin(loading.env, NULL, MDB_RDONLY, &loading.txn);
+    int result = code == 0 ? state_load(&loading, entry) : -EBADMSG;
+    if (loading.txn != NULL)
+        mdb_txn_abort(loading.txn);
+    if (loading.env != NULL)
+        mdb_env_close(loading.env);
+    if (result == 0) {
+        *out_meta = loading.meta;
+        *out_facts = loading.facts;
+        return 0;
+    }
+    free(loading.facts);
+    return error_set(error, result, "%s/shard-0/%s: %s", directory->path, name,
+                     code != 0 ? mdb_strerror(code) : load_error_text(result));
+}

@@ -1,0 +1,169 @@
+#include "wal/tail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 4 << 20 };
+
+void tail_open(struct tail *tail, const struct directory *directory, const struct log_feed *feed,
+               const struct log_reader *reader)
+{
+    *tail = (struct tail){
+        .directory = directory,
+        .feed = feed,
+        .position = (uint64_t)reader->segment * directory->meta.segment_bytes + reader->offset,
+        .segment = reader->segment,
+        .lsn = reader->lsn,
+        .ordinal = reader->ordinal,
+        .previous = reader->previous,
+        .epoch = reader->epoch,
+        .written_at = reader->written_at,
+        .fd = -1,
+    };
+    tail->loaded = tail->position;
+}
+
+void tail_close(struct tail *tail)
+{
+    if (tail->fd >= 0)
+        close(tail->fd);
+    tail->fd = -1;
+}
+
+/* Copies from the window; false when it was, or may have been, overwritten. */
+static bool window_copy(const struct tail *tail, uint64_t position, void *to, uint32_t size)
+{
+    const struct log_feed *feed = tail->feed;
+    if (position < atomic_load_explicit(&feed->low, memory_order_relaxed))
+        return false;
+    memcpy(to, feed->memory + (position & (feed->window_bytes - 1)), size);
+    /* Whatever the copy saw, it now sees low as it was then, or later: see window_overwrite(). */
+    atomic_thread_fence(memory_order_acquire);
+    return position >= atomic_load_explicit(&feed->low, memory_order_relaxed);
+}
+
+/* Whether the header is the one that the log must go on with at the tail's position. */
+static bool header_continues(const struct tail *tail, const struct block_header *header)
+{
+    const struct directory_meta *meta = &tail->directory->meta;
+    struct block_place place = {
+        .segment = (uint32_t)(tail->position / meta->segment_bytes),
+        .offset = (uint32_t)(tail->position % meta->segment_bytes),
+    };
+    memcpy(place.directory_id, meta->directory_id, sizeof place.directory_id);
+    return block_check_header(header, &place, meta->segment_bytes, meta->sector_bytes) ==
+               BLOCK_OK &&
+           header->lsn == tail->lsn && header->ordinal == tail->ordinal &&
+           checksum_equal(header->previous, tail->previous);
+}
+
+/* Reads from the file until the image holds size bytes from the tail's position on, or more. */
+static int file_load(struct tail *tail, char *image, uint32_t size, uint64_t durable,
+                     struct error *error)
+{
+    const uint64_t segment_bytes = tail->directory->meta.segment_bytes;
+    const uint64_t begin = (uint64_t)tail->segment * segment_bytes;
+    if (tail->fd < 0) {
+        tail->fd = segment_open(tail->directory, tail->segment, O_RDONLY, error);
+        if (tail->fd < 0)
+            return tail->fd;
+    }
+    if (tail->loaded < tail->position)
+        tail->loaded = tail->position;
+    while (tail->loaded < tail->position + size) {
+        uint64_t end = durable < begin + segment_bytes ? durable : begin + segment_bytes;
+        uint64_t left = end - tail->loaded;
+        uint64_t offset = tail->loaded - begin;
+        ssize_t got =
+            pread(tail->fd, image + offset, left < READ_BYTES ? left : READ_BYTES, (off_t)offset);
+        if (got <= 0)
+            return error_set(error, got < 0 ? -errno : -EIO,
+                             "%s/shard-0/%010u.log: cannot read at offset %" PRIu64 ": %s",
+                             tail->directory->path, tail->segment, offset,
+                             got < 0 ? strerror(errno) : "the file is too short");
+        tail->loaded += (uint64_t)got;
+    }
+    return 0;
+}
+
+static enum tail_state block_taken(struct tail *tail, const struct block_header *header,
+                                   const struct block_header **out_header)
+{
+    tail->position += header->block_bytes;
+    tail->lsn++;
+    tail->ordinal += header->record_count;
+    tail->previous = header->header_checksum;
+    tail->epoch = header->epoch;
+    tail->written_at = header->written_at;
+    *out_header = header;
+    return TAIL_BLOCK;
+}
+
+/* The block at the tail's position, from the file. */
+static enum tail_state file_next(struct tail *tail, char *image, uint64_t durable,
+                                 const struct block_header **out_header, struct error *error)
+{
+    const uint64_t segment_bytes = tail->directory->meta.segment_bytes;
+    const struct block_header *header =
+        (const struct block_header *)(const void *)(image + tail->position % segment_bytes);
+    if (file_load(tail, image, BLOCK_HEADER_BYTES, durable, error) != 0)
+        return TAIL_FAILED;
+    if (!header_continues(tail, header))
+        return TAIL_NONE;
+    if (file_load(tail, image, header->block_bytes, durable, error) != 0)
+        return TAIL_FAILED;
+    if (!block_check_body(header)) {
+        (void)error_set(error, -EBADMSG,
+                        "%s/shard-0/%010u.log: block %" PRIu64 " at offset %" PRIu64
+                        " is damaged on disk: run giro verify --data %s",
+                        tail->directory->path, tail->segment, tail->lsn,
+                        tail->position % segment_bytes, tail->directory->path);
+        return TAIL_FAILED;
+    }
+    tail->blocks_read++;
+    return block_taken(tail, header, out_header);
+}
+
+enum tail_state tail_next(struct tail *tail, char *image, const struct block_header **out_header,
+                          struct error *error)
+{
+    const uint64_t segment_bytes = tail->directory->meta.segment_bytes;
+    const uint64_t durable = atomic_load_explicit(&tail->feed->durable, memory_order_acquire);
+    if (tail->position >= durable)
+        return TAIL_NONE;
+    uint64_t offset = tail->position % segment_bytes;
+    if (tail->position / segment_bytes == tail->segment) {
+        struct block_header header;
+        char *block = image + offset;
+        if (window_copy(tail, tail->position, &header, sizeof header)) {
+            if (header_continues(tail, &header) &&
+                window_copy(tail, tail->position, block, header.block_bytes) &&
+                header_continues(tail, (const struct block_header *)(const void *)block) &&
+                block_check_body((const struct block_header *)(const void *)block))
+                return block_taken(tail, (const struct block_header *)(const void *)block,
+                                   out_header);
+        }
+        /* Overwritten, or no block is there: the file tells. */
+        enum tail_state state = file_next(tail, image, durable, out_header, error);
+        if (state != TAIL_NONE)
+            return state;
+    }
+    /* The log went on in the next segment. */
+    uint64_t next = ((uint64_t)tail->segment + 1) * segment_bytes;
+    if (next >= durable) {
+        (void)error_set(error, -EBADMSG,
+                        "%s/shard-0/%010u.log: no block %" PRIu64 " at offset %" PRIu64
+                        ", where it was written: run giro verify --data %s",
+                        tail->directory->path, tail->segment, tail->lsn, offset,
+                        tail->directory->path);
+        return TAIL_FAILED;
+    }
+    tail_close(tail);
+    tail->segment++;
+    tail->position = next;
+    tail->loaded = next;
+    return TAIL_SEGMENT;
+}
