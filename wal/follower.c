@@ -276,7 +276,7 @@ static int block_apply(struct follower *follower, struct ledger *ledger,
 static int segment_seal(struct follower *follower, struct error *error)
 {
     struct sidecar *sidecar;
-    int result = live_seal(&follower->live, follower->options.hash_seed, error);
+    int result = live_seal(&follower->live, error);
     if (result == 0)
         result = sidecar_open(follower->directory, follower->live.facts.segment, &sidecar, error);
     if (result == 0)

@@ -1,13 +1,20 @@
 #include "wal/live.h"
 
-#include "engine/hash.h"
 #include "engine/memory.h"
 #include "wal/log.h"
 
 #include <assert.h>
 #include <errno.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2 };
+
+static uint32_t pages_max(const struct live *live)
+{
+    return live->records_max / (SIDECAR_PAGE_BYTES / GIRO_RECORD_BYTES);
+}
 
 int live_init(struct live *live, const struct directory *directory, uint32_t accounts_max)
 {
@@ -17,11 +24,15 @@ int live_init(struct live *live, const struct directory *directory, uint32_t acc
         .records_max = directory->meta.segment_bytes / GIRO_RECORD_BYTES,
     };
     const uint64_t two = (uint64_t)live->records_max * ACCOUNTS_OF_A_TRANSFER;
+    live->runs = memory_reserve(live->records_max * sizeof *live->runs);
+    live->ids = memory_reserve(live->records_max * sizeof *live->ids);
+    live->page_sums = memory_reserve(pages_max(live) * sizeof *live->page_sums);
     live->entries = memory_reserve(two * sizeof *live->entries);
     live->base = memory_reserve(two * sizeof *live->base);
     live->touched = memory_reserve(accounts_max * sizeof *live->touched);
     live->released = memory_reserve(live->records_max * sizeof *live->released);
-    if (live->entries != NULL && live->base != NULL && live->touched != NULL &&
+    if (live->runs != NULL && live->ids != NULL && live->page_sums != NULL &&
+        live->entries != NULL && live->base != NULL && live->touched != NULL &&
         live->released != NULL && view_init(&live->view, directory) == 0 &&
         postings_init(&live->accounts, two) == 0 &&
         postings_init(&live->user_data, (uint64_t)live->records_max * USER_DATA_FIELDS) == 0 &&
@@ -36,6 +47,9 @@ void live_free(struct live *live)
     if (live->directory == NULL)
         return;
     const uint64_t two = (uint64_t)live->records_max * ACCOUNTS_OF_A_TRANSFER;
+    memory_release(live->runs, live->records_max * sizeof *live->runs);
+    memory_release(live->ids, live->records_max * sizeof *live->ids);
+    memory_release(live->page_sums, pages_max(live) * sizeof *live->page_sums);
     memory_release(live->entries, two * sizeof *live->entries);
     memory_release(live->base, two * sizeof *live->base);
     memory_release(live->touched, live->rows_max * sizeof *live->touched);
@@ -66,6 +80,9 @@ void live_begin(struct live *live, const struct log_position *position)
     postings_clear(&live->user_data);
     postings_clear(&live->history);
     postings_clear(&live->base_rows);
+    live->run_count = 0;
+    live->id_count = 0;
+    live->page_count = 0;
     live->entry_count = 0;
     live->base_count = 0;
     live->released_count = 0;
@@ -97,16 +114,40 @@ void live_before(struct live *live, const struct ledger *ledger, const union rec
     }
 }
 
-static void user_data_post(struct live *live, const union record *record, uint32_t place)
+/* Takes note of a record whose id is in the transfer index. */
+static void id_add(struct live *live, uint64_t hash, uint32_t place)
+{
+    struct id_run *run = live->run_count > 0 ? &live->runs[live->run_count - 1] : NULL;
+    if (run == NULL || run->place + run->count != place) {
+        run = &live->runs[live->run_count++];
+        *run = (struct id_run){.place = place};
+    }
+    run->count++;
+    live->ids[live->id_count++] = hash;
+}
+
+/* Posts a record under each of its user data, once under a key that two of them share. */
+static void user_data_post(struct live *live, const struct ledger *ledger,
+                           const union record *record, uint32_t place)
 {
     const struct giro_transfer *fields = &record->transfer; /* accounts have them there as well */
-    enum record_kind kind = record_kind(record);
-    if (fields->user_data_128 != 0)
-        postings_add(&live->user_data, user_data_key(fields->user_data_128, 128, kind), place);
-    if (fields->user_data_64 != 0)
-        postings_add(&live->user_data, user_data_key(fields->user_data_64, 64, kind), place);
-    if (fields->user_data_32 != 0)
-        postings_add(&live->user_data, user_data_key(fields->user_data_32, 32, kind), place);
+    const giro_u128 values[USER_DATA_FIELDS] = {fields->user_data_128, fields->user_data_64,
+                                                fields->user_data_32};
+    static const uint32_t widths[USER_DATA_FIELDS] = {128, 64, 32};
+    uint32_t keys[USER_DATA_FIELDS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < USER_DATA_FIELDS; i++) {
+        if (values[i] == 0)
+            continue;
+        uint32_t key = user_data_key(values[i], widths[i], record_kind(record), ledger->hash_seed);
+        bool posted = false;
+        for (uint32_t j = 0; j < count; j++)
+            posted = posted || keys[j] == key;
+        if (posted)
+            continue;
+        keys[count++] = key;
+        postings_add(&live->user_data, key, place);
+    }
 }
 
 static void history_add(struct live *live, const struct ledger *ledger, uint32_t row,
@@ -142,29 +183,57 @@ static void transfer_record(struct live *live, const struct ledger *ledger,
     live->facts.transfers++;
 }
 
+/* Balances after every record are written always and read rarely: past the cache. */
+static void balances_store(struct view_balances *to, const struct ledger_effect *effect)
+{
+#ifdef __SSE2__
+    const __m128i *from = (const __m128i *)(const void *)effect;
+    __m128i *lines = (__m128i *)(void *)to;
+    for (unsigned i = 0; i < sizeof *to / sizeof *lines; i++)
+        _mm_stream_si128(&lines[i], _mm_load_si128(&from[i]));
+#else
+    to->debit = effect->debit;
+    to->credit = effect->credit;
+#endif
+}
+
+_Static_assert(offsetof(struct ledger_effect, debit) == 0 &&
+                   offsetof(struct ledger_effect, credit) == sizeof(struct giro_balances),
+               "an effect begins with struct view_balances");
+
 void live_after(struct live *live, const struct ledger *ledger, const union record *records,
                 uint32_t count, uint32_t place, const struct ledger_effect *effects)
 {
     for (uint32_t i = 0; i < count; i++) {
         const union record *record = &records[i];
-        if (record_moves(record)) {
-            live->view.balances[place + i].debit = effects[i].debit;
-            live->view.balances[place + i].credit = effects[i].credit;
-        }
+        if (record_moves(record))
+            balances_store(&live->view.balances[place + i], &effects[i]);
         switch (record_kind(record)) {
         case RECORD_TRANSFER:
+            id_add(live, ledger->events[i].id_hash, place + i);
             transfer_record(live, ledger, &record->transfer, place + i, &effects[i]);
-            user_data_post(live, record, place + i);
+            user_data_post(live, ledger, record, place + i);
             break;
         case RECORD_ACCOUNT:
-            user_data_post(live, record, place + i);
+            user_data_post(live, ledger, record, place + i);
             live->facts.accounts++;
             break;
         case RECORD_BURNT:
+            id_add(live, ledger->events[i].id_hash, place + i);
+            break;
         case RECORD_SYSTEM:
             break;
         }
     }
+}
+
+/* Sums the pages before page number end, soon after they were filled: they are still in the cache. */
+static void pages_sum(struct live *live, uint32_t end)
+{
+    const uint64_t seed = sidecar_seed(live->directory, live->view.segment);
+    for (; live->page_count < end; live->page_count++)
+        live->page_sums[live->page_count] = sidecar_log_page_sum(
+            live->view.image + (size_t)live->page_count * SIDECAR_PAGE_BYTES, seed);
 }
 
 void live_block(struct live *live, const struct block_header *header)
@@ -179,53 +248,10 @@ void live_block(struct live *live, const struct block_header *header)
     facts->ordinal_end = header->ordinal + header->record_count;
     facts->written_at = header->written_at;
     facts->head = header->header_checksum;
+    pages_sum(live, facts->used_bytes / SIDECAR_PAGE_BYTES);
 }
 
 /* ---- Sealing ----------------------------------------------------------------------------- */
-
-static bool has_id(const union record *record)
-{
-    return record_kind(record) == RECORD_TRANSFER || record_kind(record) == RECORD_BURNT;
-}
-
-static void runs_write(const struct live *live, struct sidecar_writer *writer)
-{
-    const struct view *view = &live->view;
-    struct id_run run = {0};
-    for (uint32_t b = 0; b < view->block_count; b++) {
-        uint32_t place = view->blocks[b].offset / GIRO_RECORD_BYTES + 1;
-        uint32_t end = place + view->blocks[b].record_count;
-        for (; place < end; place++) {
-            if (!has_id(view_record(view, place)))
-                continue;
-            if (run.count > 0 && run.place + run.count == place) {
-                run.count++;
-                continue;
-            }
-            if (run.count > 0)
-                sidecar_write(writer, &run, 1);
-            run = (struct id_run){.place = place, .count = 1};
-        }
-    }
-    if (run.count > 0)
-        sidecar_write(writer, &run, 1);
-}
-
-static void ids_write(const struct live *live, struct sidecar_writer *writer, uint64_t hash_seed)
-{
-    const struct view *view = &live->view;
-    for (uint32_t b = 0; b < view->block_count; b++) {
-        uint32_t place = view->blocks[b].offset / GIRO_RECORD_BYTES + 1;
-        uint32_t end = place + view->blocks[b].record_count;
-        for (; place < end; place++) {
-            const union record *record = view_record(view, place);
-            if (!has_id(record))
-                continue;
-            uint64_t hash = id_hash(record->transfer.id, hash_seed);
-            sidecar_write(writer, &hash, 1);
-        }
-    }
-}
 
 static void chunks_write(const struct live *live, struct sidecar_writer *writer)
 {
@@ -240,17 +266,15 @@ static void chunks_write(const struct live *live, struct sidecar_writer *writer)
     }
 }
 
+/* The sums of all pages in use. */
 static void log_pages_write(struct live *live, struct sidecar_writer *writer)
 {
     uint32_t used = live->facts.used_bytes;
     uint32_t pages = (used + SIDECAR_PAGE_BYTES - 1) / SIDECAR_PAGE_BYTES;
     /* Behind the last block, the file has zeros. */
     memset(live->view.image + used, 0, (size_t)pages * SIDECAR_PAGE_BYTES - used);
-    for (uint32_t i = 0; i < pages; i++) {
-        uint64_t sum =
-            sidecar_log_page_sum(live->view.image + (size_t)i * SIDECAR_PAGE_BYTES, writer->seed);
-        sidecar_write(writer, &sum, 1);
-    }
+    pages_sum(live, pages);
+    sidecar_write(writer, live->page_sums, pages);
 }
 
 static void base_write(struct live *live, struct sidecar_writer *writer)
@@ -277,16 +301,16 @@ static void fences_write(struct sidecar_writer *writer, enum sidecar_section sec
         sidecar_write(writer, &postings->entries[i], 1);
 }
 
-int live_seal(struct live *live, uint64_t hash_seed, struct error *error)
+int live_seal(struct live *live, struct error *error)
 {
     struct sidecar_writer writer;
     int result = sidecar_writer_open(&writer, live->directory, live->facts.segment, error);
     if (result != 0)
         return result;
     sidecar_section_begin(&writer, SECTION_RUNS, sizeof(struct id_run));
-    runs_write(live, &writer);
+    sidecar_write(&writer, live->runs, live->run_count);
     sidecar_section_begin(&writer, SECTION_IDS, sizeof(uint64_t));
-    ids_write(live, &writer, hash_seed);
+    sidecar_write(&writer, live->ids, live->id_count);
     sidecar_section_begin(&writer, SECTION_CHUNKS, sizeof(uint32_t));
     chunks_write(live, &writer);
     sidecar_section_begin(&writer, SECTION_LOG_PAGES, sizeof(uint64_t));

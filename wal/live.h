@@ -21,11 +21,17 @@ struct live {
     struct postings accounts;   /* as in wal/sidecar.h */
     struct postings user_data;
     struct postings history;
+    struct id_run *runs;
+    uint64_t *ids;
+    uint64_t *page_sums; /* of the pages of the image that are complete */
     struct history_entry *entries;
     struct live_base *base;
     struct postings base_rows; /* key: row, place: index in base */
     uint32_t *touched;         /* by row: 1 + the segment that has its base */
     giro_u128 *released;       /* of every post */
+    uint32_t run_count;
+    uint32_t id_count;
+    uint32_t page_count;
     uint32_t entry_count;
     uint32_t base_count;
     uint32_t released_count;
@@ -50,7 +56,7 @@ void live_after(struct live *live, const struct ledger *ledger, const union reco
 void live_block(struct live *live, const struct block_header *header);
 
 /* Writes the sidecar. Can be called again when it failed. Returns 0 or -errno. */
-int live_seal(struct live *live, uint64_t hash_seed, struct error *error);
+int live_seal(struct live *live, struct error *error);
 
 /* Memory in use, in bytes. */
 uint64_t live_memory_bytes(const struct live *live);

@@ -398,8 +398,8 @@ int query_step(struct query *query, const struct query_source *source)
             return result == 0 ? 0 : damage_of(source->reader);
         if (!query->done && !segment_next(query))
             query->done = true;
-        if (source->reader->reads >= reads_end)
-            return query->done;
+        if (!query->done && source->reader->reads >= reads_end)
+            return 0;
     }
     if (query->kind == QUERY_ACCOUNTS)
         rows_emit(query, source->ledger);
@@ -439,6 +439,7 @@ void query_account_begin(struct query *query, enum query_kind kind,
 void query_begin(struct query *query, enum query_kind kind, const struct giro_query_filter *filter,
                  const struct query_source *source, char *output)
 {
+    const uint64_t seed = source->ledger->hash_seed;
     enum record_kind records = kind == QUERY_ACCOUNTS ? RECORD_ACCOUNT : RECORD_TRANSFER;
     *query = (struct query){
         .kind = kind,
@@ -455,11 +456,11 @@ void query_begin(struct query *query, enum query_kind kind, const struct giro_qu
     times_set(query, filter->timestamp_min, filter->timestamp_max);
     /* The widest of the data that are given is the likeliest to be rare. */
     if (filter->user_data_128 != 0)
-        query->key = user_data_key(filter->user_data_128, 128, records);
+        query->key = user_data_key(filter->user_data_128, 128, records, seed);
     else if (filter->user_data_64 != 0)
-        query->key = user_data_key(filter->user_data_64, 64, records);
+        query->key = user_data_key(filter->user_data_64, 64, records, seed);
     else if (filter->user_data_32 != 0)
-        query->key = user_data_key(filter->user_data_32, 32, records);
+        query->key = user_data_key(filter->user_data_32, 32, records, seed);
     else
         query->walks_all = true;
     query->segment = query->reversed ? source->reader->archive->count : 0;

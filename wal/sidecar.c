@@ -60,9 +60,10 @@ uint64_t sidecar_log_page_sum(const void *page, uint64_t seed)
     return XXH3_64bits_withSeed(page, SIDECAR_PAGE_BYTES, seed);
 }
 
-uint32_t user_data_key(giro_u128 value, uint32_t width, enum record_kind kind)
+uint32_t user_data_key(giro_u128 value, uint32_t width, enum record_kind kind, uint64_t seed)
 {
-    return (uint32_t)XXH3_64bits_withSeed(&value, sizeof value, width + (uint64_t)kind);
+    uint32_t hash = (uint32_t)XXH3_64bits_withSeed(&value, sizeof value, seed ^ width);
+    return (hash & ~1u) | (kind == RECORD_ACCOUNT);
 }
 
 /* ---- Writing ----------------------------------------------------------------------------- */

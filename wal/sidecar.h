@@ -139,9 +139,10 @@ void sidecar_page_seal(void *page, uint64_t seed, uint32_t number);
 /* Checksum of one page of a segment's log file. */
 uint64_t sidecar_log_page_sum(const void *page, uint64_t seed);
 
-/* 32 bits for a user datum of an account or a transfer: width tells which of the three fields it
- * is, 128, 64 or 32. */
-uint32_t user_data_key(giro_u128 value, uint32_t width, enum record_kind kind);
+/* 32 bits for a user datum: width tells which of the three fields it is, 128, 64 or 32. The lowest
+ * bit is 1 for accounts and 0 for transfers, so that the two never share a list: each is in order of
+ * time by itself. seed: that of the ledger's hashes; nobody can choose data that meet in one list. */
+uint32_t user_data_key(giro_u128 value, uint32_t width, enum record_kind kind, uint64_t seed);
 
 static inline uint32_t sidecar_items_per_page(uint32_t item_bytes)
 {
