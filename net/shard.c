@@ -32,6 +32,7 @@ enum {
     DIGEST_LOG_BYTES = 128 << 10,
     DIGEST_BLOCKS = 64,
     DIGEST_ROWS = 256,
+    DIGEST_ROWS_SOON = 4096, /* when a snapshot waits for a whole round of them */
 };
 
 #define THROTTLE_SAY_NS (10 * 1000 * 1000 * 1000ull)
@@ -61,7 +62,7 @@ struct shard_options shard_options_default(void)
         .follower = 1,
         .follower_lag_max = 192 << 20, /* three quarters of the window */
         .snapshot_log_bytes = 1 << 30,
-        .snapshot_bytes_per_s = 350 << 20,
+        .snapshot_bytes_per_s = 500 << 20,
     };
 }
 
@@ -260,14 +261,27 @@ static bool connection_overdue(const struct shard *shard, const struct connectio
     }
 }
 
+/* Whether the peer of a connection went away while the follower works for it: nothing is being
+ * received meanwhile that would tell. */
+static bool connection_is_gone(const struct connection *connection)
+{
+    char byte;
+    return connection->state == CONNECTION_OPEN && connection->request != NULL &&
+           connection->fetching && !connection->receiving &&
+           recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static void connections_sweep(struct shard *shard)
 {
     if (shard->monotonic_ns < shard->sweep_at)
         return;
     shard->sweep_at = shard->monotonic_ns + SWEEP_NS;
     for (uint32_t i = 0; i < shard->options->connections_max; i++) {
-        if (connection_overdue(shard, &shard->connections[i]))
-            connection_timed_out(shard, &shard->connections[i]);
+        struct connection *connection = &shard->connections[i];
+        if (connection_overdue(shard, connection))
+            connection_timed_out(shard, connection);
+        else if (connection_is_gone(connection))
+            connection_close(shard, connection);
     }
     accept_submit(shard); /* after an error such as too many descriptors */
 }
@@ -344,12 +358,14 @@ static void digest_add(struct shard *shard)
     struct log *log = &shard->log;
     union record *record;
     uint64_t address;
-    if (log->open_begin - shard->digest_position < DIGEST_LOG_BYTES &&
+    bool soon = atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed);
+    if (!soon && log->open_begin - shard->digest_position < DIGEST_LOG_BYTES &&
         log->lsn - shard->digest_lsn < DIGEST_BLOCKS)
         return;
     if (log_reserve(log, 1, &record, &address) != LOG_ROOM)
         return; /* the next block will do */
-    ledger_digest_record(shard->ledger, DIGEST_ROWS, clock_wall_ns(), &record->digest);
+    ledger_digest_record(shard->ledger, soon ? DIGEST_ROWS_SOON : DIGEST_ROWS, clock_wall_ns(),
+                         &record->digest);
     log_commit(log, 1);
     shard->digest_position = log->open_begin;
     shard->digest_lsn = log->lsn;
@@ -357,9 +373,12 @@ static void digest_add(struct shard *shard)
 
 static void block_flush(struct shard *shard)
 {
-    if (shard->log.in_flight || shard->log.open_records == 0)
+    if (shard->log.in_flight)
         return;
-    digest_add(shard);
+    /* An idle log writes digests by themselves when a snapshot waits for them. */
+    if (shard->log.open_records > 0 ||
+        atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed))
+        digest_add(shard);
     log_flush(&shard->log, clock_wall_ns());
 }
 
@@ -574,8 +593,11 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
             io_submit(shard->io, op);
             break;
         }
+        shard->impatient = shard->stopping;
         shard->stopping = true;
         shard->log.stopping = true;
+        if (op->result > 0)
+            io_submit(shard->io, op);
         break;
     default:
         abort();
@@ -837,10 +859,17 @@ static int stop_snapshot(struct shard *shard)
     int result = 0;
     while (result == 0 && shard->own_pending) {
         log_roll_on(shard);
+        block_flush(shard); /* the digests that prove it */
         result = shard_turn(shard, THROTTLE_NS);
+        /* The next start can read the log instead: when there is no segment to go to, or whoever
+         * stops the server asks again. */
+        if (shard->impatient || log_roll_stuck(&shard->log)) {
+            atomic_store_explicit(&request->cancelled, true, memory_order_relaxed);
+            follower_wake(follower);
+        }
         if (shard->monotonic_ns < print_at)
             continue;
-        fprintf(stderr, "giro: stopping: writing a snapshot\n");
+        fprintf(stderr, "giro: stopping: writing a snapshot; stop again to do without it\n");
         print_at = shard->monotonic_ns + PROGRESS_NS;
     }
     snapshot_log(shard);
@@ -866,6 +895,8 @@ static int shard_stop(struct shard *shard)
         result = stop_snapshot(shard);
     follower_stop(shard->follower);
     requests_completed(shard);
+    if (result == 0)
+        result = log_settle(shard);
     if (result == 0)
         (void)log_mark(&shard->log, BLOCK_STOP, clock_wall_ns());
     (void)shutdown(shard->listen_fd, SHUT_RDWR);
@@ -1234,6 +1265,8 @@ int shard_serve(const struct shard_options *options, int stop_fd, struct error *
         result = shard_loop(&shard);
         if (result == 0)
             result = shard_stop(&shard);
+        if (result == 0 && follower_failure(shard.follower) == FOLLOWER_MISMATCH)
+            result = shard_dump(&shard);
         if (result != 0 && shard.failure.text[0] != 0)
             *error = shard.failure;
         else if (result != 0)

@@ -39,6 +39,7 @@ struct shard {
     struct io_op stop;
     char stop_byte;
     bool stopping;
+    bool impatient; /* a second time */
 
     struct connection *connections;
     char *connection_buffers;

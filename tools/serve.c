@@ -141,7 +141,7 @@ static const struct setting settings[] = {
     {"snapshot_log_bytes", SETTING_U64, SETTING(snapshot_log_bytes), 1 << 20, 1ull << 44,
      "least log between two snapshots; more when a snapshot is larger (1g)"},
     {"snapshot_bytes_per_s", SETTING_U64, SETTING(snapshot_bytes_per_s), 0, 1ull << 40,
-     "pace at which a snapshot is written; 0: no limit (350m)"},
+     "pace at which a snapshot is written; 0: no limit (500m)"},
     {"snapshot_map_bytes", SETTING_U64, SETTING(snapshot_map_bytes), 0, 1ull << 44,
      "LMDB's map of a snapshot; 0: as large as needed (0)"},
 };

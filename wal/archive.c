@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -164,6 +165,48 @@ int sidecar_open(const struct directory *directory, uint32_t segment, struct sid
     }
     *out_sidecar = sidecar;
     return 0;
+}
+
+int sidecar_verify(const struct directory *directory, uint32_t segment, struct error *error)
+{
+    enum { READ_PAGES = 256 };
+    char name[SIDECAR_NAME_BYTES];
+    sidecar_name(segment, name);
+    const uint64_t seed = sidecar_seed(directory, segment);
+    char *pages = malloc((size_t)READ_PAGES * SIDECAR_PAGE_BYTES);
+    int fd = openat(directory->shard_fd, name, O_RDONLY | O_CLOEXEC);
+    int result = pages == NULL ? -ENOMEM : fd < 0 ? -errno : 0;
+    uint32_t number = 0;
+    while (result == 0) {
+        ssize_t got = pread(fd, pages, (size_t)READ_PAGES * SIDECAR_PAGE_BYTES,
+                            (off_t)number * SIDECAR_PAGE_BYTES);
+        if (got <= 0) {
+            result = got < 0 ? -errno : 0;
+            break;
+        }
+        if (got % SIDECAR_PAGE_BYTES != 0)
+            result = -EBADMSG;
+        for (ssize_t i = 0; i < got / SIDECAR_PAGE_BYTES && result == 0; i++, number++) {
+            if (!sidecar_page_check(pages + i * SIDECAR_PAGE_BYTES, seed, number))
+                result = -EBADMSG;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    free(pages);
+    return result == 0
+               ? 0
+               : error_set(error, result, "%s/shard-0/%s: page %u: %s", directory->path, name,
+                           number, result == -EBADMSG ? "damaged" : strerror(-result));
+}
+
+void sidecar_discard(const struct directory *directory, uint32_t segment)
+{
+    char name[SIDECAR_NAME_BYTES];
+    char bad[SIDECAR_NAME_BYTES + sizeof ".bad"];
+    sidecar_name(segment, name);
+    (void)snprintf(bad, sizeof bad, "%s.bad", name);
+    (void)renameat(directory->shard_fd, name, directory->shard_fd, bad);
 }
 
 void sidecar_close(struct sidecar *sidecar)
@@ -333,6 +376,8 @@ static void reader_damaged(struct archive_reader *reader, uint32_t segment, enum
     else
         sidecar_name(segment, name);
     reader->damaged = file;
+    reader->damaged_segment = segment;
+    reader->damage = result;
     (void)error_set(&reader->error, result, "%s/shard-0/%s: page %u: %s", directory->path, name,
                     number, result == -EBADMSG ? "damaged on disk" : strerror(-result));
 }

@@ -46,6 +46,13 @@ int sidecar_open(const struct directory *directory, uint32_t segment, struct sid
                  struct error *error);
 void sidecar_close(struct sidecar *sidecar);
 
+/* Checks every page of a sidecar. Returns 0, or -errno. */
+int sidecar_verify(const struct directory *directory, uint32_t segment, struct error *error);
+
+/* Puts a damaged sidecar out of the way, as NNNNNNNNNN.idx.bad, so that the next start makes it
+ * again. */
+void sidecar_discard(const struct directory *directory, uint32_t segment);
+
 /* Adds segment number archive->count; the archive owns it from now on. */
 void archive_add(struct archive *archive, struct sidecar *sidecar);
 
@@ -73,7 +80,9 @@ struct archive_reader {
     struct archive_page pages[ARCHIVE_PAGES];
     uint64_t reads; /* of pages, from files: a measure of work */
     struct error error;
-    enum archive_file damaged; /* which kind of file the error is about */
+    enum archive_file damaged; /* which kind of file the error is about, */
+    uint32_t damaged_segment;  /* of which segment */
+    int damage;                /* -EBADMSG: its bytes are wrong; else why it could not be read */
 };
 
 /* Item number i of a section, or NULL: damaged or unreadable; reader->error says so. */

@@ -382,7 +382,7 @@ int directory_open(const char *path, enum directory_access access, uint32_t shar
                          "--data %s",
                          path, strerror(errno), path);
     result = meta_read(folder_fd, &directory, error);
-    if (result == 0)
+    if (result == 0 && access != DIRECTORY_UNLOCKED)
         result = lock_take(folder_fd, &directory, access, error);
     if (result == 0 && (directory.meta.shard_count != DIRECTORY_SHARDS ||
                         (shard_count != 0 && shard_count != directory.meta.shard_count)))
@@ -398,7 +398,7 @@ int directory_open(const char *path, enum directory_access access, uint32_t shar
             result = error_set(error, -errno, "%s/%s: cannot open: %s", path, shard_folder,
                                strerror(errno));
     }
-    if (result == 0)
+    if (result == 0 && access != DIRECTORY_UNLOCKED)
         result = sector_check(&directory, error);
     close(folder_fd);
     if (result != 0) {

@@ -64,6 +64,7 @@ struct directory_options {
 enum directory_access {
     DIRECTORY_SHARED,    /* look only: refused while a server runs */
     DIRECTORY_EXCLUSIVE, /* write */
+    DIRECTORY_UNLOCKED,  /* look only at what is never written again, beside a running server */
 };
 
 /* Makes a data directory with its first segments; refuses one that is not empty. */

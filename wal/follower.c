@@ -17,8 +17,9 @@ enum {
     APPLY_NS = 1000 * 1000, /* of replay before others get their turn */
     SLEEP_NS = 1000 * 1000, /* when there is nothing to do */
     SEAL_RETRY_NS = 500 * 1000 * 1000,
-    SNAPSHOT_RETRY_BYTES = 256 << 20,  /* of log, after one failed */
-    VIEW_HELD_NS = 1000 * 1000 * 1000, /* that a view being made is not taken away */
+    SNAPSHOT_RETRY_BYTES = 256 << 20,      /* of log, after one failed */
+    SNAPSHOT_STEPS = SNAPSHOT_BATCHES / 2, /* in a row, a fraction of a millisecond each */
+    VIEW_HELD_NS = 1000 * 1000 * 1000,     /* that a view being made is not taken away */
 };
 
 int follower_init(struct follower *follower, const struct directory *directory,
@@ -117,6 +118,7 @@ static int sidecars_restore(struct follower *follower, struct ledger *ledger, ui
             return result;
         if (memcmp(&sidecar->facts, &facts[segment], sizeof *facts) != 0) {
             sidecar_close(sidecar);
+            sidecar_discard(follower->directory, segment);
             return error_set(error, -EBADMSG,
                              "%s/shard-0/%010u.idx: not the sidecar that the snapshot knows",
                              follower->directory->path, segment);
@@ -125,6 +127,8 @@ static int sidecars_restore(struct follower *follower, struct ledger *ledger, ui
     }
     for (uint32_t segment = 0; segment < count; segment++) {
         int result = archive_restore(&follower->archive, segment, ledger, log_map, error);
+        if (result == -EBADMSG)
+            sidecar_discard(follower->directory, segment); /* made again by reading the log */
         if (result != 0)
             return result;
         if (clock_monotonic_ns() < print_at)
@@ -146,9 +150,17 @@ static int entry_restore(struct follower *follower, struct ledger *ledger, uint3
     struct snapshot_meta meta;
     struct segment_facts *facts;
     uint64_t start = clock_monotonic_ns();
-    if (snapshot_check(follower->directory, entry, error) != 0)
+    struct error ignored;
+    int result = snapshot_check(follower->directory, entry, error);
+    if (result != 0) {
+        /* Later ones must not push out the sound one for its sake. */
+        if (result == -EBADMSG || result == -ENOENT)
+            (void)manifest_drop(follower->directory, entry->segment, &ignored);
         return 0;
-    int result = snapshot_load(follower->directory, entry, ledger, &meta, &facts, error);
+    }
+    result = snapshot_load(follower->directory, entry, ledger, &meta, &facts, error);
+    if (result == -EBADMSG || result == -EXDEV)
+        (void)manifest_drop(follower->directory, entry->segment, &ignored);
     if (result != 0)
         return result;
     uint64_t loaded = clock_monotonic_ns();
@@ -167,6 +179,7 @@ static int entry_restore(struct follower *follower, struct ledger *ledger, uint3
     follower->snapshot_segment = entry->segment;
     follower->snapshot_bytes = entry->file_bytes;
     follower->snapshot_lsn = entry->lsn;
+    follower->snapshot.writer.segments_synced = entry->segment;
     follower->live.facts.epoch = meta.position.epoch;
     follower->live.facts.written_at = meta.position.written_at;
     return 1;
@@ -181,6 +194,8 @@ int follower_restore(struct follower *follower, struct ledger *ledger, uint32_t 
     if (result != 0 && result != -ENOENT)
         fprintf(stderr, "giro: %s: no snapshot is used; the whole log is read\n", text.text);
     snapshots_tidy(follower->directory, &manifest);
+    (void)unlinkat(follower->directory->shard_fd, "index.tmp", 0);
+    (void)unlinkat(follower->directory->shard_fd, "manifest.tmp", 0);
     /* What failed before in this start is passed over: attempts counts it. */
     while (follower->attempts < manifest.count) {
         const struct manifest_entry *entry = &manifest.entries[follower->attempts++];
@@ -205,6 +220,12 @@ static struct sidecar *sidecar_find(struct follower *follower, const struct bloc
     if (first->offset != 0)
         return NULL;
     int result = sidecar_open(follower->directory, first->segment, &sidecar, &text);
+    if (result == 0) {
+        /* No snapshot has put it onto the disk yet: all of it is looked at. */
+        result = sidecar_verify(follower->directory, first->segment, &text);
+        if (result != 0)
+            sidecar_close(sidecar);
+    }
     if (result != 0) {
         if (result != -ENOENT)
             fprintf(stderr, "giro: %s: made again\n", text.text);
@@ -417,6 +438,7 @@ static void snapshot_consider(struct follower *follower, const struct log_positi
     struct error error;
     follower->attempts++;
     if (snapshot_begin(snapshot, follower->ledger, position, &error) == 0) {
+        snapshot_demand_proof(snapshot);
         atomic_store_explicit(&follower->counters.snapshot_running, 1, memory_order_relaxed);
         return;
     }
@@ -449,13 +471,22 @@ static bool snapshot_work(struct follower *follower)
 {
     if (!follower->snapshot.active)
         return false;
-    enum snapshot_progress progress =
-        snapshot_step(&follower->snapshot, follower->ledger, &follower->archive);
+    enum snapshot_progress progress = SNAPSHOT_WORKED;
+    bool worked = false;
+    for (uint32_t i = 0; i < SNAPSHOT_STEPS && progress == SNAPSHOT_WORKED; i++) {
+        progress = snapshot_step(&follower->snapshot, follower->ledger, &follower->archive);
+        worked = worked || progress != SNAPSHOT_WAITS;
+    }
     switch (progress) {
     case SNAPSHOT_WAITS:
-        return false;
     case SNAPSHOT_WORKED:
-        return true;
+        if (snapshot_awaits_proof(&follower->snapshot) !=
+            atomic_load_explicit(&follower->wants_digests, memory_order_relaxed)) {
+            atomic_store_explicit(&follower->wants_digests,
+                                  snapshot_awaits_proof(&follower->snapshot), memory_order_relaxed);
+            shard_notify(follower);
+        }
+        return worked;
     case SNAPSHOT_DONE:
         snapshot_done(follower);
         break;
@@ -468,6 +499,7 @@ static bool snapshot_work(struct follower *follower)
         break;
     }
     follower->attempts_ended = follower->attempts;
+    atomic_store_explicit(&follower->wants_digests, false, memory_order_relaxed);
     atomic_store_explicit(&follower->counters.snapshot_running, 0, memory_order_relaxed);
     return true;
 }
@@ -509,18 +541,18 @@ static bool seal_work(struct follower *follower)
         return false;
     int result = segment_seal(follower, &error);
     if (result != 0) {
-        if (!follower->seal_failing)
+        if (!atomic_load_explicit(&follower->seal_failing, memory_order_relaxed))
             fprintf(stderr,
                     "giro: %s: the index of segment %u is tried again and again; when it is too "
                     "far behind, requests wait\n",
                     error.text, follower->live.facts.segment);
-        follower->seal_failing = true;
+        atomic_store_explicit(&follower->seal_failing, true, memory_order_relaxed);
         follower->seal_at = now + SEAL_RETRY_NS;
         return false;
     }
-    if (follower->seal_failing)
+    if (atomic_load_explicit(&follower->seal_failing, memory_order_relaxed))
         fprintf(stderr, "giro: the index of segment %u is written\n", follower->live.facts.segment);
-    follower->seal_failing = false;
+    atomic_store_explicit(&follower->seal_failing, false, memory_order_relaxed);
     follower->seal_at = 0;
     follower->seal_due = false;
     struct log_position position = {
@@ -562,6 +594,17 @@ static void mismatch_report(struct follower *follower)
     follower_fail(follower, FOLLOWER_MISMATCH, &error);
 }
 
+/* The digests of a block agreed: a snapshot may be waiting for them. */
+static void digests_count(struct follower *follower, const struct block_header *header)
+{
+    const union record *records = (const union record *)(const void *)(header + 1);
+    for (uint32_t i = 0; i < header->record_count; i++) {
+        if (record_system(&records[i]) == RECORD_SYSTEM_DIGEST)
+            snapshot_agreed(&follower->snapshot, records[i].digest.row_count,
+                            follower->ledger->accounts.count);
+    }
+}
+
 /* Follows one block. Returns whether there was one. */
 static bool block_follow(struct follower *follower)
 {
@@ -593,8 +636,12 @@ static bool block_follow(struct follower *follower)
         return false;
     }
     counters_update(follower);
-    if (follower->ledger->digests_failed != failed_before)
+    if (follower->ledger->digests_failed != failed_before) {
         mismatch_report(follower);
+        return true;
+    }
+    if (snapshot_awaits_proof(&follower->snapshot))
+        digests_count(follower, header);
     return true;
 }
 
@@ -612,6 +659,23 @@ static bool blocks_follow(struct follower *follower)
 }
 
 /* ---- Changes ----------------------------------------------------------------------------- */
+
+/* Says what a reader found. An index whose bytes are wrong is put out of the way: the next start
+ * makes it again. */
+static void damage_say(struct follower *follower)
+{
+    const struct archive_reader *reader = follower->reader;
+    if (reader->damaged == ARCHIVE_SIDECAR && reader->damage == -EBADMSG) {
+        sidecar_discard(follower->directory, reader->damaged_segment);
+        fprintf(stderr,
+                "giro: a query found %s; it was renamed to .idx.bad, and the next start makes it "
+                "again from the log\n",
+                reader->error.text);
+        return;
+    }
+    fprintf(stderr, "giro: a query found %s: run giro verify --data %s\n", reader->error.text,
+            follower->directory->path);
+}
 
 /* The sealed segment that holds an ordinal. */
 static uint32_t segment_of_ordinal(const struct archive *archive, uint64_t ordinal)
@@ -717,8 +781,11 @@ static enum work changes_work(struct follower *follower, struct follower_request
         int result = changes_of_sealed(follower, request, ordinal, now);
         if (result == -EAGAIN)
             return WORK_WAIT;
-        if (result < 0)
+        if (result < 0) {
+            if (result != -ENOMEM)
+                damage_say(follower);
             return changes_done(follower, request, *ordinal, result);
+        }
         return request->count > 0 ? changes_done(follower, request, *ordinal, 0) : WORK_MORE;
     }
     request->count = view_changes(&follower->live.view, ordinal, filter->limit,
@@ -747,8 +814,7 @@ static enum work query_work(struct follower *follower, struct follower_request *
     if (result == 0)
         return WORK_MORE;
     if (result < 0)
-        fprintf(stderr, "giro: a query found %s: run giro verify --data %s\n",
-                follower->reader->error.text, follower->directory->path);
+        damage_say(follower);
     request->count = request->query.count;
     request_complete(follower, request, result < 0 ? result : 0);
     return WORK_DONE;
@@ -766,7 +832,8 @@ static enum work snapshot_request_work(struct follower *follower, struct followe
         request_complete(follower, request, 0);
         return WORK_DONE;
     }
-    if (follower->attempt_failed > request->attempt) {
+    if (follower->attempt_failed > request->attempt ||
+        atomic_load_explicit(&follower->seal_failing, memory_order_relaxed)) {
         request_complete(follower, request, -EIO);
         return WORK_DONE;
     }

@@ -133,11 +133,11 @@ struct follower {
     struct snapshot snapshot;
     struct view_maker views[FOLLOWER_VIEWS];
     struct ledger_effect effects[LEDGER_CHUNK_EVENTS];
-    bool off;          /* an index could not be written at start */
-    bool recording;    /* the segment in use gets a sidecar from here */
-    bool seal_due;     /* the segment is complete and its sidecar not written yet */
-    uint64_t seal_at;  /* monotonic: when to try again */
-    bool seal_failing; /* and said so */
+    bool off;                 /* an index could not be written at start */
+    bool recording;           /* the segment in use gets a sidecar from here */
+    bool seal_due;            /* the segment is complete and its sidecar not written yet */
+    uint64_t seal_at;         /* monotonic: when to try again */
+    atomic_bool seal_failing; /* and said so */
     bool views_ready;
 
     uint32_t snapshot_segment; /* of the newest snapshot; 0: none */
@@ -172,7 +172,8 @@ struct follower {
     struct manifest_entry published; /* a snapshot that is not in the log yet */
     atomic_bool publishes;           /* there is one */
     atomic_bool wants_roll;
-    uint32_t roll_asked; /* in this segment */
+    atomic_bool wants_digests; /* of all rows, soon: a snapshot waits for its proof */
+    uint32_t roll_asked;       /* in this segment */
 };
 
 /* ---- At start, in the shard's thread ----------------------------------------------------- */

@@ -9,7 +9,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2 };
+enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2, BASE_AHEAD = 16 };
 
 static uint32_t pages_max(const struct live *live)
 {
@@ -106,6 +106,13 @@ static void row_touch(struct live *live, const struct ledger *ledger, uint32_t r
 void live_before(struct live *live, const struct ledger *ledger, const union record *records,
                  uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ledger_event *event = &ledger->events[i];
+        if (event->debit_row < live->rows_max && event->credit_row < live->rows_max) {
+            __builtin_prefetch(&live->touched[event->debit_row], 1, 3);
+            __builtin_prefetch(&live->touched[event->credit_row], 1, 3);
+        }
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (!record_moves(&records[i]))
             continue;
@@ -283,6 +290,11 @@ static void base_write(struct live *live, struct sidecar_writer *writer)
     uint64_t row_before = 0;
     for (uint32_t i = 0; i < live->base_count; i++) {
         const struct giro_balances *balances = &live->base[(uint32_t)rows[i]].balances;
+        if (i + BASE_AHEAD < live->base_count) {
+            const struct live_base *ahead = &live->base[(uint32_t)rows[i + BASE_AHEAD]];
+            __builtin_prefetch(ahead, 0, 3);
+            __builtin_prefetch(&ahead->row, 0, 3); /* it lies across two lines */
+        }
         uint64_t row = rows[i] >> 32;
         sidecar_write_number(writer, row - row_before);
         sidecar_write_number(writer, balances->debits_pending);

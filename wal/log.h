@@ -172,6 +172,13 @@ static inline bool log_roll_pending(const struct log *log)
            log->roll_to < log->segment_count;
 }
 
+/* Whether log_roll() was asked for and there is no segment to go to. */
+static inline bool log_roll_stuck(const struct log *log)
+{
+    return log->roll_to > log->open_begin / log->directory->meta.segment_bytes &&
+           log->roll_to >= log->segment_count;
+}
+
 /* To be called with every completed operation whose owner is LOG_OWNER_WRITE. Ends the process
  * when the write failed. */
 void log_write_done(struct log *log);

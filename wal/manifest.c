@@ -51,11 +51,15 @@ int manifest_read(const struct directory *directory, struct manifest *out_manife
     ssize_t got = read(fd, &manifest, sizeof manifest);
     close(fd);
     if (got != sizeof manifest || manifest.magic != MANIFEST_MAGIC ||
-        manifest.version != MANIFEST_VERSION || manifest.count > MANIFEST_ENTRIES ||
-        memcmp(manifest.directory_id, directory->meta.directory_id, 16) != 0 ||
         !checksum_equal(manifest.checksum, manifest_checksum(&manifest)))
-        return error_set(error, -EBADMSG, "%s/shard-0/%s: damaged, or of another directory",
-                         directory->path, manifest_name);
+        return error_set(error, -EBADMSG, "%s/shard-0/%s: damaged", directory->path, manifest_name);
+    if (manifest.version != MANIFEST_VERSION)
+        return error_set(error, -EPROTO, "%s/shard-0/%s: written by another version of giro (%u)",
+                         directory->path, manifest_name, manifest.version);
+    if (manifest.count > MANIFEST_ENTRIES ||
+        memcmp(manifest.directory_id, directory->meta.directory_id, 16) != 0)
+        return error_set(error, -EXDEV, "%s/shard-0/%s: of another directory", directory->path,
+                         manifest_name);
     *out_manifest = manifest;
     return 0;
 }
@@ -98,6 +102,20 @@ int manifest_add(const struct directory *directory, const struct manifest_entry 
     struct manifest next = {.count = 1, .entries = {*entry}};
     for (uint32_t i = 0; i < manifest.count && next.count < MANIFEST_ENTRIES; i++) {
         if (manifest.entries[i].segment != entry->segment)
+            next.entries[next.count++] = manifest.entries[i];
+    }
+    return manifest_write(directory, &next, error);
+}
+
+int manifest_drop(const struct directory *directory, uint32_t segment, struct error *error)
+{
+    struct manifest manifest;
+    int result = manifest_read(directory, &manifest, error);
+    if (result != 0)
+        return result;
+    struct manifest next = {0};
+    for (uint32_t i = 0; i < manifest.count; i++) {
+        if (manifest.entries[i].segment != segment)
             next.entries[next.count++] = manifest.entries[i];
     }
     return manifest_write(directory, &next, error);

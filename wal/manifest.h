@@ -47,13 +47,16 @@ struct manifest {
 _Static_assert(sizeof(struct manifest) == 512, "manifest size");
 
 /* Reads the manifest. Returns 0; -ENOENT when there is none, with an empty one in out_manifest;
- * -EBADMSG when it is damaged, foreign or newer, likewise. */
+ * -EBADMSG, -EXDEV or -EPROTO when it is damaged, foreign or of another version, likewise. */
 int manifest_read(const struct directory *directory, struct manifest *out_manifest,
                   struct error *error);
 
 /* Puts entry in front and drops the oldest one beyond MANIFEST_ENTRIES, durably. */
 int manifest_add(const struct directory *directory, const struct manifest_entry *entry,
                  struct error *error);
+
+/* Takes the entry of a snapshot that cannot be used out, durably. */
+int manifest_drop(const struct directory *directory, uint32_t segment, struct error *error);
 
 /* Name of a snapshot's file inside the shard's folder. */
 void snapshot_name(uint32_t segment, char name[SNAPSHOT_NAME_BYTES]);

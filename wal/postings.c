@@ -63,10 +63,6 @@ void postings_add(struct postings *postings, uint32_t key, uint32_t place)
 {
     assert(postings->count < postings->capacity);
     postings->entries[postings->count++] = posting(key, place);
-    if (postings->count - postings->sorted < POSTINGS_RUN)
-        return;
-    entries_sort(postings->entries + postings->sorted, postings->scratch, POSTINGS_RUN);
-    postings->sorted += POSTINGS_RUN;
 }
 
 void postings_clear(struct postings *postings)
@@ -116,9 +112,11 @@ static void run_enter(struct postings_search *search)
     search->end = search->reversed ? begin : end;
 }
 
-void postings_search_begin(struct postings_search *search, const struct postings *postings,
-                           uint32_t key, bool reversed)
+void postings_search_begin(struct postings_search *search, struct postings *postings, uint32_t key,
+                           bool reversed)
 {
+    for (; postings->count - postings->sorted >= POSTINGS_RUN; postings->sorted += POSTINGS_RUN)
+        entries_sort(postings->entries + postings->sorted, postings->scratch, POSTINGS_RUN);
     *search = (struct postings_search){.postings = postings, .key = key, .reversed = reversed};
     search->run = reversed ? postings->sorted / POSTINGS_RUN : 0;
     run_enter(search);

@@ -3,8 +3,8 @@
  *   entry   | key, 32 bits | place, 32 bits |
  *
  * The key is an account's row, or the hash of a user datum; the place tells where in the segment.
- * Entries are appended in order of place. They are sorted in runs as they come, so that they can be
- * searched at any time, and as a whole when the segment is sealed. */
+ * Entries are appended in order of place. They are sorted in runs when somebody searches them, so
+ * that they can be searched at any time, and as a whole when the segment is sealed. */
 #ifndef WAL_POSTINGS_H
 #define WAL_POSTINGS_H
 
@@ -43,7 +43,7 @@ const uint64_t *postings_sort(struct postings *postings);
  * large. The result is in entries. */
 void entries_sort(uint64_t *entries, uint64_t *scratch, uint64_t count);
 
-/* Looks a key up among entries that are not sorted as a whole, without changing anything. */
+/* Looks a key up among entries that are not sorted as a whole. */
 struct postings_search {
     const struct postings *postings;
     uint32_t key;
@@ -54,8 +54,9 @@ struct postings_search {
     bool tail; /* run is the unsorted rest */
 };
 
-void postings_search_begin(struct postings_search *search, const struct postings *postings,
-                           uint32_t key, bool reversed);
+/* Sorts the runs that were completed since the last search. */
+void postings_search_begin(struct postings_search *search, struct postings *postings, uint32_t key,
+                           bool reversed);
 
 /* The next place of the key, ascending or, reversed, descending. False: no more. */
 bool postings_search_next(struct postings_search *search, uint32_t *out_place);

@@ -108,10 +108,10 @@ static void live_walk_blocks(struct query *query, const struct query_source *sou
 
 static void live_walk_postings(struct query *query, const struct query_source *source)
 {
-    const struct live *live = source->live;
-    const struct postings *postings = query->section == SECTION_ACCOUNTS    ? &live->accounts
-                                      : query->section == SECTION_USER_DATA ? &live->user_data
-                                                                            : &live->history;
+    struct live *live = source->live;
+    struct postings *postings = query->section == SECTION_ACCOUNTS    ? &live->accounts
+                                : query->section == SECTION_USER_DATA ? &live->user_data
+                                                                      : &live->history;
     struct postings_search search;
     uint32_t place;
     postings_search_begin(&search, postings, query->key, query->reversed);

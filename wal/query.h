@@ -22,7 +22,7 @@ enum { QUERY_RESULTS_MAX = 8190 };
 /* What is searched, all of it the follower's. */
 struct query_source {
     const struct ledger *ledger;
-    const struct live *live;
+    struct live *live;
     struct archive_reader *reader;
 };
 

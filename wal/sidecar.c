@@ -155,10 +155,31 @@ void sidecar_write(struct sidecar_writer *writer, const void *items, uint64_t co
     }
 }
 
+/* Nearly every number fits 64 bits, and nearly every one the page: without a copy. */
+static bool number_write_in_page(struct sidecar_writer *writer, giro_u128 number)
+{
+    enum { BYTES_MAX = (64 + 6) / 7 };
+    uint64_t low = (uint64_t)number;
+    if (number >> 64 != 0 || SIDECAR_PAYLOAD_BYTES - writer->used < BYTES_MAX)
+        return false;
+    char *page = page_at(writer, writer->pages - 1) + sizeof(uint64_t);
+    uint32_t used = writer->used;
+    while (low >= 0x80) {
+        page[used++] = (char)((low & 0x7f) | 0x80);
+        low >>= 7;
+    }
+    page[used++] = (char)low;
+    writer->header.sections[writer->section].items += used - writer->used;
+    writer->used = used;
+    return true;
+}
+
 void sidecar_write_number(struct sidecar_writer *writer, giro_u128 number)
 {
     uint8_t bytes[(128 + 6) / 7];
     uint32_t count = 0;
+    if (number_write_in_page(writer, number))
+        return;
     while (number >= 0x80) {
         bytes[count++] = (uint8_t)(number & 0x7f) | 0x80;
         number >>= 7;

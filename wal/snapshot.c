@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum {
-    READ_BYTES = 1 << 20,
+    READ_BYTES = 256 << 10, /* small enough not to hold up a commit */
     MAP_SPARE_BYTES = 64 << 20,
     KEY_BYTES = sizeof(uint64_t),
 };
@@ -68,8 +68,7 @@ static int environment_open(struct snapshot_writer *writer, MDB_env **out_env,
     if (code == 0)
         code = mdb_env_set_maxdbs(env, SNAPSHOT_DATABASES);
     if (code == 0)
-        code =
-            mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS | MDB_NOMETASYNC, 0600);
+        code = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS | MDB_NOSYNC, 0600);
     if (code == 0)
         code = mdb_txn_begin(env, NULL, 0, &txn);
     for (int i = 0; i < SNAPSHOT_DATABASES && code == 0; i++)
@@ -87,29 +86,36 @@ static int environment_open(struct snapshot_writer *writer, MDB_env **out_env,
     return lmdb_error(writer, "cannot be made", code);
 }
 
-static int batch_write(struct snapshot_writer *writer, MDB_env *env,
-                       const MDB_dbi databases[SNAPSHOT_DATABASES])
+static int batch_write(struct snapshot_writer *writer, const struct snapshot_batch *batch,
+                       MDB_env *env, const MDB_dbi databases[SNAPSHOT_DATABASES])
 {
     MDB_txn *txn;
     int code = mdb_txn_begin(env, NULL, 0, &txn);
     if (code != 0)
         return lmdb_error(writer, "cannot begin a transaction", code);
-    for (uint32_t i = 0; i < writer->put_count && code == 0; i++) {
-        struct snapshot_put *put = &writer->puts[i];
+    for (uint32_t i = 0; i < batch->put_count && code == 0; i++) {
+        struct snapshot_put *put = &batch->puts[i];
         MDB_val key = {.mv_size = KEY_BYTES, .mv_data = &put->key};
         MDB_val value = {.mv_size = put->size, .mv_data = NULL};
         code = mdb_put(txn, databases[put->database], &key, &value, MDB_APPEND | MDB_RESERVE);
         if (code == 0)
-            memcpy(value.mv_data, writer->memory + put->offset, put->size);
+            memcpy(value.mv_data, batch->memory + put->offset, put->size);
     }
     if (code == 0)
-        code = mdb_txn_commit(txn); /* syncs the data; the meta page at the latest at the end */
+        code = mdb_txn_commit(txn);
     else
         mdb_txn_abort(txn);
     if (code == MDB_MAP_FULL)
         return lmdb_error(writer, "snapshot_map_bytes is too small for this ledger: raise it",
                           code);
-    return code == 0 ? 0 : lmdb_error(writer, "cannot be written", code);
+    if (code != 0)
+        return lmdb_error(writer, "cannot be written", code);
+    /* What the last batch began is waited for, what this one wrote is begun: never more than two of
+     * them are in memory only. Errors show when the file is synced and read back. */
+    int fd;
+    if (mdb_env_get_fd(env, &fd) == 0)
+        (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE);
+    return 0;
 }
 
 /* Checksum of a whole file as the disk has it, not as the page cache remembers it. */
@@ -134,6 +140,35 @@ static int file_sum(int fd, uint64_t bytes, struct checksum *out)
     return result;
 }
 
+/* Puts the sidecars onto the disk that the snapshot relies on. */
+static int sidecars_sync(struct snapshot_writer *writer)
+{
+    for (uint32_t segment = writer->segments_synced; segment < writer->entry.segment; segment++) {
+        char name[SIDECAR_NAME_BYTES];
+        sidecar_name(segment, name);
+        int fd = openat(writer->directory->shard_fd, name, O_RDONLY | O_CLOEXEC);
+        int result = fd < 0 || fdatasync(fd) != 0 ? -errno : 0;
+        if (fd >= 0)
+            close(fd);
+        if (result != 0)
+            return error_set(&writer->error, result, "%s/shard-0/%s: cannot be synced: %s",
+                             writer->directory->path, name, strerror(-result));
+    }
+    writer->segments_synced = writer->entry.segment;
+    return 0;
+}
+
+/* Waits until the snapshot is proven; false: it was abandoned. */
+static bool proof_await(struct snapshot_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    while (!writer->proven && writer->state != SNAPSHOT_WRITER_ABANDON)
+        pthread_cond_wait(&writer->changed, &writer->mutex);
+    bool proven = writer->proven && writer->state != SNAPSHOT_WRITER_ABANDON;
+    pthread_mutex_unlock(&writer->mutex);
+    return proven;
+}
+
 /* Reads the finished file back, gives it its name and enters it into the manifest. */
 static int file_publish(struct snapshot_writer *writer)
 {
@@ -154,6 +189,10 @@ static int file_publish(struct snapshot_writer *writer)
         result = system_error(writer, "cannot be synced");
     close(fd);
     snapshot_name(writer->entry.segment, name);
+    if (result == 0)
+        result = sidecars_sync(writer);
+    if (result == 0 && !proof_await(writer))
+        result = error_set(&writer->error, -ECANCELED, "abandoned");
     if (result == 0 && (renameat(directory->shard_fd, temporary, directory->shard_fd, name) != 0 ||
                         fsync(directory->shard_fd) != 0))
         result = system_error(writer, "cannot be renamed");
@@ -175,38 +214,59 @@ static void pause_for(uint64_t ns)
     (void)nanosleep(&pause, NULL);
 }
 
+/* Waits for a batch. Returns it, or NULL when no more will come. */
+static struct snapshot_batch *batch_await(struct snapshot_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    while (writer->state == SNAPSHOT_WRITER_RUNS && writer->filled == writer->written)
+        pthread_cond_wait(&writer->changed, &writer->mutex);
+    bool more = writer->state != SNAPSHOT_WRITER_ABANDON && writer->filled != writer->written;
+    struct snapshot_batch *batch = &writer->batches[writer->written % SNAPSHOT_BATCHES];
+    pthread_mutex_unlock(&writer->mutex);
+    return more ? batch : NULL;
+}
+
+static void batch_written(struct snapshot_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    writer->written++;
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+static enum snapshot_writer_state writer_state(struct snapshot_writer *writer, uint32_t *out_queued)
+{
+    pthread_mutex_lock(&writer->mutex);
+    enum snapshot_writer_state state = writer->state;
+    *out_queued = writer->filled - writer->written;
+    pthread_mutex_unlock(&writer->mutex);
+    return state;
+}
+
 /* Writes batches as they come, at the pace that was set. */
 static int batches_write(struct snapshot_writer *writer, MDB_env *env,
                          const MDB_dbi databases[SNAPSHOT_DATABASES])
 {
     uint64_t due = clock_monotonic_ns();
-    for (;;) {
-        pthread_mutex_lock(&writer->mutex);
-        while (writer->state == SNAPSHOT_WRITER_EMPTY)
-            pthread_cond_wait(&writer->changed, &writer->mutex);
-        enum snapshot_writer_state state = writer->state;
-        pthread_mutex_unlock(&writer->mutex);
-        if (state == SNAPSHOT_WRITER_ABANDON)
-            return error_set(&writer->error, -ECANCELED, "abandoned");
-        int result = batch_write(writer, env, databases);
-        if (result != 0 || state == SNAPSHOT_WRITER_LAST)
+    struct snapshot_batch *batch;
+    while ((batch = batch_await(writer)) != NULL) {
+        int result = batch_write(writer, batch, env, databases);
+        if (result != 0)
             return result;
         uint64_t now = clock_monotonic_ns();
         uint64_t bytes_per_s = atomic_load_explicit(&writer->bytes_per_s, memory_order_relaxed);
         if (bytes_per_s != 0) {
-            due += writer->used_bytes * GIRO_NS_PER_S / bytes_per_s;
+            due += batch->used_bytes * GIRO_NS_PER_S / bytes_per_s;
             if (due > now)
                 pause_for(due - now);
             else
                 due = now; /* what was lost is not made up for */
         }
-        writer->put_count = 0;
-        writer->used_bytes = 0;
-        pthread_mutex_lock(&writer->mutex);
-        if (writer->state == SNAPSHOT_WRITER_FULL)
-            writer->state = SNAPSHOT_WRITER_EMPTY;
-        pthread_mutex_unlock(&writer->mutex);
+        batch_written(writer);
     }
+    uint32_t queued;
+    return writer_state(writer, &queued) == SNAPSHOT_WRITER_ABANDON
+               ? error_set(&writer->error, -ECANCELED, "abandoned")
+               : 0;
 }
 
 static void *writer_run(void *argument)
@@ -232,34 +292,37 @@ static void *writer_run(void *argument)
     return NULL;
 }
 
-static enum snapshot_writer_state writer_state(struct snapshot_writer *writer)
-{
-    pthread_mutex_lock(&writer->mutex);
-    enum snapshot_writer_state state = writer->state;
-    pthread_mutex_unlock(&writer->mutex);
-    return state;
-}
-
 static void writer_signal(struct snapshot_writer *writer, enum snapshot_writer_state state)
 {
     pthread_mutex_lock(&writer->mutex);
-    if (writer->state != SNAPSHOT_WRITER_FAILED && writer->state != SNAPSHOT_WRITER_DONE)
-        writer->state = state;
+    if (writer->state == SNAPSHOT_WRITER_RUNS || state == SNAPSHOT_WRITER_ABANDON) {
+        if (writer->state != SNAPSHOT_WRITER_FAILED && writer->state != SNAPSHOT_WRITER_DONE)
+            writer->state = state;
+    }
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+/* Hands the batch over that was filled. */
+static void batch_submit(struct snapshot_writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    writer->filled++;
     pthread_cond_signal(&writer->changed);
     pthread_mutex_unlock(&writer->mutex);
 }
 
 /* Room for one value in the batch; NULL: it is full. */
-static void *writer_put(struct snapshot_writer *writer, enum snapshot_database database,
-                        uint64_t key, uint32_t size)
+static void *batch_put(struct snapshot_batch *batch, enum snapshot_database database, uint64_t key,
+                       uint32_t size)
 {
-    uint32_t offset = (writer->used_bytes + 15) / 16 * 16;
-    if (writer->put_count == SNAPSHOT_BATCH_PUTS || offset + size > SNAPSHOT_BATCH_BYTES)
+    uint32_t offset = (batch->used_bytes + 15) / 16 * 16;
+    if (batch->put_count == SNAPSHOT_BATCH_PUTS || offset + size > SNAPSHOT_BATCH_BYTES)
         return NULL;
-    writer->puts[writer->put_count++] =
+    batch->puts[batch->put_count++] =
         (struct snapshot_put){.database = database, .size = size, .offset = offset, .key = key};
-    writer->used_bytes = offset + size;
-    return writer->memory + offset;
+    batch->used_bytes = offset + size;
+    return batch->memory + offset;
 }
 
 /* ---- Taking one -------------------------------------------------------------------------- */
@@ -271,18 +334,22 @@ int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
         .writer = {.directory = directory,
                    .map_bytes = options->map_bytes,
                    .bytes_per_s = options->bytes_per_s},
-        .chunks_max = accounts_max / SNAPSHOT_CHUNK_ROWS + 1,
+        .accounts_max = accounts_max,
         .holds_max = holds_max,
     };
     struct snapshot_writer *writer = &snapshot->writer;
     pthread_mutex_init(&writer->mutex, NULL);
     pthread_cond_init(&writer->changed, NULL);
-    writer->memory = memory_reserve(SNAPSHOT_BATCH_BYTES);
-    writer->puts = memory_reserve(SNAPSHOT_BATCH_PUTS * sizeof *writer->puts);
-    snapshot->aside = memory_reserve(snapshot->chunks_max * sizeof *snapshot->aside);
+    bool made = true;
+    for (uint32_t i = 0; i < SNAPSHOT_BATCHES; i++) {
+        struct snapshot_batch *batch = &writer->batches[i];
+        batch->memory = memory_reserve(SNAPSHOT_BATCH_BYTES);
+        batch->puts = memory_reserve(SNAPSHOT_BATCH_PUTS * sizeof *batch->puts);
+        made = made && batch->memory != NULL && batch->puts != NULL;
+    }
+    snapshot->aside = memory_reserve(accounts_max * sizeof *snapshot->aside);
     snapshot->digest = checksum_stream_new();
-    if (writer->memory != NULL && writer->puts != NULL && snapshot->aside != NULL &&
-        snapshot->digest != NULL)
+    if (made && snapshot->aside != NULL && snapshot->digest != NULL)
         return 0;
     snapshot_free(snapshot);
     return -ENOMEM;
@@ -291,8 +358,7 @@ int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
 /* What only an active snapshot needs is given back when it is over. */
 static void snapshot_release(struct snapshot *snapshot)
 {
-    memory_release(snapshot->rows,
-                   (size_t)snapshot->chunks_max * SNAPSHOT_CHUNK_ROWS * sizeof *snapshot->rows);
+    memory_release(snapshot->rows, (size_t)snapshot->accounts_max * sizeof *snapshot->rows);
     memory_release(snapshot->holds, (size_t)snapshot->holds_max * sizeof *snapshot->holds);
     snapshot->rows = NULL;
     snapshot->holds = NULL;
@@ -307,9 +373,12 @@ void snapshot_free(struct snapshot *snapshot)
         return;
     if (snapshot->active)
         snapshot_abandon(snapshot);
-    memory_release(writer->memory, SNAPSHOT_BATCH_BYTES);
-    memory_release(writer->puts, SNAPSHOT_BATCH_PUTS * sizeof *writer->puts);
-    memory_release(snapshot->aside, snapshot->chunks_max * sizeof *snapshot->aside);
+    for (uint32_t i = 0; i < SNAPSHOT_BATCHES; i++) {
+        struct snapshot_batch *batch = &writer->batches[i];
+        memory_release(batch->memory, SNAPSHOT_BATCH_BYTES);
+        memory_release(batch->puts, SNAPSHOT_BATCH_PUTS * sizeof *batch->puts);
+    }
+    memory_release(snapshot->aside, snapshot->accounts_max * sizeof *snapshot->aside);
     if (snapshot->digest != NULL)
         checksum_stream_free(snapshot->digest);
     pthread_mutex_destroy(&writer->mutex);
@@ -333,8 +402,7 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
 {
     struct snapshot_writer *writer = &snapshot->writer;
     assert(!snapshot->active);
-    snapshot->rows =
-        memory_reserve((size_t)snapshot->chunks_max * SNAPSHOT_CHUNK_ROWS * sizeof *snapshot->rows);
+    snapshot->rows = memory_reserve((size_t)snapshot->accounts_max * sizeof *snapshot->rows);
     snapshot->holds = memory_reserve((size_t)snapshot->holds_max * sizeof *snapshot->holds);
     if (snapshot->rows == NULL || snapshot->holds == NULL) {
         snapshot_release(snapshot);
@@ -347,16 +415,18 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     snapshot->accounts = ledger->accounts.count;
     snapshot->chunk_next = 0;
     snapshot->aside_count = 0;
-    memset(snapshot->aside, 0,
-           (snapshot->accounts / SNAPSHOT_CHUNK_ROWS + 1) * sizeof *snapshot->aside);
+    memset(snapshot->aside, 0, snapshot->accounts * sizeof *snapshot->aside);
     holds_keep(snapshot, ledger);
     snapshot->digest_holds = ledger_digest_holds(ledger);
     checksum_stream_free(snapshot->digest);
     snapshot->digest = checksum_stream_new();
     snapshot->sums = (struct ledger_sums){0};
 
-    writer->put_count = 0;
-    writer->used_bytes = 0;
+    snapshot->rows_proven = 0;
+    snapshot->proven = true;
+    writer->filled = 0;
+    writer->written = 0;
+    writer->proven = snapshot->proven;
     writer->error = (struct error){0};
     writer->entry = (struct manifest_entry){.segment = position->segment, .lsn = position->lsn - 1};
     writer->expected_bytes = ((uint64_t)snapshot->accounts / SNAPSHOT_CHUNK_ROWS +
@@ -365,7 +435,7 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
                                   GIRO_RECORD_BYTES / 4 / SNAPSHOT_CHUNK_OUTCOMES +
                               position->segment) *
                              4200;
-    writer->state = SNAPSHOT_WRITER_EMPTY;
+    writer->state = SNAPSHOT_WRITER_RUNS;
     int result = snapshot->digest == NULL
                      ? ENOMEM
                      : pthread_create(&writer->thread, NULL, writer_run, writer);
@@ -377,27 +447,12 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     return 0;
 }
 
-static uint32_t chunk_rows(const struct snapshot *snapshot, uint32_t chunk)
-{
-    uint32_t first = chunk * SNAPSHOT_CHUNK_ROWS;
-    uint32_t left = snapshot->accounts - first;
-    return left < SNAPSHOT_CHUNK_ROWS ? left : SNAPSHOT_CHUNK_ROWS;
-}
-
-void snapshot_set_aside(struct snapshot *snapshot, const struct ledger *ledger, uint32_t chunk)
-{
-    struct giro_account *to = &snapshot->rows[(size_t)snapshot->aside_count * SNAPSHOT_CHUNK_ROWS];
-    memcpy(to, &ledger->accounts.rows[(size_t)chunk * SNAPSHOT_CHUNK_ROWS],
-           chunk_rows(snapshot, chunk) * sizeof *to);
-    snapshot->aside[chunk] = ++snapshot->aside_count;
-}
-
 /* Writes one chunk of size bytes of items; false: the batch is full. */
 static bool chunk_put(struct snapshot *snapshot, enum snapshot_database database, uint64_t key,
                       uint64_t first, uint32_t count, const void *items, uint32_t size)
 {
     struct snapshot_chunk head = {.first = first, .count = count};
-    char *value = writer_put(&snapshot->writer, database, key, (uint32_t)sizeof head + size);
+    char *value = batch_put(snapshot->batch, database, key, (uint32_t)sizeof head + size);
     if (value == NULL)
         return false;
     head.checksum = checksum_of(items, size);
@@ -406,18 +461,30 @@ static bool chunk_put(struct snapshot *snapshot, enum snapshot_database database
     return true;
 }
 
+/* A chunk of rows as they were at the snapshot's moment. */
+static void chunk_gather(const struct snapshot *snapshot, const struct ledger *ledger,
+                         uint32_t first, uint32_t count, struct giro_account *rows)
+{
+    memcpy(rows, &ledger->accounts.rows[first], count * sizeof *rows);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t aside = snapshot->aside[first + i];
+        if (aside != 0)
+            rows[i] = snapshot->rows[aside - 1];
+    }
+}
+
 static bool accounts_put(struct snapshot *snapshot, const struct ledger *ledger)
 {
     uint32_t chunks = (snapshot->accounts + SNAPSHOT_CHUNK_ROWS - 1) / SNAPSHOT_CHUNK_ROWS;
     for (; snapshot->chunk_next < chunks; snapshot->chunk_next++) {
+        struct giro_account rows[SNAPSHOT_CHUNK_ROWS];
         uint32_t chunk = snapshot->chunk_next;
-        uint32_t count = chunk_rows(snapshot, chunk);
-        const struct giro_account *rows =
-            snapshot->aside[chunk] != 0
-                ? &snapshot->rows[(size_t)(snapshot->aside[chunk] - 1) * SNAPSHOT_CHUNK_ROWS]
-                : &ledger->accounts.rows[(size_t)chunk * SNAPSHOT_CHUNK_ROWS];
-        if (!chunk_put(snapshot, SNAPSHOT_ACCOUNTS, chunk, (uint64_t)chunk * SNAPSHOT_CHUNK_ROWS,
-                       count, rows, count * (uint32_t)sizeof *rows))
+        uint32_t first = chunk * SNAPSHOT_CHUNK_ROWS;
+        uint32_t left = snapshot->accounts - first;
+        uint32_t count = left < SNAPSHOT_CHUNK_ROWS ? left : SNAPSHOT_CHUNK_ROWS;
+        chunk_gather(snapshot, ledger, first, count, rows);
+        if (!chunk_put(snapshot, SNAPSHOT_ACCOUNTS, chunk, first, count, rows,
+                       count * (uint32_t)sizeof *rows))
             return false;
         checksum_stream_add(snapshot->digest, rows, count * sizeof *rows);
         for (uint32_t i = 0; i < count; i++)
@@ -469,8 +536,8 @@ static bool outcomes_put(struct snapshot *snapshot, const struct ledger *ledger)
 static bool segments_put(struct snapshot *snapshot, const struct archive *archive)
 {
     for (; snapshot->next < snapshot->segment; snapshot->next++) {
-        void *value = writer_put(&snapshot->writer, SNAPSHOT_SEGMENTS, snapshot->next,
-                                 sizeof(struct segment_facts));
+        void *value = batch_put(snapshot->batch, SNAPSHOT_SEGMENTS, snapshot->next,
+                                sizeof(struct segment_facts));
         if (value == NULL)
             return false;
         memcpy(value, &archive->sidecars[snapshot->next]->facts, sizeof(struct segment_facts));
@@ -493,7 +560,7 @@ static bool meta_put(struct snapshot *snapshot)
         .sums = snapshot->sums,
     };
     memcpy(meta.directory_id, directory->directory_id, sizeof meta.directory_id);
-    void *value = writer_put(&snapshot->writer, SNAPSHOT_META, 0, sizeof meta);
+    void *value = batch_put(snapshot->batch, SNAPSHOT_META, 0, sizeof meta);
     if (value == NULL)
         return false;
     memcpy(value, &meta, sizeof meta);
@@ -536,21 +603,45 @@ enum snapshot_progress snapshot_step(struct snapshot *snapshot, const struct led
                                      const struct archive *archive)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    enum snapshot_writer_state state = writer_state(writer);
-    switch (state) {
-    case SNAPSHOT_WRITER_EMPTY: {
-        bool last = batch_fill(snapshot, ledger, archive);
-        writer_signal(writer, last ? SNAPSHOT_WRITER_LAST : SNAPSHOT_WRITER_FULL);
-        return SNAPSHOT_WORKED;
-    }
-    case SNAPSHOT_WRITER_DONE:
-    case SNAPSHOT_WRITER_FAILED:
+    uint32_t queued;
+    enum snapshot_writer_state state = writer_state(writer, &queued);
+    if (state == SNAPSHOT_WRITER_DONE || state == SNAPSHOT_WRITER_FAILED) {
         pthread_join(writer->thread, NULL);
         snapshot_release(snapshot);
         return state == SNAPSHOT_WRITER_DONE ? SNAPSHOT_DONE : SNAPSHOT_FAILED;
-    default:
-        return SNAPSHOT_WAITS;
     }
+    if (state != SNAPSHOT_WRITER_RUNS || queued == SNAPSHOT_BATCHES)
+        return SNAPSHOT_WAITS;
+    snapshot->batch = &writer->batches[writer->filled % SNAPSHOT_BATCHES];
+    snapshot->batch->put_count = 0;
+    snapshot->batch->used_bytes = 0;
+    bool last = batch_fill(snapshot, ledger, archive);
+    batch_submit(writer);
+    if (last)
+        writer_signal(writer, SNAPSHOT_WRITER_ENDS);
+    return SNAPSHOT_WORKED;
+}
+
+void snapshot_demand_proof(struct snapshot *snapshot)
+{
+    struct snapshot_writer *writer = &snapshot->writer;
+    snapshot->proven = snapshot->accounts == 0;
+    pthread_mutex_lock(&writer->mutex);
+    writer->proven = snapshot->proven;
+    pthread_mutex_unlock(&writer->mutex);
+}
+
+void snapshot_agreed(struct snapshot *snapshot, uint64_t rows, uint64_t accounts)
+{
+    struct snapshot_writer *writer = &snapshot->writer;
+    snapshot->rows_proven += rows;
+    if (snapshot->rows_proven < accounts)
+        return;
+    snapshot->proven = true;
+    pthread_mutex_lock(&writer->mutex);
+    writer->proven = true;
+    pthread_cond_signal(&writer->changed);
+    pthread_mutex_unlock(&writer->mutex);
 }
 
 void snapshot_abandon(struct snapshot *snapshot)
@@ -746,6 +837,10 @@ static int state_load(struct loading *loading, const struct manifest_entry *entr
         result = -EBADMSG;
     if (result != 0)
         return result;
+    const struct ledger_sums *sums = &loading->meta.sums;
+    if (sums->debits_posted != sums->credits_posted ||
+        sums->debits_pending != sums->credits_pending)
+        return -EBADMSG;
     ledger_restore_totals(loading->ledger, &loading->meta.totals);
     return checksum_equal(ledger_digest(loading->ledger), loading->meta.digest) ? 0 : -EBADMSG;
 }

@@ -13,12 +13,18 @@
  *
  * The follower writes it in slices between replayed blocks; account rows that are about to change
  * are set aside first, so the file shows one moment. It is written once, in the order of the keys,
- * in small synced transactions, paced, by a thread of its own: one large sync would hold up the log.
+ * by a thread of its own, paced, and sent off to the disk megabyte by megabyte: one large sync would
+ * hold up the log, and so would the flush of many small ones. The one sync at the end finds little
+ * left to do.
  * Then the file is read back from the disk as a whole, and its checksum goes into the manifest and
  * into the log. Whoever loads a snapshot compares that before LMDB opens the file, because LMDB has
  * no checksums and trusts what it maps.
  *
- * Order of durability: the file, its name, the manifest, then older files go. A crash in between
+ * A snapshot is published only when it is proven: when digest records of every account row, written
+ * by the server after the last row was put into the file, have agreed with the follower's rows. A bit
+ * that flipped in the follower's memory is found out before it becomes the truth of the next start.
+ *
+ * Order of durability: the sidecars that it relies on, the file, its name, the manifest, then older files go. A crash in between
  * leaves a file that the manifest does not name, which is deleted at the next start.
  *
  * Outcomes are not set aside: those that came about while the file was written belong to holds that
@@ -89,13 +95,23 @@ struct snapshot_put {
     uint64_t key;
 };
 
-enum { SNAPSHOT_BATCH_PUTS = SNAPSHOT_BATCH_BYTES / 64 };
+enum {
+    SNAPSHOT_BATCH_PUTS = SNAPSHOT_BATCH_BYTES / 64,
+    SNAPSHOT_BATCHES = 8, /* that wait to be written at most */
+};
+
+/* What one transaction writes. */
+struct snapshot_batch {
+    char *memory; /* SNAPSHOT_BATCH_BYTES */
+    struct snapshot_put *puts;
+    uint32_t put_count;
+    uint32_t used_bytes;
+};
 
 enum snapshot_writer_state {
     SNAPSHOT_WRITER_NONE,
-    SNAPSHOT_WRITER_EMPTY, /* the batch may be filled */
-    SNAPSHOT_WRITER_FULL,  /* the batch is being written */
-    SNAPSHOT_WRITER_LAST,  /* ... and is the last one */
+    SNAPSHOT_WRITER_RUNS,
+    SNAPSHOT_WRITER_ENDS, /* no more batches will come */
     SNAPSHOT_WRITER_ABANDON,
     SNAPSHOT_WRITER_DONE,
     SNAPSHOT_WRITER_FAILED,
@@ -108,11 +124,12 @@ struct snapshot_writer {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    enum snapshot_writer_state state; /* under the mutex */
-    char *memory;                     /* of the batch */
-    struct snapshot_put *puts;
-    uint32_t put_count;
-    uint32_t used_bytes;
+    enum snapshot_writer_state state; /* this, the two counts and proven are under the mutex */
+    bool proven;                      /* it may be published */
+    uint32_t segments_synced;         /* sidecars before this one are on the disk for certain */
+    uint32_t filled;                  /* batches handed over so far */
+    uint32_t written;
+    struct snapshot_batch batches[SNAPSHOT_BATCHES]; /* number n in slot n % SNAPSHOT_BATCHES */
     uint64_t expected_bytes;
     struct manifest_entry entry; /* the result */
     struct error error;
@@ -131,6 +148,7 @@ enum snapshot_phase {
 
 struct snapshot {
     struct snapshot_writer writer;
+    struct snapshot_batch *batch; /* being filled */
     bool active;
     enum snapshot_phase phase;
     uint32_t segment;
@@ -138,14 +156,16 @@ struct snapshot {
     struct ledger_totals totals;
     uint32_t accounts;         /* rows of that moment */
     uint32_t chunk_next;       /* of accounts, to be written next */
-    uint32_t *aside;           /* by chunk: 1 + its number among those set aside; 0: not */
-    struct giro_account *rows; /* set aside, SNAPSHOT_CHUNK_ROWS each */
+    uint32_t *aside;           /* by row: 1 + its place in rows; 0: not set aside */
+    struct giro_account *rows; /* set aside */
     uint32_t aside_count;
-    uint32_t chunks_max;
+    uint32_t accounts_max;
     struct snapshot_hold *holds;
     uint32_t hold_count;
     uint32_t holds_max;
-    uint64_t next; /* in the phase: hold, outcome byte, segment */
+    uint64_t next;        /* in the phase: hold, outcome byte, segment */
+    uint64_t rows_proven; /* since everything was put into batches */
+    bool proven;
     uint64_t digest_holds;
     struct checksum_stream *digest;
     struct ledger_sums sums;
@@ -161,10 +181,19 @@ void snapshot_free(struct snapshot *snapshot);
 int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
                    const struct log_position *position, struct error *error);
 
+/* Keeps a snapshot that was just begun from being published before snapshot_agreed() says so. */
+void snapshot_demand_proof(struct snapshot *snapshot);
+
 /* To be called before a row changes, while a snapshot is active. */
 static inline void snapshot_keep(struct snapshot *snapshot, const struct ledger *ledger,
-                                 uint32_t row);
-void snapshot_set_aside(struct snapshot *snapshot, const struct ledger *ledger, uint32_t chunk);
+                                 uint32_t row)
+{
+    if (row >= snapshot->accounts || row / SNAPSHOT_CHUNK_ROWS < snapshot->chunk_next ||
+        snapshot->aside[row] != 0)
+        return;
+    snapshot->rows[snapshot->aside_count] = ledger->accounts.rows[row];
+    snapshot->aside[row] = ++snapshot->aside_count;
+}
 
 enum snapshot_progress {
     SNAPSHOT_WAITS, /* for the thread that writes */
@@ -177,16 +206,18 @@ enum snapshot_progress {
 enum snapshot_progress snapshot_step(struct snapshot *snapshot, const struct ledger *ledger,
                                      const struct archive *archive);
 
+/* Whether everything was put into batches, so that what is to come are digests. */
+static inline bool snapshot_awaits_proof(const struct snapshot *snapshot)
+{
+    return snapshot->active && snapshot->phase == SNAPSHOT_PHASE_FINISH && !snapshot->proven;
+}
+
+/* Takes note of a digest record of so many rows that agreed; they come in order, going round all
+ * accounts that there are by now. */
+void snapshot_agreed(struct snapshot *snapshot, uint64_t rows, uint64_t accounts);
+
 /* Gives up; waits for the thread. */
 void snapshot_abandon(struct snapshot *snapshot);
-
-static inline void snapshot_keep(struct snapshot *snapshot, const struct ledger *ledger,
-                                 uint32_t row)
-{
-    uint32_t chunk = row / SNAPSHOT_CHUNK_ROWS;
-    if (row < snapshot->accounts && chunk >= snapshot->chunk_next && snapshot->aside[chunk] == 0)
-        snapshot_set_aside(snapshot, ledger, chunk);
-}
 
 /* ---- Loading one ------------------------------------------------------------------------- */
 

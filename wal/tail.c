@@ -146,7 +146,9 @@ enum tail_state tail_next(struct tail *tail, char *image, const struct block_hea
                 return block_taken(tail, (const struct block_header *)(const void *)block,
                                    out_header);
         }
-        /* Overwritten, or no block is there: the file tells. */
+        /* Overwritten, or no block is there: the file tells, and what it said before about this
+         * place may have been copied over. */
+        tail->loaded = tail->position;
         enum tail_state state = file_next(tail, image, durable, out_header, error);
         if (state != TAIL_NONE)
             return state;

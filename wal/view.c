@@ -183,6 +183,8 @@ static int maker_damaged(struct view_maker *maker, enum archive_file file, const
     struct archive_reader *reader = maker->reader;
     if (reader->error.text[0] == 0) {
         reader->damaged = file;
+        reader->damaged_segment = maker->view.segment;
+        reader->damage = -EBADMSG;
         (void)error_set(&reader->error, -EBADMSG, "%s/shard-0/%010u.%s: %s",
                         reader->archive->directory->path, maker->view.segment,
                         file == ARCHIVE_LOG ? "log" : "idx", what);
