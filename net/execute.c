@@ -219,6 +219,15 @@ static uint32_t created_bytes_max(uint32_t count)
     return (uint32_t)(sizeof(struct frame_created) + count * sizeof(struct giro_result));
 }
 
+/* A create while the follower is too far behind: it waits, unless that is for want of room on disk,
+ * which may take for ever. */
+static enum execution execute_later(struct shard *shard, struct connection *connection)
+{
+    if (atomic_load_explicit(&shard->follower->seal_failing, memory_order_relaxed))
+        return shard_reply_status(shard, connection, FRAME_STORAGE_FULL);
+    return EXECUTION_WAIT_BUFFER;
+}
+
 static enum execution execute_create_accounts(struct shard *shard, struct connection *connection)
 {
     const struct frame_header *header = connection_header(connection);
@@ -361,9 +370,11 @@ static enum execution execute_operation(struct shard *shard, struct connection *
         return bodiless ? execute_stats(shard, connection)
                         : shard_reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
-        return execute_create_accounts(shard, connection);
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create_accounts(shard, connection);
     case FRAME_CREATE_TRANSFERS:
-        return execute_create_transfers(shard, connection);
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create_transfers(shard, connection);
     case FRAME_LOOKUP_ACCOUNTS:
         return execute_lookup_accounts(shard, connection);
     case FRAME_LOOKUP_TRANSFERS:

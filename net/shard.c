@@ -19,15 +19,12 @@ enum {
     OWNER_ACCEPT = 32,
     OWNER_STOP = 33,
     OWNER_FOLLOWER = 34,
-    TURNS_MAX = 1024,        /* frames executed before the loop looks at its events again */
-    FLUSH_BYTES = 256 << 10, /* an open block of this size does not wait for more */
-    PROGRESS_NS = 1000 * 1000 * 1000,
+    TURNS_MAX = 1024,             /* frames executed before the loop looks at its events again */
+    FLUSH_BYTES = 256 << 10,      /* an open block of this size does not wait for more */
     SWEEP_NS = 250 * 1000 * 1000, /* between looks for connections that timed out */
     DRAIN_NS = 1000 * 1000 * 1000,
     STOP_NS = 2000 * 1000 * 1000, /* for the last replies to be sent */
-    WINDOW_SEGMENTS_MIN = 4,
-    ACCOUNTS_EXPECTED = 1 << 18, /* an index of 5 MiB to start with */
-    THROTTLE_NS = 1000 * 1000,   /* between looks whether the follower has caught up */
+    THROTTLE_NS = 1000 * 1000,    /* between looks whether the follower has caught up */
     /* A digest record for so much log, or so many blocks, of so many account rows. */
     DIGEST_LOG_BYTES = 128 << 10,
     DIGEST_BLOCKS = 64,
@@ -382,8 +379,8 @@ static void block_flush(struct shard *shard)
     log_flush(&shard->log, clock_wall_ns());
 }
 
-/* Whether the follower is so far behind that it must be waited for. */
-static bool follower_is_late(struct shard *shard)
+/* Decides whether creates must wait, because the follower is too far behind. */
+static void follower_wait(struct shard *shard)
 {
     const struct follower *follower = shard->follower;
     uint64_t lag = follower->started ? follower_lag_bytes(follower) : 0;
@@ -396,13 +393,13 @@ static bool follower_is_late(struct shard *shard)
         if (shard->monotonic_ns >= shard->throttle_said_at) {
             fprintf(stderr,
                     "giro: the follower is %" PRIu64
-                    " MiB of log behind: requests wait for it (follower_lag_max)\n",
+                    " MiB of log behind: new accounts and transfers wait for it "
+                    "(follower_lag_max)\n",
                     lag >> 20);
             shard->throttle_said_at = shard->monotonic_ns + THROTTLE_SAY_NS;
         }
     }
     shard->throttled = late;
-    return late;
 }
 
 /* Gives every ready connection its turns, one frame each in rotation. Returns whether somebody can
@@ -410,8 +407,7 @@ static bool follower_is_late(struct shard *shard)
 static bool ready_run(struct shard *shard)
 {
     uint32_t blocked = 0;
-    if (follower_is_late(shard))
-        return false;
+    follower_wait(shard);
     for (uint32_t turns = 0; shard->ready.count > blocked; turns++) {
         if (turns == TURNS_MAX)
             return true;
@@ -453,6 +449,7 @@ static void event_log_written(struct shard *shard)
     log_write_done(&shard->log);
     if (shard->log.in_flight)
         return;
+    follower_block_durable(shard->follower);
     shard->release_due = true;
     shard->idle_mark_at =
         records ? shard->monotonic_ns + shard->options->idle_mark_ms * NS_PER_MS : 0;
@@ -721,8 +718,7 @@ static uint64_t timeout_ns(const struct shard *shard)
     return timeout;
 }
 
-/* One turn of the loop: waits for events and handles them. Returns 0 or the backend's -errno. */
-static int shard_turn(struct shard *shard, uint64_t timeout)
+int shard_turn(struct shard *shard, uint64_t timeout)
 {
     struct io_op *done[IO_BATCH_MAX];
     /* Somebody waits for the write under way: waking up late would cost as much as the write. */
@@ -840,7 +836,7 @@ static int log_settle(struct shard *shard)
 static int stop_snapshot(struct shard *shard)
 {
     struct follower *follower = shard->follower;
-    uint64_t print_at = shard->monotonic_ns + PROGRESS_NS;
+    uint64_t print_at = shard->monotonic_ns + SHARD_PROGRESS_NS;
     struct follower_request *request = NULL;
     if (!follower->started || follower_failure(follower) != FOLLOWER_SOUND ||
         follower_log_since_snapshot(follower, shard->log.open_begin) <
@@ -870,7 +866,7 @@ static int stop_snapshot(struct shard *shard)
         if (shard->monotonic_ns < print_at)
             continue;
         fprintf(stderr, "giro: stopping: writing a snapshot; stop again to do without it\n");
-        print_at = shard->monotonic_ns + PROGRESS_NS;
+        print_at = shard->monotonic_ns + SHARD_PROGRESS_NS;
     }
     snapshot_log(shard);
     return result == 0 ? log_settle(shard) : result;
@@ -915,233 +911,6 @@ static int shard_stop(struct shard *shard)
 
 /* ---- Start ------------------------------------------------------------------------------- */
 
-static void progress_print(const struct shard *shard, const struct log_reader *reader)
-{
-    fprintf(stderr, "giro: reading the log: segment %u of %u, %" PRIu64 " transfers\n",
-            reader->segment, reader->segment_count, shard->ledger->transfers_count);
-}
-
-static uint64_t block_address(const struct shard *shard, const struct block_header *header)
-{
-    uint64_t begin =
-        (uint64_t)header->segment * shard->directory.meta.segment_bytes + header->offset;
-    return begin / GIRO_RECORD_BYTES + 1;
-}
-
-static int replay_block(struct shard *shard, const struct block_header *header, struct error *error)
-{
-    uint32_t index = 0;
-    int result = 0;
-    if (shard->options->follower != 0)
-        result = follower_replay(shard->follower, shard->ledger, header, &index);
-    else
-        result = ledger_replay(shard->ledger, (const union record *)(const void *)(header + 1),
-                               header->record_count, block_address(shard, header), &index);
-    log_map_add(shard->log.chunk_blocks, &shard->directory.meta, header);
-    if (result == -ENOSPC)
-        return error_set(error, result,
-                         "%s holds more than the limits allow: raise accounts_max, transfers_max "
-                         "or holds_max",
-                         shard->directory.path);
-    if (result != 0)
-        return error_set(error, result,
-                         "%s/shard-0/%010u.log: record %u of block %" PRIu64
-                         " at offset %u contradicts the ledger: nothing was changed; run giro "
-                         "verify --data %s",
-                         shard->directory.path, header->segment, index, header->lsn, header->offset,
-                         shard->directory.path);
-    return 0;
-}
-
-/* Reads the whole log into the ledger. */
-static int shard_replay(struct shard *shard, struct log_reader *reader, struct error *error)
-{
-    const struct block_header *header;
-    uint64_t print_at = clock_monotonic_ns() + PROGRESS_NS;
-    int result;
-    while ((result = log_reader_next(reader, &header, error)) > 0) {
-        result = replay_block(shard, header, error);
-        if (result != 0)
-            return result;
-        if (clock_monotonic_ns() < print_at)
-            continue;
-        progress_print(shard, reader);
-        print_at += PROGRESS_NS;
-        char byte;
-        if (recv(shard->stop_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-            return error_set(error, -ECANCELED, "stopped while reading the log");
-    }
-    if (result != 0)
-        return result;
-    struct error text;
-    log_end_describe(&reader->end, &shard->directory, &text);
-    if (reader->end.verdict == LOG_END_TORN) {
-        fprintf(stderr, "giro: %s; cut\n", text.text);
-        return log_end_cut(&reader->end, &shard->directory, error);
-    }
-    return reader->end.verdict == LOG_END_CLEAN ? 0 : error_set(error, -EBADMSG, "%s", text.text);
-}
-
-static int ledger_make(struct shard *shard, struct error *error)
-{
-    const struct shard_options *options = shard->options;
-    uint32_t segment_count;
-    int result = directory_segments(&shard->directory, &segment_count, error);
-    if (result != 0)
-        return result;
-    /* About as many transfers as the log may hold: a good start for the index. */
-    uint64_t segments =
-        segment_count > DIRECTORY_SEGMENTS_AHEAD ? segment_count - DIRECTORY_SEGMENTS_AHEAD : 1;
-    uint64_t expected = segments * (shard->directory.meta.segment_bytes / GIRO_RECORD_BYTES) / 2;
-    struct ledger_config config = {
-        .accounts_max = options->accounts_max,
-        .holds_max = options->holds_max,
-        .transfers_max = options->transfers_max,
-        .accounts_expected =
-            ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
-        .transfers_expected = expected < options->transfers_max ? expected : options->transfers_max,
-        .hash_seed = directory_hash_seed(&shard->directory),
-    };
-    if (ledger_create(&config, &shard->ledger) != 0)
-        return error_set(error, -ENOMEM,
-                         "cannot reserve address space for the limits: lower accounts_max, "
-                         "transfers_max or holds_max, or lift the memory limit");
-    return 0;
-}
-
-/* Makes the ledger and brings it to the newest usable snapshot. Returns 1 with its position, 0
- * when the log is to be read from its beginning, or -errno. */
-static int ledger_restore(struct shard *shard, struct log_position *out_position,
-                          struct error *error)
-{
-    for (;;) {
-        int result = ledger_make(shard, error);
-        if (result == 0 && log_map_init(&shard->log.chunk_blocks) != 0)
-            result = error_set(error, -ENOMEM, "out of address space");
-        if (result != 0)
-            return result;
-        result = follower_restore(shard->follower, shard->ledger, shard->log.chunk_blocks,
-                                  out_position, error);
-        if (result >= 0)
-            return result;
-        /* Half a snapshot is of no use: the next one, or the log alone, begins with nothing. */
-        ledger_destroy(shard->ledger);
-        log_map_free(shard->log.chunk_blocks);
-        shard->ledger = NULL;
-        shard->log.chunk_blocks = NULL;
-    }
-}
-
-static int follower_make(struct shard *shard, struct error *error)
-{
-    const struct shard_options *options = shard->options;
-    struct follower_options follower = {
-        .accounts_max = options->accounts_max,
-        .holds_max = options->holds_max,
-        .accounts_expected =
-            ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
-        .hash_seed = directory_hash_seed(&shard->directory),
-        .snapshot_log_bytes = options->snapshot_log_bytes,
-        .snapshot = {.bytes_per_s = options->snapshot_bytes_per_s,
-                     .map_bytes = options->snapshot_map_bytes},
-    };
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return error_set(error, -errno, "cannot make a socket pair: %s", strerror(errno));
-    shard->notify_fd = pair[0];
-    shard->follower_notify_fd = pair[1];
-    shard->follower = memory_reserve(sizeof *shard->follower);
-    if (shard->follower == NULL)
-        return error_set(error, -ENOMEM, "out of memory");
-    return follower_init(shard->follower, &shard->directory, &follower, error);
-}
-
-static int recover_and_open(struct shard *shard, struct log_reader *reader, struct error *error)
-{
-    const struct shard_options *options = shard->options;
-    struct log_options log_options = {
-        .window_bytes = options->window_bytes,
-        .block_bytes_max = options->block_bytes_max,
-        .segments_ahead = options->segments_ahead,
-    };
-    uint64_t start = clock_monotonic_ns();
-    uint64_t lsn_first = reader->lsn;
-    int result = shard_replay(shard, reader, error);
-    if (result != 0)
-        return result;
-    fprintf(stderr,
-            "giro: %s: %u accounts, %" PRIu64 " transfers, %u open holds, %" PRIu64
-            " blocks read in %.2f s\n",
-            options->data, shard->ledger->accounts.count, shard->ledger->transfers_count,
-            shard->ledger->holds.count, reader->lsn - lsn_first,
-            (double)(clock_monotonic_ns() - start) * 1e-9);
-    if (shard->ledger->digests_failed > 0)
-        fprintf(stderr,
-                "giro: warning: at %" PRIu64 " places the log says that the server's memory "
-                "differed from it, first at log position %" PRIu64
-                "; the state is the log's; transfers accepted after that may have been judged by "
-                "wrong balances\n",
-                shard->ledger->digests_failed,
-                shard->ledger->digest_failed_first * GIRO_RECORD_BYTES);
-    uint32_t *map = shard->log.chunk_blocks;
-    result = log_open(&shard->log, shard->io, reader, &log_options, error);
-    shard->log.chunk_blocks = map;
-    shard->digest_position = shard->log.open_begin;
-    if (result == 0 && options->follower != 0)
-        result = follower_start(shard->follower, shard->ledger, reader, &shard->log.feed,
-                                shard->follower_notify_fd, error);
-    return result;
-}
-
-/* Reads the log and starts a new epoch: the first block of this start is durable on return. */
-static int log_start(struct shard *shard, struct error *error)
-{
-    const struct shard_options *options = shard->options;
-    uint64_t segment_bytes = shard->directory.meta.segment_bytes;
-    if ((options->window_bytes & (options->window_bytes - 1)) != 0 ||
-        options->window_bytes < WINDOW_SEGMENTS_MIN * segment_bytes)
-        return error_set(error, -EINVAL,
-                         "window_bytes must be a power of two and at least %d segments of %" PRIu64
-                         " bytes",
-                         WINDOW_SEGMENTS_MIN, segment_bytes);
-    shard->window = log_window_make(options->window_bytes);
-    if (shard->window == NULL)
-        return error_set(error, -ENOMEM, "cannot reserve %" PRIu64 " bytes for the log window",
-                         options->window_bytes);
-    struct log_position position;
-    int restored = follower_make(shard, error);
-    if (restored == 0)
-        restored = ledger_restore(shard, &position, error);
-    if (restored < 0)
-        return restored;
-    struct log_reader reader;
-    int result = log_reader_open(&reader, &shard->directory, shard->window, options->window_bytes,
-                                 restored > 0 ? &position : NULL, error);
-    if (result == 0)
-        result = recover_and_open(shard, &reader, error);
-    log_reader_close(&reader);
-    if (result != 0)
-        return result;
-    if (!log_mark(&shard->log, BLOCK_START, clock_wall_ns())) {
-        /* The log is full to the last segment: the next one is made first. */
-        while (shard->log.segment_count <= shard->log.open_begin / segment_bytes) {
-            log_segments_run(&shard->log, clock_monotonic_ns(), false);
-            if (shard_turn(shard, SWEEP_NS) != 0 || shard->log.storage_full)
-                return error_set(error, -ENOSPC,
-                                 "%s: no room for the next log segment of %" PRIu64
-                                 " bytes: free some space",
-                                 options->data, segment_bytes);
-        }
-        (void)log_mark(&shard->log, BLOCK_START, clock_wall_ns());
-    }
-    while (shard->log.in_flight) {
-        result = shard_turn(shard, SWEEP_NS);
-        if (result != 0)
-            return error_set(error, result, "waiting for the first write: %s", strerror(-result));
-    }
-    return 0;
-}
-
 static int connections_make(struct shard *shard, struct error *error)
 {
     const struct shard_options *options = shard->options;
@@ -1179,6 +948,17 @@ static void descriptors_raise(void)
     }
 }
 
+/* The way in which the follower tells the shard that it has completed something. */
+static int notify_make(struct shard *shard, struct error *error)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return error_set(error, -errno, "cannot make a socket pair: %s", strerror(errno));
+    shard->notify_fd = pair[0];
+    shard->follower_notify_fd = pair[1];
+    return 0;
+}
+
 static int shard_start(struct shard *shard, struct error *error)
 {
     const struct shard_options *options = shard->options;
@@ -1194,7 +974,9 @@ static int shard_start(struct shard *shard, struct error *error)
     if (reason.text[0] != 0)
         fprintf(stderr, "giro: %s\n", reason.text);
     fprintf(stderr, "giro: I/O backend: %s\n", io_name(shard->io));
-    result = log_start(shard, error);
+    result = notify_make(shard, error);
+    if (result == 0)
+        result = shard_log_start(shard, error);
     if (result == 0)
         result = connections_make(shard, error);
     if (result == 0)

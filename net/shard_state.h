@@ -10,7 +10,10 @@
 #include "wal/follower.h"
 #include "wal/log.h"
 
-enum { SHARD_FETCHES = 4 };
+enum {
+    SHARD_FETCHES = 4,
+    SHARD_PROGRESS_NS = 1000 * 1000 * 1000, /* between messages about something that takes long */
+};
 
 /* A fetch of old records and the connection whose first frame waits for it. */
 struct shard_fetch {
@@ -64,7 +67,7 @@ struct shard {
     bool notifying;            /* the operation is under way */
     uint32_t requests_pending; /* of connections, that the follower has */
     bool own_pending;          /* it has one of the shard itself: there is one at most */
-    bool throttled;            /* nobody executes until the follower has caught up a little */
+    bool throttled;            /* no creates until the follower has caught up a little */
     uint64_t throttle_said_at; /* monotonic; when that was said last */
     uint64_t digest_position;  /* of the log, when the last digest record was written */
     uint64_t digest_lsn;
@@ -84,9 +87,16 @@ enum execution {
     EXECUTION_REFUSED,     /* the connection cannot go on; *out_status tells why */
     EXECUTION_WAIT_LOG,    /* the open block is full */
     EXECUTION_WAIT_OUTPUT, /* the connection's output is full */
-    EXECUTION_WAIT_BUFFER, /* no large buffer, or no fetch, is free */
+    EXECUTION_WAIT_BUFFER, /* no large buffer, fetch or request is free, or the follower is late */
     EXECUTION_FETCHING,    /* old records are being read: again when they are there */
 };
+
+/* Brings the ledger to the end of the log and starts a new epoch: the first block of this start is
+ * durable on return (net/start.c). */
+int shard_log_start(struct shard *shard, struct error *error);
+
+/* One turn of the loop: waits for events and handles them. Returns 0 or the backend's -errno. */
+int shard_turn(struct shard *shard, uint64_t timeout_ns);
 
 /* Executes the whole frame at the front of a connection's input. */
 enum execution shard_execute(struct shard *shard, struct connection *connection,

@@ -15,7 +15,10 @@
 
 enum {
     APPLY_NS = 1000 * 1000, /* of replay before others get their turn */
-    SLEEP_NS = 1000 * 1000, /* when there is nothing to do */
+    NAP_NS = 1000 * 1000,
+    NAP_FOR_NS = 50 * 1000 * 1000, /* after there was something to do */
+    SLEEP_NS = 250 * 1000 * 1000,
+    REQUESTS_NS = 1000 * 1000, /* for all of them together while there are blocks to follow */
     SEAL_RETRY_NS = 500 * 1000 * 1000,
     SNAPSHOT_RETRY_BYTES = 256 << 20,      /* of log, after one failed */
     SNAPSHOT_STEPS = SNAPSHOT_BATCHES / 2, /* in a row, a fraction of a millisecond each */
@@ -351,7 +354,7 @@ int follower_replay(struct follower *follower, struct ledger *ledger,
  * thread stores asleep, then looks for entries: one of the two sees the other. */
 void follower_wake(struct follower *follower)
 {
-    if (atomic_exchange(&follower->asleep, false))
+    if (atomic_exchange(&follower->asleep, FOLLOWER_AWAKE) != FOLLOWER_AWAKE)
         (void)sem_post(&follower->wake);
 }
 
@@ -615,6 +618,7 @@ static bool block_follow(struct follower *follower)
         return seal_work(follower);
     switch (tail_next(&follower->tail, follower->live.view.image, &header, &error)) {
     case TAIL_NONE:
+    case TAIL_LATER:
         return false;
     case TAIL_SEGMENT:
         follower->seal_due = true;
@@ -869,40 +873,55 @@ static enum work request_work(struct follower *follower, struct follower_request
     }
 }
 
-/* A slice for every request. Returns whether one of them can go on at once. */
+/* A slice for every request in turn: for all of them, or when there are blocks to follow, which go
+ * first, for as many as there is time for. Returns whether one of them can go on at once. */
 static bool requests_work(struct follower *follower)
 {
-    uint32_t left = 0;
+    uint64_t end = clock_monotonic_ns() + REQUESTS_NS;
     bool more = false;
     requests_take(follower);
-    for (uint32_t i = 0; i < follower->active_count; i++) {
-        enum work work = request_work(follower, &follower->requests[follower->active[i]]);
+    uint32_t turns = follower->active_count;
+    for (uint32_t i = 0; i < turns && follower->active_count > 0; i++) {
+        uint32_t at = follower->active_next % follower->active_count;
+        enum work work = request_work(follower, &follower->requests[follower->active[at]]);
         more = more || work == WORK_MORE;
-        if (work != WORK_DONE)
-            follower->active[left++] = follower->active[i];
+        if (work == WORK_DONE)
+            follower->active[at] = follower->active[--follower->active_count];
+        else
+            follower->active_next = at + 1;
+        if (work == WORK_WAIT)
+            continue;
+        if (tail_lag_bytes(&follower->tail) > 0 && clock_monotonic_ns() >= end) {
+            more = true;
+            break;
+        }
     }
-    follower->active_count = left;
-    atomic_store_explicit(&follower->counters.queries_active, left, memory_order_relaxed);
+    atomic_store_explicit(&follower->counters.queries_active, follower->active_count,
+                          memory_order_relaxed);
     return more;
 }
 
 /* ---- The thread -------------------------------------------------------------------------- */
 
+/* Naps while blocks keep coming, so that the shard need not wake it for each; else sleeps. The
+ * clock must not be one that can be set. */
 static void follower_sleep(struct follower *follower)
 {
     struct timespec until;
-    atomic_store(&follower->asleep, true);
-    if (atomic_load(&follower->submitted.head) == atomic_load(&follower->submitted.tail) &&
-        !atomic_load(&follower->stop)) {
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += SLEEP_NS;
-        if (until.tv_nsec >= (long)GIRO_NS_PER_S) {
-            until.tv_nsec -= (long)GIRO_NS_PER_S;
-            until.tv_sec++;
-        }
-        (void)sem_timedwait(&follower->wake, &until);
+    uint64_t now = clock_monotonic_ns();
+    bool naps = follower->active_count > 0 || follower->snapshot.active || follower->seal_due ||
+                now - follower->worked_at < NAP_FOR_NS;
+    atomic_store(&follower->asleep, naps ? FOLLOWER_NAPS : FOLLOWER_SLEEPS);
+    bool nothing = atomic_load(&follower->submitted.head) == atomic_load(&follower->submitted.tail);
+    if (!naps)
+        nothing = nothing && atomic_load(&follower->tail.feed->durable) <= follower->tail.position;
+    if (nothing && !atomic_load(&follower->stop)) {
+        now += naps ? NAP_NS : SLEEP_NS;
+        until.tv_sec = (time_t)(now / GIRO_NS_PER_S);
+        until.tv_nsec = (long)(now % GIRO_NS_PER_S);
+        (void)sem_clockwait(&follower->wake, CLOCK_MONOTONIC, &until);
     }
-    atomic_store(&follower->asleep, false);
+    atomic_store(&follower->asleep, FOLLOWER_AWAKE);
 }
 
 static void *follower_run(void *argument)
@@ -914,7 +933,9 @@ static void *follower_run(void *argument)
         work = requests_work(follower) || work;
         if (atomic_load(&follower->stop) && follower->active_count == 0)
             return NULL;
-        if (!work)
+        if (work)
+            follower->worked_at = clock_monotonic_ns();
+        else
             follower_sleep(follower);
     }
 }

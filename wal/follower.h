@@ -9,7 +9,7 @@
  * counters, all of them atomics:
  *
  *   what              | written by | order
- *   feed.durable      | shard      | release after the block is durable; acquired before it is read
+ *   feed.durable      | shard      | after the block is durable; sequentially consistent with asleep
  *   feed.low          | shard      | relaxed, with fences: see wal/tail.c
  *   submitted.head    | shard      | release after the request was filled in; acquired by the thread
  *   completed.head    | follower   | release after the output was written; acquired by the shard
@@ -92,6 +92,12 @@ struct follower_ring {
     uint32_t entries[FOLLOWER_REQUESTS];
 };
 
+enum follower_sleep {
+    FOLLOWER_AWAKE,
+    FOLLOWER_NAPS,   /* for a millisecond: a request wakes it, a block waits that long */
+    FOLLOWER_SLEEPS, /* nothing has happened for a while: a block wakes it as well */
+};
+
 enum follower_failure {
     FOLLOWER_SOUND,
     FOLLOWER_STOPPED,  /* it cannot go on; the shard can */
@@ -157,11 +163,13 @@ struct follower {
     uint32_t changes_count;             /* the shard's: requests that read changes */
     uint32_t active[FOLLOWER_REQUESTS]; /* the follower's */
     uint32_t active_count;
+    uint32_t active_next; /* whose turn it is */
 
     pthread_t thread;
     bool started;
     sem_t wake;
-    atomic_bool asleep;
+    _Atomic enum follower_sleep asleep;
+    uint64_t worked_at; /* monotonic: when there was something to do last */
     atomic_bool stop;
     int notify_fd; /* gets a byte when something was completed; non-blocking */
     _Atomic enum follower_failure failure;
@@ -234,6 +242,13 @@ void follower_hurry(struct follower *follower);
 
 /* Wakes the thread, so that it sees a request that was cancelled. */
 void follower_wake(struct follower *follower);
+
+/* To be called when a block became durable. */
+static inline void follower_block_durable(struct follower *follower)
+{
+    if (atomic_load(&follower->asleep) == FOLLOWER_SLEEPS)
+        follower_wake(follower);
+}
 
 /* Ends the thread; requests under way are completed with -ECANCELED. */
 void follower_stop(struct follower *follower);

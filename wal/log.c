@@ -311,7 +311,7 @@ void log_write_done(struct log *log)
     log->in_flight = false;
     log->lsn_durable = log->in_flight_lsn;
     log->blocks_written++;
-    atomic_store_explicit(&log->feed.durable, log->in_flight_end, memory_order_release);
+    atomic_store(&log->feed.durable, log->in_flight_end);
 }
 
 /* ---- Segments made ahead ----------------------------------------------------------------- */

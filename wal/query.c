@@ -92,46 +92,86 @@ static void record_look(struct query *query, const struct query_source *source,
 
 /* ---- The segment in use ------------------------------------------------------------------ */
 
-static void live_walk_blocks(struct query *query, const struct query_source *source)
+/* Whether a place, or posting, of the segment was looked at before. */
+static bool looked_at(const struct query *query, uint32_t at)
+{
+    return query->resumes && query->resume_segment == query->segment &&
+           (query->reversed ? at >= query->resume : at <= query->resume);
+}
+
+static void look_taken(struct query *query, uint32_t at)
+{
+    query->resumes = true;
+    query->resume_segment = query->segment;
+    query->resume = at;
+}
+
+/* Walks every record. Returns 1 when the segment is through, 0: more to do. */
+static int live_walk_blocks(struct query *query, const struct query_source *source)
 {
     const struct view *view = &source->live->view;
+    uint32_t looks = 0;
     for (uint32_t i = 0; i < view->block_count && query->count < query->limit; i++) {
         const struct view_block *block =
             &view->blocks[query->reversed ? view->block_count - 1 - i : i];
         uint32_t first = block->offset / GIRO_RECORD_BYTES + 1;
+        if (block->record_count == 0 ||
+            (looked_at(query, first) && looked_at(query, first + block->record_count - 1)))
+            continue;
         for (uint32_t r = 0; r < block->record_count && query->count < query->limit; r++) {
-            uint32_t at = query->reversed ? block->record_count - 1 - r : r;
-            record_look(query, source, view_record(view, first + at));
+            uint32_t at = first + (query->reversed ? block->record_count - 1 - r : r);
+            if (looked_at(query, at))
+                continue;
+            if (looks++ == SLICE_RECORDS)
+                return 0;
+            record_look(query, source, view_record(view, at));
+            look_taken(query, at);
         }
     }
+    return 1;
 }
 
-static void live_walk_postings(struct query *query, const struct query_source *source)
+/* Looks at one posting. at: as it stands in the postings. */
+static void live_look(struct query *query, const struct query_source *source, uint32_t at)
+{
+    const struct live *live = source->live;
+    if (query->section == SECTION_USER_DATA) {
+        record_look(query, source, view_record(&live->view, at));
+        return;
+    }
+    const struct history_entry *entry =
+        query->section == SECTION_HISTORY ? &live->entries[at] : NULL;
+    uint32_t side = entry != NULL ? entry->posting : at;
+    const union record *record = view_record(&live->view, side / 2);
+    if (!side_matches(query, side) || !timestamp_matches(query, record->transfer.timestamp) ||
+        !fields_match(query, record))
+        return;
+    if (entry != NULL)
+        balance_emit(query, entry);
+    else
+        transfer_emit(query, &record->transfer);
+}
+
+/* Walks postings. Returns as live_walk_blocks(). */
+static int live_walk_postings(struct query *query, const struct query_source *source)
 {
     struct live *live = source->live;
     struct postings *postings = query->section == SECTION_ACCOUNTS    ? &live->accounts
                                 : query->section == SECTION_USER_DATA ? &live->user_data
                                                                       : &live->history;
     struct postings_search search;
-    uint32_t place;
+    uint32_t at;
+    uint32_t looks = 0;
     postings_search_begin(&search, postings, query->key, query->reversed);
-    while (query->count < query->limit && postings_search_next(&search, &place)) {
-        if (query->section == SECTION_USER_DATA) {
-            record_look(query, source, view_record(&live->view, place));
+    while (query->count < query->limit && postings_search_next(&search, &at)) {
+        if (looked_at(query, at))
             continue;
-        }
-        const struct history_entry *entry =
-            query->section == SECTION_HISTORY ? &live->entries[place] : NULL;
-        uint32_t at = entry != NULL ? entry->posting : place;
-        const union record *record = view_record(&live->view, at / 2);
-        if (!side_matches(query, at) || !timestamp_matches(query, record->transfer.timestamp) ||
-            !fields_match(query, record))
-            continue;
-        if (entry != NULL)
-            balance_emit(query, entry);
-        else
-            transfer_emit(query, &record->transfer);
+        if (looks++ == SLICE_RECORDS)
+            return 0;
+        live_look(query, source, at);
+        look_taken(query, at);
     }
+    return 1;
 }
 
 /* ---- Sealed segments --------------------------------------------------------------------- */
@@ -209,10 +249,13 @@ static bool segment_enter(struct query *query, struct archive_reader *reader)
         begin = 0;
         end = reader->archive->sidecars[query->segment]->sections[SECTION_RUNS].items;
     } else {
-        if (!archive_lower_bound(reader, query->segment, query->section, posting(query->key, 0),
+        bool resumes = query->resumes && query->resume_segment == query->segment;
+        uint32_t from = resumes && !query->reversed ? query->resume + 1 : 0;
+        uint32_t to = resumes && query->reversed ? query->resume : UINT32_MAX;
+        if (!archive_lower_bound(reader, query->segment, query->section, posting(query->key, from),
                                  &begin) ||
-            !archive_lower_bound(reader, query->segment, query->section,
-                                 posting(query->key, UINT32_MAX), &end))
+            !archive_lower_bound(reader, query->segment, query->section, posting(query->key, to),
+                                 &end))
             return false;
         if (begin < end && transfers && facts->transfer_first < query->timestamp_min &&
             !items_bisect(query, reader, begin, end, query->timestamp_min, &begin))
@@ -313,6 +356,8 @@ static int runs_walk(struct query *query, const struct query_source *source)
             const union record *record = archive_record(source->reader, query->segment, place);
             if (record == NULL)
                 return -EBADMSG;
+            if (looked_at(query, place))
+                continue;
             if (record_kind(record) == RECORD_TRANSFER &&
                 timestamp_beyond(query, record->transfer.timestamp)) {
                 query->item = query->item_end;
@@ -364,12 +409,10 @@ static bool segment_next(struct query *query)
 static int segment_walk(struct query *query, const struct query_source *source)
 {
     if (query->segment >= source->reader->archive->count) {
-        if (query->walks_all)
-            live_walk_blocks(query, source);
-        else
-            live_walk_postings(query, source);
-        query->done = !query->reversed;
-        return 1;
+        int result =
+            query->walks_all ? live_walk_blocks(query, source) : live_walk_postings(query, source);
+        query->done = result == 1 && !query->reversed;
+        return result;
     }
     if (!query->entered && !segment_enter(query, source->reader))
         return -EBADMSG;

@@ -54,6 +54,11 @@ struct query {
     uint64_t item_end;
     uint64_t ahead;    /* items whose pages were asked for */
     uint32_t run_next; /* walks_all: how many records of the run `item` are done */
+    /* The segment in use may be sealed between two slices: both ways of walking it go on from the
+     * last posting, or place, that was looked at. */
+    bool resumes;
+    uint32_t resume_segment;
+    uint32_t resume;
     bool done;
 
     uint32_t count;

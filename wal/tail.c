@@ -89,6 +89,13 @@ static int file_load(struct tail *tail, char *image, uint32_t size, uint64_t dur
     return 0;
 }
 
+/* A lack that passes: of descriptors, of memory. */
+static bool error_passes(int result)
+{
+    return result == -EMFILE || result == -ENFILE || result == -ENOMEM || result == -EINTR ||
+           result == -EAGAIN;
+}
+
 static enum tail_state block_taken(struct tail *tail, const struct block_header *header,
                                    const struct block_header **out_header)
 {
@@ -109,12 +116,13 @@ static enum tail_state file_next(struct tail *tail, char *image, uint64_t durabl
     const uint64_t segment_bytes = tail->directory->meta.segment_bytes;
     const struct block_header *header =
         (const struct block_header *)(const void *)(image + tail->position % segment_bytes);
-    if (file_load(tail, image, BLOCK_HEADER_BYTES, durable, error) != 0)
-        return TAIL_FAILED;
-    if (!header_continues(tail, header))
+    int result = file_load(tail, image, BLOCK_HEADER_BYTES, durable, error);
+    if (result == 0 && !header_continues(tail, header))
         return TAIL_NONE;
-    if (file_load(tail, image, header->block_bytes, durable, error) != 0)
-        return TAIL_FAILED;
+    if (result == 0)
+        result = file_load(tail, image, header->block_bytes, durable, error);
+    if (result != 0)
+        return error_passes(result) ? TAIL_LATER : TAIL_FAILED;
     if (!block_check_body(header)) {
         (void)error_set(error, -EBADMSG,
                         "%s/shard-0/%010u.log: block %" PRIu64 " at offset %" PRIu64
@@ -138,20 +146,20 @@ enum tail_state tail_next(struct tail *tail, char *image, const struct block_hea
     if (tail->position / segment_bytes == tail->segment) {
         struct block_header header;
         char *block = image + offset;
-        if (window_copy(tail, tail->position, &header, sizeof header)) {
-            if (header_continues(tail, &header) &&
-                window_copy(tail, tail->position, block, header.block_bytes) &&
-                header_continues(tail, (const struct block_header *)(const void *)block) &&
-                block_check_body((const struct block_header *)(const void *)block))
-                return block_taken(tail, (const struct block_header *)(const void *)block,
-                                   out_header);
+        bool seen = window_copy(tail, tail->position, &header, sizeof header);
+        bool there = seen && header_continues(tail, &header);
+        if (there && window_copy(tail, tail->position, block, header.block_bytes) &&
+            header_continues(tail, (const struct block_header *)(const void *)block) &&
+            block_check_body((const struct block_header *)(const void *)block))
+            return block_taken(tail, (const struct block_header *)(const void *)block, out_header);
+        if (!seen || there) {
+            /* Overwritten: the file tells, and what it said before about this place may have been
+             * copied over. */
+            tail->loaded = tail->position;
+            enum tail_state state = file_next(tail, image, durable, out_header, error);
+            if (state != TAIL_NONE)
+                return state;
         }
-        /* Overwritten, or no block is there: the file tells, and what it said before about this
-         * place may have been copied over. */
-        tail->loaded = tail->position;
-        enum tail_state state = file_next(tail, image, durable, out_header, error);
-        if (state != TAIL_NONE)
-            return state;
     }
     /* The log went on in the next segment. */
     uint64_t next = ((uint64_t)tail->segment + 1) * segment_bytes;

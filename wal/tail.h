@@ -28,6 +28,7 @@ enum tail_state {
     TAIL_NONE,    /* nothing new is durable */
     TAIL_BLOCK,   /* a block was copied */
     TAIL_SEGMENT, /* the next block begins another segment: the image may be used for it */
+    TAIL_LATER,   /* a lack of descriptors or memory: try again */
     TAIL_FAILED,
 };
 
