@@ -507,24 +507,43 @@ bool archive_lower_bound(struct archive_reader *reader, uint32_t segment,
     return true;
 }
 
-bool archive_number(struct archive_bytes *bytes, giro_u128 *out_number)
+/* Takes the page that the next byte lies on out of the reader, where others need the room. */
+static bool bytes_load(struct archive_bytes *bytes)
 {
     const struct sidecar_extent *extent =
         &bytes->reader->archive->sidecars[bytes->segment]->sections[bytes->section];
+    if (bytes->next >= extent->items)
+        return false;
+    const void *item = archive_item(bytes->reader, bytes->segment, bytes->section, bytes->next);
+    if (item == NULL)
+        return false;
+    uint64_t left = extent->items - bytes->next;
+    bytes->page_bytes = left < SIDECAR_PAYLOAD_BYTES ? (uint32_t)left : SIDECAR_PAYLOAD_BYTES;
+    bytes->page_next = 0;
+    memcpy(bytes->page, item, bytes->page_bytes);
+    bytes->next += bytes->page_bytes;
+    return true;
+}
+
+bool archive_number(struct archive_bytes *bytes, giro_u128 *out_number)
+{
     giro_u128 number = 0;
     for (unsigned shift = 0; shift < 128; shift += 7) {
-        if (bytes->next == extent->items)
+        if (bytes->page_next == bytes->page_bytes && !bytes_load(bytes))
             return false;
-        const uint8_t *byte =
-            archive_item(bytes->reader, bytes->segment, bytes->section, bytes->next);
-        if (byte == NULL)
-            return false;
-        bytes->next++;
-        number |= (giro_u128)(*byte & 0x7f) << shift;
-        if (*byte < 0x80) {
+        uint8_t byte = bytes->page[bytes->page_next++];
+        number |= (giro_u128)(byte & 0x7f) << shift;
+        if (byte < 0x80) {
             *out_number = number;
             return true;
         }
     }
     return false;
+}
+
+bool archive_bytes_end(const struct archive_bytes *bytes)
+{
+    return bytes->page_next == bytes->page_bytes &&
+           bytes->next ==
+               bytes->reader->archive->sidecars[bytes->segment]->sections[bytes->section].items;
 }

@@ -106,9 +106,15 @@ struct archive_bytes {
     uint32_t segment;
     enum sidecar_section section;
     uint64_t next;
+    uint32_t page_bytes; /* of the page in bytes, how many are valid, */
+    uint32_t page_next;  /* and how many were taken */
+    uint8_t page[SIDECAR_PAYLOAD_BYTES];
 };
 
 /* The next number of a section of bytes. False: damaged, or at its end. */
 bool archive_number(struct archive_bytes *bytes, giro_u128 *out_number);
+
+/* Whether every number was read. */
+bool archive_bytes_end(const struct archive_bytes *bytes);
 
 #endif

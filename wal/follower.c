@@ -297,15 +297,19 @@ static int block_apply(struct follower *follower, struct ledger *ledger,
     return 0;
 }
 
+/* A step of writing the sidecar of the segment that is complete. Returns 1 when it is written and
+ * in the archive, 0 when there is more to do, or -errno. */
 static int segment_seal(struct follower *follower, struct error *error)
 {
     struct sidecar *sidecar;
     int result = live_seal(&follower->live, error);
-    if (result == 0)
-        result = sidecar_open(follower->directory, follower->live.facts.segment, &sidecar, error);
-    if (result == 0)
-        archive_add(&follower->archive, sidecar);
-    return result;
+    if (result <= 0)
+        return result;
+    result = sidecar_open(follower->directory, follower->live.facts.segment, &sidecar, error);
+    if (result != 0)
+        return result;
+    archive_add(&follower->archive, sidecar);
+    return 1;
 }
 
 /* The log went on in the next segment: the one before gets its sidecar, the new one is recorded
@@ -315,8 +319,11 @@ static int segment_enter(struct follower *follower, const struct block_header *h
     struct live *live = &follower->live;
     struct error text;
     if (follower->recording) {
-        int result = segment_seal(follower, &text);
-        if (result != 0) {
+        int result;
+        do {
+            result = segment_seal(follower, &text);
+        } while (result == 0);
+        if (result < 0) {
             follower->recording = false;
             fprintf(stderr,
                     "giro: %s: no queries, changes and snapshots until there is room and the "
@@ -543,7 +550,9 @@ static bool seal_work(struct follower *follower)
     if (now < follower->seal_at)
         return false;
     int result = segment_seal(follower, &error);
-    if (result != 0) {
+    if (result == 0)
+        return true;
+    if (result < 0) {
         if (!atomic_load_explicit(&follower->seal_failing, memory_order_relaxed))
             fprintf(stderr,
                     "giro: %s: the index of segment %u is tried again and again; when it is too "

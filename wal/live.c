@@ -9,7 +9,12 @@
 #include <emmintrin.h>
 #endif
 
-enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2, BASE_AHEAD = 16 };
+enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2 };
+
+static size_t bits_bytes(uint32_t rows)
+{
+    return ((size_t)rows / 64 + 1) * sizeof(uint64_t);
+}
 
 static uint32_t pages_max(const struct live *live)
 {
@@ -30,13 +35,14 @@ int live_init(struct live *live, const struct directory *directory, uint32_t acc
     live->entries = memory_reserve(two * sizeof *live->entries);
     live->base = memory_reserve(two * sizeof *live->base);
     live->touched = memory_reserve(accounts_max * sizeof *live->touched);
+    live->touched_bits = memory_reserve(bits_bytes(accounts_max));
     live->released = memory_reserve(live->records_max * sizeof *live->released);
     if (live->runs != NULL && live->ids != NULL && live->page_sums != NULL &&
         live->entries != NULL && live->base != NULL && live->touched != NULL &&
-        live->released != NULL && view_init(&live->view, directory) == 0 &&
-        postings_init(&live->accounts, two) == 0 &&
+        live->touched_bits != NULL && live->released != NULL &&
+        view_init(&live->view, directory) == 0 && postings_init(&live->accounts, two) == 0 &&
         postings_init(&live->user_data, (uint64_t)live->records_max * USER_DATA_FIELDS) == 0 &&
-        postings_init(&live->history, two) == 0 && postings_init(&live->base_rows, two) == 0)
+        postings_init(&live->history, two) == 0)
         return 0;
     live_free(live);
     return -ENOMEM;
@@ -46,6 +52,8 @@ void live_free(struct live *live)
 {
     if (live->directory == NULL)
         return;
+    if (live->step != LIVE_SEAL_NOT)
+        sidecar_writer_abandon(&live->writer);
     const uint64_t two = (uint64_t)live->records_max * ACCOUNTS_OF_A_TRANSFER;
     memory_release(live->runs, live->records_max * sizeof *live->runs);
     memory_release(live->ids, live->records_max * sizeof *live->ids);
@@ -53,12 +61,12 @@ void live_free(struct live *live)
     memory_release(live->entries, two * sizeof *live->entries);
     memory_release(live->base, two * sizeof *live->base);
     memory_release(live->touched, live->rows_max * sizeof *live->touched);
+    memory_release(live->touched_bits, bits_bytes(live->rows_max));
     memory_release(live->released, live->records_max * sizeof *live->released);
     view_free(&live->view);
     postings_free(&live->accounts);
     postings_free(&live->user_data);
     postings_free(&live->history);
-    postings_free(&live->base_rows);
     *live = (struct live){0};
 }
 
@@ -79,13 +87,15 @@ void live_begin(struct live *live, const struct log_position *position)
     postings_clear(&live->accounts);
     postings_clear(&live->user_data);
     postings_clear(&live->history);
-    postings_clear(&live->base_rows);
     live->run_count = 0;
     live->id_count = 0;
     live->page_count = 0;
     live->entry_count = 0;
     live->base_count = 0;
     live->released_count = 0;
+    live->generation++;
+    memset(live->touched_bits, 0, bits_bytes(live->row_end));
+    live->row_end = 0;
 }
 
 /* ---- Recording --------------------------------------------------------------------------- */
@@ -93,14 +103,15 @@ void live_begin(struct live *live, const struct log_position *position)
 /* Keeps what a row's balances were when the segment began, the first time it is about to change. */
 static void row_touch(struct live *live, const struct ledger *ledger, uint32_t row)
 {
-    if (row >= ledger->accounts.count || live->touched[row] == live->view.segment + 1)
+    if (row >= ledger->accounts.count || live->touched[row].generation == live->generation)
         return;
-    live->touched[row] = live->view.segment + 1;
-    struct live_base *base = &live->base[live->base_count];
-    memcpy(&base->balances, &ledger->accounts.rows[row].debits_pending, sizeof base->balances);
-    base->row = row;
-    postings_add(&live->base_rows, row, live->base_count);
+    live->touched[row] = (struct live_touch){live->generation, live->base_count};
+    memcpy(&live->base[live->base_count], &ledger->accounts.rows[row].debits_pending,
+           sizeof *live->base);
     live->base_count++;
+    live->touched_bits[row / 64] |= 1ull << row % 64;
+    if (row >= live->row_end)
+        live->row_end = row + 1;
 }
 
 void live_before(struct live *live, const struct ledger *ledger, const union record *records,
@@ -284,24 +295,32 @@ static void log_pages_write(struct live *live, struct sidecar_writer *writer)
     sidecar_write(writer, live->page_sums, pages);
 }
 
+/* Where the bases of a word's rows lie is anyone's guess: they are asked for a few words ahead. */
+static void bases_prefetch(const struct live *live, uint32_t word)
+{
+    if ((uint64_t)word * 64 >= live->row_end)
+        return;
+    for (uint64_t bits = live->touched_bits[word]; bits != 0; bits &= bits - 1) {
+        uint32_t row = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        __builtin_prefetch(&live->base[live->touched[row].base], 0, 3);
+    }
+}
+
 static void base_write(struct live *live, struct sidecar_writer *writer)
 {
-    const uint64_t *rows = postings_sort(&live->base_rows);
-    uint64_t row_before = 0;
-    for (uint32_t i = 0; i < live->base_count; i++) {
-        const struct giro_balances *balances = &live->base[(uint32_t)rows[i]].balances;
-        if (i + BASE_AHEAD < live->base_count) {
-            const struct live_base *ahead = &live->base[(uint32_t)rows[i + BASE_AHEAD]];
-            __builtin_prefetch(ahead, 0, 3);
-            __builtin_prefetch(&ahead->row, 0, 3); /* it lies across two lines */
+    uint32_t row_before = 0;
+    for (uint32_t word = 0; (uint64_t)word * 64 < live->row_end; word++) {
+        bases_prefetch(live, word + 1);
+        for (uint64_t bits = live->touched_bits[word]; bits != 0; bits &= bits - 1) {
+            uint32_t row = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const struct giro_balances *balances = &live->base[live->touched[row].base];
+            sidecar_write_number(writer, row - row_before);
+            sidecar_write_number(writer, balances->debits_pending);
+            sidecar_write_number(writer, balances->debits_posted);
+            sidecar_write_number(writer, balances->credits_pending);
+            sidecar_write_number(writer, balances->credits_posted);
+            row_before = row;
         }
-        uint64_t row = rows[i] >> 32;
-        sidecar_write_number(writer, row - row_before);
-        sidecar_write_number(writer, balances->debits_pending);
-        sidecar_write_number(writer, balances->debits_posted);
-        sidecar_write_number(writer, balances->credits_pending);
-        sidecar_write_number(writer, balances->credits_posted);
-        row_before = row;
     }
 }
 
@@ -313,37 +332,88 @@ static void fences_write(struct sidecar_writer *writer, enum sidecar_section sec
         sidecar_write(writer, &postings->entries[i], 1);
 }
 
+static void postings_write(struct sidecar_writer *writer, enum sidecar_section section,
+                           struct postings *postings)
+{
+    sidecar_section_begin(writer, section, sizeof(uint64_t));
+    sidecar_write(writer, postings_sort(postings), postings->count);
+}
+
+static void balances_write(struct live *live, struct sidecar_writer *writer)
+{
+    sidecar_section_begin(writer, SECTION_BALANCES, sizeof(struct history_entry));
+    sidecar_write(writer, live->entries, live->entry_count);
+}
+
+static void released_write(struct live *live, struct sidecar_writer *writer)
+{
+    sidecar_section_begin(writer, SECTION_RELEASED, 1);
+    for (uint32_t i = 0; i < live->released_count; i++)
+        sidecar_write_number(writer, live->released[i]);
+}
+
+/* One step; sections follow in the order of enum sidecar_section. */
+static void seal_step(struct live *live, struct sidecar_writer *writer)
+{
+    switch (live->step) {
+    case LIVE_SEAL_NOT:
+        break;
+    case LIVE_SEAL_IDS:
+        sidecar_section_begin(writer, SECTION_RUNS, sizeof(struct id_run));
+        sidecar_write(writer, live->runs, live->run_count);
+        sidecar_section_begin(writer, SECTION_IDS, sizeof(uint64_t));
+        sidecar_write(writer, live->ids, live->id_count);
+        break;
+    case LIVE_SEAL_PAGES:
+        sidecar_section_begin(writer, SECTION_CHUNKS, sizeof(uint32_t));
+        chunks_write(live, writer);
+        sidecar_section_begin(writer, SECTION_LOG_PAGES, sizeof(uint64_t));
+        log_pages_write(live, writer);
+        break;
+    case LIVE_SEAL_SORT_ACCOUNTS:
+        (void)postings_sort(&live->accounts);
+        break;
+    case LIVE_SEAL_ACCOUNTS:
+        sidecar_section_begin(writer, SECTION_ACCOUNTS, sizeof(uint64_t));
+        sidecar_write(writer, live->accounts.entries, live->accounts.count);
+        break;
+    case LIVE_SEAL_USER_DATA:
+        postings_write(writer, SECTION_USER_DATA, &live->user_data);
+        break;
+    case LIVE_SEAL_HISTORY:
+        postings_write(writer, SECTION_HISTORY, &live->history);
+        balances_write(live, writer);
+        break;
+    case LIVE_SEAL_BASE:
+        sidecar_section_begin(writer, SECTION_BASE, 1);
+        base_write(live, writer);
+        released_write(live, writer);
+        break;
+    case LIVE_SEAL_FENCES:
+        fences_write(writer, SECTION_ACCOUNTS_FENCES, &live->accounts);
+        fences_write(writer, SECTION_USER_DATA_FENCES, &live->user_data);
+        fences_write(writer, SECTION_HISTORY_FENCES, &live->history);
+        break;
+    }
+}
+
 int live_seal(struct live *live, struct error *error)
 {
-    struct sidecar_writer writer;
-    int result = sidecar_writer_open(&writer, live->directory, live->facts.segment, error);
-    if (result != 0)
-        return result;
-    sidecar_section_begin(&writer, SECTION_RUNS, sizeof(struct id_run));
-    sidecar_write(&writer, live->runs, live->run_count);
-    sidecar_section_begin(&writer, SECTION_IDS, sizeof(uint64_t));
-    sidecar_write(&writer, live->ids, live->id_count);
-    sidecar_section_begin(&writer, SECTION_CHUNKS, sizeof(uint32_t));
-    chunks_write(live, &writer);
-    sidecar_section_begin(&writer, SECTION_LOG_PAGES, sizeof(uint64_t));
-    log_pages_write(live, &writer);
-    sidecar_section_begin(&writer, SECTION_ACCOUNTS, sizeof(uint64_t));
-    sidecar_write(&writer, postings_sort(&live->accounts), live->accounts.count);
-    sidecar_section_begin(&writer, SECTION_USER_DATA, sizeof(uint64_t));
-    sidecar_write(&writer, postings_sort(&live->user_data), live->user_data.count);
-    sidecar_section_begin(&writer, SECTION_HISTORY, sizeof(uint64_t));
-    sidecar_write(&writer, postings_sort(&live->history), live->history.count);
-    sidecar_section_begin(&writer, SECTION_BALANCES, sizeof(struct history_entry));
-    sidecar_write(&writer, live->entries, live->entry_count);
-    sidecar_section_begin(&writer, SECTION_BASE, 1);
-    base_write(live, &writer);
-    sidecar_section_begin(&writer, SECTION_RELEASED, 1);
-    for (uint32_t i = 0; i < live->released_count; i++)
-        sidecar_write_number(&writer, live->released[i]);
-    fences_write(&writer, SECTION_ACCOUNTS_FENCES, &live->accounts);
-    fences_write(&writer, SECTION_USER_DATA_FENCES, &live->user_data);
-    fences_write(&writer, SECTION_HISTORY_FENCES, &live->history);
-    return sidecar_writer_finish(&writer, &live->facts, error);
+    if (live->step == LIVE_SEAL_NOT) {
+        int result =
+            sidecar_writer_open(&live->writer, live->directory, live->facts.segment, error);
+        if (result != 0)
+            return result;
+        live->step = LIVE_SEAL_IDS;
+    }
+    seal_step(live, &live->writer);
+    if (live->step != LIVE_SEAL_FENCES) {
+        live->step++;
+        return 0;
+    }
+    live->step = LIVE_SEAL_NOT;
+    int result = sidecar_writer_finish(&live->writer, &live->facts, error);
+    return result == 0 ? 1 : result;
 }
 
 uint64_t live_memory_bytes(const struct live *live)
@@ -351,5 +421,6 @@ uint64_t live_memory_bytes(const struct live *live)
     return 2ull * live->view.segment_bytes +
            (live->accounts.count + live->user_data.count + live->history.count) * 16 +
            (uint64_t)live->entry_count * sizeof *live->entries +
-           (uint64_t)live->base_count * (sizeof *live->base + 16);
+           (uint64_t)live->base_count * sizeof *live->base +
+           (uint64_t)live->row_end * sizeof *live->touched;
 }

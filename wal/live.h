@@ -8,10 +8,24 @@
 #include "wal/sidecar.h"
 #include "wal/view.h"
 
-/* What an account's balances were when the segment began. */
-struct live_base {
-    struct giro_balances balances;
-    uint32_t row;
+/* Whether an account's balances changed in this segment, and where they are as they were when it
+ * began. */
+struct live_touch {
+    uint32_t generation; /* that of the segment when they did */
+    uint32_t base;
+};
+
+/* Steps of sealing: the sections of a sidecar, sorts apart. */
+enum live_seal_step {
+    LIVE_SEAL_NOT,
+    LIVE_SEAL_IDS,
+    LIVE_SEAL_PAGES,
+    LIVE_SEAL_SORT_ACCOUNTS,
+    LIVE_SEAL_ACCOUNTS,
+    LIVE_SEAL_USER_DATA,
+    LIVE_SEAL_HISTORY,
+    LIVE_SEAL_BASE,
+    LIVE_SEAL_FENCES,
 };
 
 struct live {
@@ -25,10 +39,11 @@ struct live {
     uint64_t *ids;
     uint64_t *page_sums; /* of the pages of the image that are complete */
     struct history_entry *entries;
-    struct live_base *base;
-    struct postings base_rows; /* key: row, place: index in base */
-    uint32_t *touched;         /* by row: 1 + the segment that has its base */
-    giro_u128 *released;       /* of every post */
+    struct giro_balances *base; /* of rows that changed, in the order in which they did */
+    struct live_touch *touched; /* by row */
+    uint64_t *touched_bits;     /* by row: a bit for those of this segment, to walk them in order */
+    uint32_t generation;
+    giro_u128 *released; /* of every post */
     uint32_t run_count;
     uint32_t id_count;
     uint32_t page_count;
@@ -37,6 +52,9 @@ struct live {
     uint32_t released_count;
     uint32_t rows_max;
     uint32_t records_max;
+    uint32_t row_end; /* behind the last row that changed */
+    enum live_seal_step step;
+    struct sidecar_writer writer;
 };
 
 /* Returns 0 or -ENOMEM. accounts_max: of the ledgers that will be followed. */
@@ -55,7 +73,8 @@ void live_after(struct live *live, const struct ledger *ledger, const union reco
 /* Takes note of a block whose records were applied and whose bytes lie in view.image. */
 void live_block(struct live *live, const struct block_header *header);
 
-/* Writes the sidecar. Can be called again when it failed. Returns 0 or -errno. */
+/* Writes the sidecar, a step of some milliseconds at a time; the segment can be searched meanwhile.
+ * Returns 1 when it is done, 0 when there is more to do, or -errno: then it may be begun again. */
 int live_seal(struct live *live, struct error *error);
 
 /* Memory in use, in bytes. */

@@ -225,3 +225,10 @@ int sidecar_writer_finish(struct sidecar_writer *writer, const struct segment_fa
     return error_set(error, writer->error, "%s/shard-0/%s: cannot write: %s", directory->path, name,
                      strerror(-writer->error));
 }
+
+void sidecar_writer_abandon(struct sidecar_writer *writer)
+{
+    close(writer->fd);
+    free(writer->buffer);
+    (void)unlinkat(writer->directory->shard_fd, temporary, 0);
+}

@@ -179,4 +179,7 @@ void sidecar_write_number(struct sidecar_writer *writer, giro_u128 number);
 int sidecar_writer_finish(struct sidecar_writer *writer, const struct segment_facts *facts,
                           struct error *error);
 
+/* Gives up: nothing is left behind. */
+void sidecar_writer_abandon(struct sidecar_writer *writer);
+
 #endif

@@ -166,8 +166,10 @@ void view_maker_begin(struct view_maker *maker, struct archive_reader *reader, u
         maker->slots[maker->table[i].row] = 0;
     maker->slot_count = 0;
     maker->reader = reader;
-    maker->base = (struct archive_bytes){reader, segment, SECTION_BASE, 0};
-    maker->released = (struct archive_bytes){reader, segment, SECTION_RELEASED, 0};
+    maker->base =
+        (struct archive_bytes){.reader = reader, .segment = segment, .section = SECTION_BASE};
+    maker->released =
+        (struct archive_bytes){.reader = reader, .segment = segment, .section = SECTION_RELEASED};
     maker->base_row = 0;
     maker->base_done = false;
     maker->loaded_bytes = 0;
@@ -195,10 +197,9 @@ static int maker_damaged(struct view_maker *maker, enum archive_file file, const
 /* Reads rows of the base. Returns 1 when there are no more, 0 or -errno. */
 static int base_step(struct view_maker *maker)
 {
-    const struct sidecar *sidecar = maker->reader->archive->sidecars[maker->view.segment];
     const uint32_t slots_max = maker->view.segment_bytes / GIRO_RECORD_BYTES * 2;
     for (uint32_t i = 0; i < STEP_ROWS; i++) {
-        if (maker->base.next == sidecar->sections[SECTION_BASE].items)
+        if (archive_bytes_end(&maker->base))
             return 1;
         struct view_slot *slot = &maker->table[maker->slot_count];
         giro_u128 delta;
