@@ -1,6 +1,7 @@
 /* `giro bench`: one run is probe, server, accounts, warm-up, load, verification. */
 #include "bench/bench.h"
 
+#include "bench/beside.h"
 #include "bench/books.h"
 #include "bench/client.h"
 #include "bench/clock.h"
@@ -30,10 +31,13 @@ struct session {
     struct client *client;
     struct workload *workload;
     struct load *load;
+    struct beside beside;
     char problem[LOAD_PROBLEM_BYTES];
 };
 
-_Static_assert((int)LOAD_PROBLEM_BYTES == (int)BOOKS_PROBLEM_BYTES, "one text serves both");
+_Static_assert((int)LOAD_PROBLEM_BYTES == (int)BOOKS_PROBLEM_BYTES &&
+                   (int)LOAD_PROBLEM_BYTES == (int)BESIDE_PROBLEM_BYTES,
+               "one text serves all");
 
 static volatile sig_atomic_t interrupted;
 
@@ -108,6 +112,19 @@ static int session_connect(struct session *session, struct report_run *run)
     return error;
 }
 
+/* Creates the accounts; tells what they cost a spawned server in memory. */
+static int accounts_make(struct session *session, struct report_run *run)
+{
+    uint64_t before = server_memory_bytes(&session->server);
+    int error = books_open(session->client, session->workload, session->problem);
+    uint64_t after = server_memory_bytes(&session->server);
+    run->memory_bytes_per_account = -1;
+    if (before > 0 && after > before)
+        run->memory_bytes_per_account =
+            (double)(after - before) / workload_accounts(session->workload);
+    return error;
+}
+
 static int session_open(struct session *session, struct report_run *run)
 {
     const struct bench_options *options = session->options;
@@ -119,6 +136,8 @@ static int session_open(struct session *session, struct report_run *run)
         .ids_random = options->ids_random,
         .two_phase_percent = options->two_phase_percent,
         .rejected_percent = options->rejected_percent,
+        .history_percent = options->history_percent,
+        .user_data = options->user_data,
         .seed = options->seed,
     };
     int error = workload_create(&workload, &session->workload);
@@ -128,7 +147,10 @@ static int session_open(struct session *session, struct report_run *run)
     }
     error = session_connect(session, run);
     if (error == 0)
-        error = books_open(session->client, session->workload, session->problem);
+        error = accounts_make(session, run);
+    if (error == 0)
+        error = beside_open(&session->beside, options, &session->address, session->workload,
+                            session->problem);
     if (error != 0)
         return error;
     struct load_config load = {
@@ -138,6 +160,8 @@ static int session_open(struct session *session, struct report_run *run)
         .batch = options->batch,
         .rate = options->rate,
         .progress = options->progress,
+        .apart =
+            options->snapshot_every > 0 ? monitor_snapshot_running(session->beside.monitor) : NULL,
         .interrupted = &interrupted,
     };
     return load_open(&load, session->workload, &session->load, session->problem);
@@ -147,6 +171,7 @@ static int session_open(struct session *session, struct report_run *run)
 static int session_close(struct session *session)
 {
     load_close(session->load);
+    beside_close(&session->beside);
     client_close(session->client);
     workload_destroy(session->workload);
     int error = server_stop(&session->server);
@@ -237,13 +262,66 @@ static void cpu_use_report(const struct session *session, const struct cpu_use *
     run->other_cpu_percent = others_ns > 0 ? 100.0 * others_ns / all_ns : 0.0;
 }
 
+/* What the server holds and what it said, before and after. */
+struct usage {
+    struct frame_stats stats;
+    struct server_disk disk;
+    uint64_t memory_bytes;
+};
+
+static int usage_read(struct session *session, struct usage *out)
+{
+    out->disk = server_disk(&session->server);
+    out->memory_bytes = server_memory_bytes(&session->server);
+    return stats_read(session, &out->stats);
+}
+
+/* The index of the segment in use is in memory: of those that were sealed meanwhile, the share of
+ * their index is known, and that of the log is taken to be the same. */
+static void usage_report(const struct usage *before, const struct usage *after,
+                         struct report_run *run)
+{
+    double accepted = (double)(run->load.accepted > 0 ? run->load.accepted : 1);
+    double sealed = (double)(after->stats.segments_sealed - before->stats.segments_sealed) *
+                    (double)after->disk.segment_bytes;
+    double index = (double)after->disk.index_bytes - (double)before->disk.index_bytes;
+    run->log_bytes = after->stats.log_bytes - before->stats.log_bytes;
+    run->log_blocks = after->stats.blocks_written - before->stats.blocks_written;
+    run->memory_bytes = after->memory_bytes;
+    run->snapshot_bytes = after->disk.snapshot_bytes;
+    run->disk_bytes_per_transfer = -1;
+    run->memory_bytes_per_transfer = -1;
+    if (after->memory_bytes == 0)
+        return;
+    run->memory_bytes_per_transfer =
+        ((double)after->memory_bytes - (double)before->memory_bytes) / accepted;
+    run->disk_bytes_per_transfer =
+        (double)run->log_bytes / accepted * (1 + (sealed > 0 ? index / sealed : 0));
+}
+
+/* The measured load, with what runs beside it. */
+static int measured_run(struct session *session, struct report_run *run)
+{
+    int error = beside_start(&session->beside, session->problem);
+    if (error == 0)
+        error = load_run(session->load, session->options->transfers,
+                         session->options->seconds * NS_PER_S, &run->load, session->problem);
+    char problem[LOAD_PROBLEM_BYTES];
+    int beside_error = beside_stop(&session->beside, &run->beside, problem);
+    if (error == 0 && beside_error != 0) {
+        error = beside_error;
+        memcpy(session->problem, problem, sizeof session->problem);
+    }
+    return error;
+}
+
 /* Warm-up and the measured load; *out_posted and *out_pending: what both together must move. */
 static int session_load(struct session *session, struct report_run *run, giro_u128 *out_posted,
                         int64_t *out_pending)
 {
     struct load_result warmup = {0};
-    struct frame_stats before;
-    struct frame_stats after;
+    struct usage before;
+    struct usage after;
     int error = 0;
     if (session->options->warmup > 0 || session->options->warmup_seconds > 0) {
         error = load_run(session->load, session->options->warmup,
@@ -251,19 +329,17 @@ static int session_load(struct session *session, struct report_run *run, giro_u1
         load_result_free(&warmup);
     }
     if (error == 0)
-        error = stats_read(session, &before);
+        error = usage_read(session, &before);
     if (error != 0)
         return error;
     struct cpu_use cpu = cpu_use_read(session);
-    error = load_run(session->load, session->options->transfers,
-                     session->options->seconds * NS_PER_S, &run->load, session->problem);
+    error = measured_run(session, run);
     cpu_use_report(session, &cpu, run);
     if (error == 0)
-        error = stats_read(session, &after);
+        error = usage_read(session, &after);
     if (error != 0)
         return error;
-    run->log_bytes = after.log_bytes - before.log_bytes;
-    run->log_blocks = after.blocks_written - before.blocks_written;
+    usage_report(&before, &after, run);
     run->load.unexpected += warmup.unexpected;
     *out_posted = warmup.posted + run->load.posted;
     *out_pending = warmup.pending_delta + run->load.pending_delta;
@@ -368,8 +444,10 @@ int bench_command(int argc, char **argv)
         return 1;
     }
     int exit_status = run_all(&options, runs);
-    for (uint32_t i = 0; i < options.repeat; i++)
+    for (uint32_t i = 0; i < options.repeat; i++) {
         load_result_free(&runs[i].load);
+        beside_result_free(&runs[i].beside);
+    }
     free(runs);
     return exit_status;
 }

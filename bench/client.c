@@ -189,6 +189,12 @@ void client_close(struct client *client)
     free(client);
 }
 
+void client_timeout(struct client *client, uint32_t seconds)
+{
+    const struct timeval timeout = {.tv_sec = seconds};
+    (void)setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+}
+
 int client_call(struct client *client, enum frame_operation operation, const void *body,
                 uint32_t body_bytes, const void **out_reply, uint32_t *out_reply_bytes,
                 uint32_t *out_status)

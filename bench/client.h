@@ -29,6 +29,9 @@ int client_connect(const struct client_address *address, struct frame_welcome *o
 int client_open(const struct client_address *address, struct client **out);
 void client_close(struct client *client);
 
+/* A reply may take so long from now on. */
+void client_timeout(struct client *client, uint32_t seconds);
+
 /* One request and its reply. body: body_bytes of it, copied. *out_reply is borrowed until the next
  * call. Returns 0, -errno, or -EREMOTEIO when the server answered a status: *out_status has it. */
 int client_call(struct client *client, enum frame_operation operation, const void *body,

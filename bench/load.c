@@ -323,6 +323,17 @@ static int created_check(struct load *load, struct connection *connection, const
     return results_check(load, slot, expected, body + sizeof created, created.result_count);
 }
 
+static void latency_record(struct load *load, uint64_t latency_ns)
+{
+    struct load_result *result = load->result;
+    hdr_record_value(result->latency_ns, (int64_t)latency_ns);
+    if (load->config.apart == NULL)
+        return;
+    bool apart = atomic_load_explicit(load->config.apart, memory_order_relaxed);
+    hdr_record_value(apart ? result->latency_apart_ns : result->latency_rest_ns,
+                     (int64_t)latency_ns);
+}
+
 /* One whole frame. */
 static int reply_check(struct load *load, struct connection *connection, const uint8_t *frame,
                        const struct frame_header *header, uint64_t now_ns)
@@ -348,8 +359,7 @@ static int reply_check(struct load *load, struct connection *connection, const u
     if (error != 0)
         return error;
     uint64_t latency_ns = now_ns > slot->start_ns ? now_ns - slot->start_ns : 1;
-    hdr_record_value(load->result->latency_ns,
-                     (int64_t)(latency_ns < LATENCY_MAX_NS ? latency_ns : LATENCY_MAX_NS));
+    latency_record(load, latency_ns < LATENCY_MAX_NS ? latency_ns : LATENCY_MAX_NS);
     load->result->requests++;
     load->result->transfers += slot->expected.events;
     load->run_done++;
@@ -476,7 +486,10 @@ int load_run(struct load *load, uint64_t transfers, uint64_t time_max_ns, struct
     *out = (struct load_result){0};
     load->result = out;
     load->problem = problem;
-    if (hdr_init(1, LATENCY_MAX_NS, 3, &out->latency_ns) != 0)
+    if (hdr_init(1, LATENCY_MAX_NS, 3, &out->latency_ns) != 0 ||
+        (load->config.apart != NULL &&
+         (hdr_init(1, LATENCY_MAX_NS, 3, &out->latency_apart_ns) != 0 ||
+          hdr_init(1, LATENCY_MAX_NS, 3, &out->latency_rest_ns) != 0)))
         return fail(load, -ENOMEM, "out of memory");
     load->run_transfers = transfers > 0 ? transfers : TRANSFERS_UNLIMITED;
     load->run_requests = (load->run_transfers + load->config.batch - 1) / load->config.batch;
@@ -498,9 +511,13 @@ int load_run(struct load *load, uint64_t transfers, uint64_t time_max_ns, struct
 
 void load_result_free(struct load_result *result)
 {
-    if (result->latency_ns != NULL)
-        hdr_close(result->latency_ns);
-    result->latency_ns = NULL;
+    struct hdr_histogram **all[] = {&result->latency_ns, &result->latency_apart_ns,
+                                    &result->latency_rest_ns};
+    for (uint32_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (*all[i] != NULL)
+            hdr_close(*all[i]);
+        *all[i] = NULL;
+    }
 }
 
 /* Set-up */

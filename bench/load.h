@@ -22,6 +22,7 @@
 
 #include <hdr_histogram.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,8 +37,9 @@ struct load_config {
     uint32_t connections;
     uint32_t depth;
     uint32_t batch;
-    uint64_t rate; /* transfers a second, or 0: closed loop */
-    bool progress; /* once a second on stderr */
+    uint64_t rate;            /* transfers a second, or 0: closed loop */
+    bool progress;            /* once a second on stderr */
+    const atomic_bool *apart; /* latencies while this is set are told apart too; NULL: never */
     const volatile sig_atomic_t *interrupted;
 };
 
@@ -54,6 +56,8 @@ struct load_result {
     uint64_t elapsed_ns;              /* from the first send, or due time, to the last reply */
     uint64_t cpu_ns;                  /* of this process */
     struct hdr_histogram *latency_ns;
+    struct hdr_histogram *latency_apart_ns; /* of replies that came while *apart was set; or NULL */
+    struct hdr_histogram *latency_rest_ns;  /* of the others; or NULL */
 };
 
 struct load;

@@ -185,8 +185,8 @@ static int bench_open(struct bench *bench, const char *data, enum io_mode mode, 
         return error_set(error, -ENOMEM, "out of memory");
     struct log_reader reader;
     const struct block_header *header;
-    result =
-        log_reader_open(&reader, &bench->directory, bench->window, options.window_bytes, NULL, error);
+    result = log_reader_open(&reader, &bench->directory, bench->window, options.window_bytes, NULL,
+                             error);
     while (result == 0 && (result = log_reader_next(&reader, &header, error)) > 0)
         result = 0;
     if (result == 0)

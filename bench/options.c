@@ -35,6 +35,15 @@ enum option_id {
     OPTION_IDS,
     OPTION_TWO_PHASE,
     OPTION_REJECTED,
+    OPTION_HISTORY,
+    OPTION_USER_DATA,
+    OPTION_QUERIES,
+    OPTION_QUERY_RATE,
+    OPTION_QUERY_MIX,
+    OPTION_QUERY_ACCOUNT,
+    OPTION_CHANGES,
+    OPTION_CHANGES_FROM,
+    OPTION_SNAPSHOT_EVERY,
     OPTION_REPEAT,
     OPTION_SEED,
     OPTION_JSON,
@@ -65,6 +74,15 @@ static const struct option option_table[] = {
     {"ids", required_argument, NULL, OPTION_IDS},
     {"two-phase", required_argument, NULL, OPTION_TWO_PHASE},
     {"rejected", required_argument, NULL, OPTION_REJECTED},
+    {"history", required_argument, NULL, OPTION_HISTORY},
+    {"user-data", no_argument, NULL, OPTION_USER_DATA},
+    {"queries", required_argument, NULL, OPTION_QUERIES},
+    {"query-rate", required_argument, NULL, OPTION_QUERY_RATE},
+    {"query-mix", required_argument, NULL, OPTION_QUERY_MIX},
+    {"query-account", required_argument, NULL, OPTION_QUERY_ACCOUNT},
+    {"changes", required_argument, NULL, OPTION_CHANGES},
+    {"changes-from", required_argument, NULL, OPTION_CHANGES_FROM},
+    {"snapshot-every", required_argument, NULL, OPTION_SNAPSHOT_EVERY},
     {"repeat", required_argument, NULL, OPTION_REPEAT},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", optional_argument, NULL, OPTION_JSON},
@@ -104,8 +122,25 @@ static const char usage[] =
     "  --ids time|random       transfer ids: time-ordered (default) or random\n"
     "  --two-phase PCT         percent of events that are pending or their post or void\n"
     "  --rejected PCT          percent of events made to fail a rule\n"
+    "  --history PCT           percent of the accounts that keep their history\n"
+    "  --user-data             transfers and accounts have a user_data_64: as many different ones\n"
+    "                          as there are accounts\n"
     "  --seed N                of accounts, amounts and mix, default 42\n"
     "  --repeat N              runs, default 1\n"
+    "\n"
+    "beside the measured load, each on connections of its own (they need the follower)\n"
+    "  --queries N             N connections send queries, one in flight on each\n"
+    "  --query-rate N          open loop: N queries a second of all of them together\n"
+    "  --query-mix A,B,...     shares of: transfers of an account, the newest 100; the newest\n"
+    "                          1,000; 100 from a random moment on; 1,000 from a random moment\n"
+    "                          on; the newest 100 balances (needs --history); the newest 100\n"
+    "                          transfers with a user_data_64 (needs --user-data); 100 accounts\n"
+    "                          by code. Default: 40,5,20,5,10,15,5 without what lacks its option\n"
+    "  --query-account ID      ask for this account only; default: as the load picks them\n"
+    "  --changes N             N subscribers follow the change stream\n"
+    "  --changes-from WHERE    beginning (default) or end\n"
+    "  --snapshot-every N      ask for a snapshot every N seconds, and tell the latencies while\n"
+    "                          one is written from the others\n"
     "\n"
     "output\n"
     "  --json [FILE]           JSON to FILE beside the table, or to stdout in its place\n"
@@ -281,6 +316,73 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
     }
 }
 
+/* Shares of the kinds of queries, separated by commas; those left out are 0. */
+static int parse_query_mix(const char *text, uint32_t mix[QUERIES_KINDS])
+{
+    uint32_t total = 0;
+    memset(mix, 0, QUERIES_KINDS * sizeof *mix);
+    for (uint32_t kind = 0; kind < QUERIES_KINDS; kind++) {
+        char *end;
+        unsigned long share = strtoul(text, &end, 10);
+        if (end == text || *text == '-' || share > 1000000)
+            break;
+        mix[kind] = (uint32_t)share;
+        total += mix[kind];
+        text = end;
+        if (*text != ',')
+            break;
+        text++;
+    }
+    if (*text == 0 && total > 0)
+        return 0;
+    fprintf(stderr,
+            "giro bench: --query-mix takes up to %d shares, not all of them 0, as in 50,0,50\n",
+            QUERIES_KINDS);
+    return -EINVAL;
+}
+
+/* Without shares given: the usual ones, without those that nothing would be found for. */
+static void query_mix_default(struct bench_options *options)
+{
+    static const uint32_t usual[QUERIES_KINDS] = {40, 5, 20, 5, 10, 15, 5};
+    for (uint32_t kind = 0; kind < QUERIES_KINDS; kind++) {
+        if (options->query_mix[kind] > 0)
+            return;
+    }
+    memcpy(options->query_mix, usual, sizeof usual);
+    if (options->history_percent == 0)
+        options->query_mix[QUERIES_BALANCES_100] = 0;
+    if (!options->user_data)
+        options->query_mix[QUERIES_USER_DATA] = 0;
+}
+
+static int parse_beside_option(enum option_id id, const char *text, struct bench_options *out)
+{
+    switch (id) {
+    case OPTION_HISTORY:
+        return parse_number_32("history", text, 0, 100, &out->history_percent);
+    case OPTION_USER_DATA:
+        out->user_data = true;
+        return 0;
+    case OPTION_QUERIES:
+        return parse_number_32("queries", text, 0, 1000, &out->queries);
+    case OPTION_QUERY_RATE:
+        return parse_number("query-rate", text, 1, 1000000000, &out->query_rate);
+    case OPTION_QUERY_MIX:
+        return parse_query_mix(text, out->query_mix);
+    case OPTION_QUERY_ACCOUNT:
+        return parse_number_32("query-account", text, 1, 1u << 30, &out->query_account);
+    case OPTION_CHANGES:
+        return parse_number_32("changes", text, 0, 1000, &out->changes);
+    case OPTION_CHANGES_FROM:
+        return parse_choice("changes-from", text, "beginning", "end", &out->changes_from_end);
+    case OPTION_SNAPSHOT_EVERY:
+        return parse_number("snapshot-every", text, 1, 1000000, &out->snapshot_every);
+    default:
+        return -ENOENT;
+    }
+}
+
 /* What no single option can know. */
 static int check(const struct bench_options *options)
 {
@@ -294,6 +396,12 @@ static int check(const struct bench_options *options)
         problem = "--hot-accounts exceeds --accounts";
     else if (options->two_phase_percent + options->rejected_percent > 100)
         problem = "--two-phase and --rejected exceed 100 percent together";
+    else if (options->query_account > options->accounts)
+        problem = "--query-account exceeds --accounts";
+    else if (options->query_mix[QUERIES_BALANCES_100] > 0 && options->history_percent == 0)
+        problem = "--query-mix asks for balances: that needs --history";
+    else if (options->query_mix[QUERIES_USER_DATA] > 0 && !options->user_data)
+        problem = "--query-mix asks for user data: that needs --user-data";
     if (problem == NULL)
         return 0;
     fprintf(stderr, "giro bench: %s (--help shows the options)\n", problem);
@@ -321,6 +429,8 @@ static int parse_one(int id, int argc, char **argv, struct bench_options *out)
         break;
     }
     int error = parse_server_option((enum option_id)id, optarg, out);
+    if (error == -ENOENT)
+        error = parse_beside_option((enum option_id)id, optarg, out);
     return error == -ENOENT ? parse_load_option((enum option_id)id, optarg, out) : error;
 }
 
@@ -347,6 +457,7 @@ int options_parse(int argc, char **argv, struct bench_options *out)
     }
     if (options.transfers == 0 && options.seconds == 0)
         options.transfers = TRANSFERS_DEFAULT;
+    query_mix_default(&options);
     int error = check(&options);
     if (error == 0)
         *out = options;

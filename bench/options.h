@@ -2,6 +2,8 @@
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
+#include "bench/queries.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,8 +37,19 @@ struct bench_options {
     bool ids_random;
     uint32_t two_phase_percent;
     uint32_t rejected_percent;
+    uint32_t history_percent; /* of accounts that keep their balances after each transfer */
+    bool user_data;           /* transfers and accounts have a user_data_64 */
     uint32_t repeat;
     uint64_t seed;
+
+    /* beside the load */
+    uint32_t queries;                  /* connections that send queries */
+    uint64_t query_rate;               /* queries a second of all of them; 0: closed loop */
+    uint32_t query_mix[QUERIES_KINDS]; /* shares */
+    uint32_t query_account;            /* 0: as the load picks them */
+    uint32_t changes;                  /* subscribers */
+    bool changes_from_end;
+    uint64_t snapshot_every; /* seconds; 0: never */
 
     bool json;
     const char *json_path; /* NULL: standard output */

@@ -1,6 +1,7 @@
 #include "bench/report.h"
 
 #include "bench/clock.h"
+#include "bench/report_beside.h"
 #include "engine/result.h"
 
 #include <errno.h>
@@ -28,6 +29,11 @@ enum figure {
     DEVICE_4K_US_P50,
     DEVICE_4K_US_P99,
     DEVICE_1M_BYTES_PER_SECOND,
+    FOLLOWER_LAG_MAX_BYTES,
+    FOLLOWER_THROTTLED,
+    MEMORY_BYTES_PER_ACCOUNT,
+    MEMORY_BYTES_PER_TRANSFER,
+    DISK_BYTES_PER_TRANSFER,
     FIGURES,
 };
 
@@ -46,6 +52,11 @@ static const char *const figure_names[FIGURES] = {
     [DEVICE_4K_US_P50] = "device_synced_4k_us_p50",
     [DEVICE_4K_US_P99] = "device_synced_4k_us_p99",
     [DEVICE_1M_BYTES_PER_SECOND] = "device_synced_1m_bytes_per_second",
+    [FOLLOWER_LAG_MAX_BYTES] = "follower_lag_max_bytes",
+    [FOLLOWER_THROTTLED] = "follower_throttled",
+    [MEMORY_BYTES_PER_ACCOUNT] = "memory_bytes_per_account",
+    [MEMORY_BYTES_PER_TRANSFER] = "memory_bytes_per_transfer",
+    [DISK_BYTES_PER_TRANSFER] = "disk_bytes_per_transfer_with_index",
 };
 
 static double percentile_us(const struct load_result *load, double percentile)
@@ -73,6 +84,11 @@ static void figures_of(const struct report_run *run, double figures[FIGURES])
     figures[DEVICE_4K_US_P50] = run->device.synced_4k_us_p50;
     figures[DEVICE_4K_US_P99] = run->device.synced_4k_us_p99;
     figures[DEVICE_1M_BYTES_PER_SECOND] = run->device.synced_1m_bytes_per_second;
+    figures[FOLLOWER_LAG_MAX_BYTES] = (double)run->beside.monitor.lag_max_bytes;
+    figures[FOLLOWER_THROTTLED] = (double)run->beside.monitor.throttled;
+    figures[MEMORY_BYTES_PER_ACCOUNT] = run->memory_bytes_per_account;
+    figures[MEMORY_BYTES_PER_TRANSFER] = run->memory_bytes_per_transfer;
+    figures[DISK_BYTES_PER_TRANSFER] = run->disk_bytes_per_transfer;
 }
 
 static int compare_doubles(const void *left, const void *right)
@@ -153,25 +169,29 @@ void report_header(const struct bench_options *options)
         printf("open loop, %llu transfers/s\n\n", (unsigned long long)options->rate);
     else
         printf("closed loop\n\n");
-    printf("%-6s %11s %10s | %41s | %8s | %19s | %22s\n", "", "", "", "latency of a request, us",
-           "log", "cpu ns/transf, other", "device: 4K us, 1M MB/s");
-    printf("%-6s %11s %10s | %7s %7s %7s %8s %8s | %8s | %6s %6s %6s | %6s %7s %7s\n", "run",
-           "transfers/s", "requests/s", "p50", "p90", "p99", "p99.9", "max", "B/transf", "client",
-           "server", "%cores", "p50", "p99", "MB/s");
+    printf("%-6s %11s %10s | %41s | %8s | %19s | %22s | %14s | %15s | %8s\n", "", "", "",
+           "latency of a request, us", "log", "cpu ns/transf, other", "device: 4K us, 1M MB/s",
+           "follower, most", "memory, B a", "with idx");
+    printf("%-6s %11s %10s | %7s %7s %7s %8s %8s | %8s | %6s %6s %6s | %6s %7s %7s | %6s %7s | "
+           "%7s %7s | %8s\n",
+           "run", "transfers/s", "requests/s", "p50", "p90", "p99", "p99.9", "max", "B/transf",
+           "client", "server", "%cores", "p50", "p99", "MB/s", "lag MB", "waits", "account",
+           "transf", "B/transf");
     fflush(stdout);
 }
 
 static void figures_print(const char *name, const double figures[FIGURES])
 {
     printf("%-6s %11.0f %10.0f | %7.0f %7.0f %7.0f %8.0f %8.0f | %8.1f | %6.0f %6.0f %6.1f | %6.0f "
-           "%7.0f "
-           "%7.0f\n",
+           "%7.0f %7.0f | %6.1f %7.0f | %7.1f %7.1f | %8.1f\n",
            name, figures[TRANSFERS_PER_SECOND], figures[REQUESTS_PER_SECOND],
            figures[LATENCY_US_P50], figures[LATENCY_US_P90], figures[LATENCY_US_P99],
            figures[LATENCY_US_P999], figures[LATENCY_US_MAX], figures[BYTES_ON_DISK_PER_TRANSFER],
            figures[CLIENT_CPU_NS_PER_TRANSFER], figures[SERVER_CPU_NS_PER_TRANSFER],
            figures[OTHER_CPU_PERCENT], figures[DEVICE_4K_US_P50], figures[DEVICE_4K_US_P99],
-           figures[DEVICE_1M_BYTES_PER_SECOND] / 1e6);
+           figures[DEVICE_1M_BYTES_PER_SECOND] / 1e6, figures[FOLLOWER_LAG_MAX_BYTES] / 1e6,
+           figures[FOLLOWER_THROTTLED], figures[MEMORY_BYTES_PER_ACCOUNT],
+           figures[MEMORY_BYTES_PER_TRANSFER], figures[DISK_BYTES_PER_TRANSFER]);
     fflush(stdout);
 }
 
@@ -232,7 +252,12 @@ static void run_notes_print(uint32_t number, const struct report_run *run)
            u128_text(run->debits_posted, debits), u128_text(run->debits_pending, pending));
     if (run->log_blocks > 0)
         printf("; %.1f requests a log block", (double)run->load.requests / (double)run->log_blocks);
+    if (run->memory_bytes > 0)
+        printf("; server memory %.0f MB", (double)run->memory_bytes / 1e6);
+    if (run->snapshot_bytes > 0)
+        printf("; snapshots on disk %.0f MB", (double)run->snapshot_bytes / 1e6);
     printf("\n");
+    report_beside_print(number, run);
 }
 
 void report_summary(const struct bench_options *options, const struct report_run *runs,
@@ -317,6 +342,7 @@ static json_t *run_json(const struct report_run *run)
                   u128_text(run->credits_pending, credits_pending));
     json_object_update_new(json, counts);
     json_object_update_new(json, books);
+    report_beside_json(json, run);
     return json;
 }
 
@@ -338,6 +364,13 @@ static json_t *parameters_json(const struct bench_options *options)
                   (json_int_t)options->rejected_percent, "repeat", (json_int_t)options->repeat,
                   "seed", (json_int_t)options->seed);
     json_object_update_new(json, mix);
+    json_object_update_new(
+        json, json_pack("{s:I, s:b, s:I, s:I, s:I, s:s, s:I}", "history_percent",
+                        (json_int_t)options->history_percent, "user_data", (int)options->user_data,
+                        "queries", (json_int_t)options->queries, "query_rate",
+                        (json_int_t)options->query_rate, "changes", (json_int_t)options->changes,
+                        "changes_from", options->changes_from_end ? "end" : "beginning",
+                        "snapshot_every", (json_int_t)options->snapshot_every));
     return json;
 }
 

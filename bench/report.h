@@ -2,6 +2,7 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
+#include "bench/beside.h"
 #include "bench/device_probe.h"
 #include "bench/load.h"
 #include "bench/options.h"
@@ -17,6 +18,12 @@ struct report_run {
     uint64_t log_blocks;      /* written meanwhile */
     uint64_t server_cpu_ns;   /* 0: not known */
     double other_cpu_percent; /* of all cores, used by neither client nor server; -1: not known */
+    struct beside_result beside;
+    double memory_bytes_per_account;  /* of the server, resident; -1: not known; so for the next */
+    double memory_bytes_per_transfer; /* what it grew by with the accepted transfers */
+    double disk_bytes_per_transfer;   /* log and index; without snapshots */
+    uint64_t memory_bytes;            /* in the end; 0: not known */
+    uint64_t snapshot_bytes;          /* of the snapshots on disk in the end */
     char io[32];
     /* the books after the run, as sums over all accounts */
     giro_u128 debits_posted;
@@ -25,6 +32,12 @@ struct report_run {
     giro_u128 credits_pending;
     bool balanced; /* debits equal credits, and both what was accepted */
 };
+
+/* Whether latencies are told apart by whether a snapshot was being written. */
+static inline bool report_tells_apart(const struct report_run *run)
+{
+    return run->load.latency_apart_ns != NULL;
+}
 
 /* The table. */
 void report_header(const struct bench_options *options);

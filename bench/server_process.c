@@ -3,6 +3,7 @@
 #include "bench/clock.h"
 #include "bench/scratch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -234,6 +236,55 @@ uint64_t server_cpu_ns(const struct server_process *server)
     if (server->pid == 0 || clock_getcpuclockid(server->pid, &clock) != 0)
         return 0;
     return clock_read_ns(clock);
+}
+
+uint64_t server_memory_bytes(const struct server_process *server)
+{
+    char path[64];
+    unsigned long long pages = 0;
+    if (server->pid == 0)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%ld/statm", (long)server->pid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool name_ends(const char *name, const char *suffix)
+{
+    size_t size = strlen(name);
+    size_t tail = strlen(suffix);
+    return size >= tail && strcmp(name + size - tail, suffix) == 0;
+}
+
+struct server_disk server_disk(const struct server_process *server)
+{
+    struct server_disk disk = {0};
+    char path[PATH_MAX];
+    if (server->directory[0] == 0)
+        return disk;
+    snprintf(path, sizeof path, "%.*s/data/shard-0", PATH_MAX - 16, server->directory);
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return disk;
+    for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+        struct stat info;
+        if (fstatat(dirfd(directory), entry->d_name, &info, 0) != 0)
+            continue;
+        uint64_t bytes = (uint64_t)info.st_blocks * 512;
+        if (name_ends(entry->d_name, ".idx"))
+            disk.index_bytes += bytes;
+        else if (name_ends(entry->d_name, ".mdb"))
+            disk.snapshot_bytes += bytes;
+        else if (name_ends(entry->d_name, ".log"))
+            disk.segment_bytes = (uint64_t)info.st_size;
+    }
+    closedir(directory);
+    return disk;
 }
 
 int server_stop(struct server_process *server)

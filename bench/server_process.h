@@ -26,6 +26,18 @@ int server_start(const struct bench_options *options, const volatile sig_atomic_
 /* CPU time that the server has used. */
 uint64_t server_cpu_ns(const struct server_process *server);
 
+/* Memory of it that is resident; 0: not known. */
+uint64_t server_memory_bytes(const struct server_process *server);
+
+/* What its data directory takes on disk, besides the log. */
+struct server_disk {
+    uint64_t segment_bytes; /* of one segment of the log; 0: not known */
+    uint64_t index_bytes;   /* sidecars of sealed segments */
+    uint64_t snapshot_bytes;
+};
+
+struct server_disk server_disk(const struct server_process *server);
+
 /* Stops it with SIGTERM, and with SIGKILL after 30 s. Returns 0, or -EIO when it did not end
  * cleanly. Nothing happens when it does not run. */
 int server_stop(struct server_process *server);

@@ -24,6 +24,9 @@ struct workload {
     uint64_t time_id_ms;
 };
 
+/* Accounts with the same user datum are so many apart. */
+enum { ACCOUNT_GROUPS = 1000 };
+
 /* Ids outside of 1 .. accounts. The first account exists but may not spend, the second does not. */
 #define ACCOUNT_WITHOUT_FUNDS (((giro_u128)1 << 64) + 1)
 #define ACCOUNT_MISSING (((giro_u128)1 << 64) + 2)
@@ -128,7 +131,10 @@ void workload_account(const struct workload *workload, uint32_t index, struct gi
         .id = (giro_u128)index + 1,
         .ledger = WORKLOAD_LEDGER,
         .code = WORKLOAD_CODE,
+        .user_data_64 = workload->config.user_data ? index % ACCOUNT_GROUPS + 1 : 0,
     };
+    if (index % 100 < workload->config.history_percent)
+        out->flags = GIRO_ACCOUNT_HISTORY;
     if (index >= workload->config.accounts) {
         out->id = ACCOUNT_WITHOUT_FUNDS;
         out->flags = GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS;
@@ -165,6 +171,28 @@ static void accounts_pick(const struct workload *workload, uint64_t *random, gir
     *out_credit = (giro_u128)credit + 1;
 }
 
+giro_u128 workload_pick(const struct workload *workload, uint64_t *random)
+{
+    return (giro_u128)account_pick(workload, (uint32_t)random_next(random), random) + 1;
+}
+
+giro_u128 workload_pick_history(const struct workload *workload, uint64_t *random)
+{
+    const struct workload_config *config = &workload->config;
+    uint32_t index = account_pick(workload, (uint32_t)random_next(random), random);
+    /* The first of every hundred keep it. */
+    index -= index % 100;
+    uint32_t left = config->accounts - index;
+    uint32_t keep = left < config->history_percent ? left : config->history_percent;
+    return (giro_u128)index + random_below((uint32_t)random_next(random), keep) + 1;
+}
+
+/* As many different ones as accounts: what one customer or merchant has to do with. */
+uint64_t workload_pick_user_data(const struct workload *workload, uint64_t *random)
+{
+    return (uint64_t)random_below((uint32_t)random_next(random), workload->config.accounts) + 1;
+}
+
 /* Milliseconds in the upper 48 bits, random bits below them that count up within a millisecond. */
 static void time_ids_advance(struct workload *workload)
 {
@@ -194,6 +222,8 @@ static void transfer_make(struct workload *workload, uint64_t *random, struct gi
         .code = WORKLOAD_CODE,
     };
     accounts_pick(workload, random, &out->debit_account_id, &out->credit_account_id);
+    if (workload->config.user_data)
+        out->user_data_64 = workload_pick_user_data(workload, random);
 }
 
 /* Every second one opens a hold, every other resolves the oldest: three posts to one void. */

@@ -28,6 +28,8 @@ struct workload_config {
     bool ids_random;
     uint32_t two_phase_percent;
     uint32_t rejected_percent;
+    uint32_t history_percent; /* of the accounts: they keep their balances after each transfer */
+    bool user_data;           /* transfers and accounts have a user_data_64 */
     uint64_t seed;
 };
 
@@ -56,6 +58,12 @@ void workload_destroy(struct workload *workload);
 /* Account number index of workload_accounts(), as it is sent to be created. */
 void workload_account(const struct workload *workload, uint32_t index, struct giro_account *out);
 uint32_t workload_accounts(const struct workload *workload);
+
+/* The id of an account as the load picks them; of one that keeps its history, of which there are
+ * some; and a user_data_64 that transfers have. Any thread may ask. */
+giro_u128 workload_pick(const struct workload *workload, uint64_t *random);
+giro_u128 workload_pick_history(const struct workload *workload, uint64_t *random);
+uint64_t workload_pick_user_data(const struct workload *workload, uint64_t *random);
 
 /* Makes the events of request number. failures: room for event_count results; receives the failed
  * ones in order. */

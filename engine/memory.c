@@ -3,16 +3,26 @@
 #include <assert.h>
 #include <sys/mman.h>
 
-void *memory_reserve(size_t size_bytes)
+static void *reserve(size_t size_bytes, int advice)
 {
     assert(size_bytes > 0);
     void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         return NULL;
-    /* Advice only: random access to a table of gigabytes costs a TLB miss a touch without it. */
-    (void)madvise(memory, size_bytes, MADV_HUGEPAGE);
+    (void)madvise(memory, size_bytes, advice); /* advice only */
     return memory;
+}
+
+void *memory_reserve(size_t size_bytes)
+{
+    /* Random access to a table of gigabytes costs a TLB miss a touch without it. */
+    return reserve(size_bytes, MADV_HUGEPAGE);
+}
+
+void *memory_reserve_sparse(size_t size_bytes)
+{
+    return reserve(size_bytes, MADV_NOHUGEPAGE);
 }
 
 void memory_populate(void *memory, size_t size_bytes)

@@ -11,6 +11,9 @@
  * Returns NULL when the address space cannot be had. Release with memory_release(). */
 void *memory_reserve(size_t size_bytes);
 
+/* The same with pages of the ordinary size: for many buffers of which little is touched. */
+void *memory_reserve_sparse(size_t size_bytes);
+
 /* Makes pages of reserved memory present, so that touching them later does not fault. A hint: does
  * nothing where the kernel cannot. Any thread may call it while another uses the memory. */
 void memory_populate(void *memory, size_t size_bytes);

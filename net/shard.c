@@ -29,8 +29,13 @@ enum {
     DIGEST_LOG_BYTES = 128 << 10,
     DIGEST_BLOCKS = 64,
     DIGEST_ROWS = 256,
-    DIGEST_ROWS_SOON = 4096, /* when a snapshot waits for a whole round of them */
+    DIGEST_ROWS_SOON = 4096, /* when a snapshot waits for a whole round of them, */
+    DIGEST_PARTS = 64,       /* and when nobody else waits: a whole round in so many */
+    DIGEST_LAG_BYTES = 1 << 20,
 };
+
+/* A round of digests that proved nothing is followed by another after so long. */
+#define DIGEST_ROUND_NS (2 * 1000 * 1000 * 1000ull)
 
 #define THROTTLE_SAY_NS (10 * 1000 * 1000 * 1000ull)
 
@@ -57,7 +62,7 @@ struct shard_options shard_options_default(void)
         .frame_timeout_ms = 10000,
         .send_timeout_ms = 30000,
         .follower = 1,
-        .follower_lag_max = 192 << 20, /* three quarters of the window */
+        .follower_lag_max = 64 << 20,
         .snapshot_log_bytes = 1 << 30,
         .snapshot_bytes_per_s = 500 << 20,
     };
@@ -258,14 +263,14 @@ static bool connection_overdue(const struct shard *shard, const struct connectio
     }
 }
 
-/* Whether the peer of a connection went away while the follower works for it: nothing is being
- * received meanwhile that would tell. */
+/* Whether the peer of a connection went away, or will send nothing more, while it waits for changes
+ * to come: nothing is being received meanwhile that would tell. */
 static bool connection_is_gone(const struct connection *connection)
 {
     char byte;
     return connection->state == CONNECTION_OPEN && connection->request != NULL &&
-           connection->fetching && !connection->receiving &&
-           recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+           connection->request->kind == FOLLOWER_CHANGES && connection->fetching &&
+           !connection->receiving && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 static void connections_sweep(struct shard *shard)
@@ -350,32 +355,52 @@ static enum turn connection_turn(struct shard *shard, struct connection *connect
 
 /* Writes what the shard's own state is into the log now and then, behind everything that led to it.
  * The follower, and every replay, compares. */
-static void digest_add(struct shard *shard)
+static void digest_add(struct shard *shard, uint32_t rows)
 {
     struct log *log = &shard->log;
     union record *record;
     uint64_t address;
-    bool soon = atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed);
-    if (!soon && log->open_begin - shard->digest_position < DIGEST_LOG_BYTES &&
-        log->lsn - shard->digest_lsn < DIGEST_BLOCKS)
-        return;
     if (log_reserve(log, 1, &record, &address) != LOG_ROOM)
         return; /* the next block will do */
-    ledger_digest_record(shard->ledger, soon ? DIGEST_ROWS_SOON : DIGEST_ROWS, clock_wall_ns(),
-                         &record->digest);
+    ledger_digest_record(shard->ledger, rows, clock_wall_ns(), &record->digest);
     log_commit(log, 1);
+    shard->round_rows += record->digest.row_count;
     shard->digest_position = log->open_begin;
     shard->digest_lsn = log->lsn;
+}
+
+/* How many account rows a digest is to be written of now; 0: none. A snapshot that is to be proven
+ * wants all rows soon: even an idle log writes digests then, as long as the follower takes them. */
+static uint32_t digest_rows(const struct shard *shard)
+{
+    const struct log *log = &shard->log;
+    const struct follower *follower = shard->follower;
+    if (atomic_load_explicit(&follower->wants_digests, memory_order_relaxed)) {
+        bool taken = follower_lag_bytes(follower) < DIGEST_LAG_BYTES &&
+                     !atomic_load_explicit(&follower->seal_failing, memory_order_relaxed);
+        uint32_t share = shard->stopping ? shard->ledger->accounts.count / DIGEST_PARTS : 0;
+        bool round = shard->round_rows < shard->ledger->accounts.count;
+        if (round && (log->open_records > 0 || taken))
+            return share > DIGEST_ROWS_SOON ? share : DIGEST_ROWS_SOON;
+    }
+    bool due = log->open_begin - shard->digest_position >= DIGEST_LOG_BYTES ||
+               log->lsn - shard->digest_lsn >= DIGEST_BLOCKS;
+    return log->open_records > 0 && due ? DIGEST_ROWS : 0;
 }
 
 static void block_flush(struct shard *shard)
 {
     if (shard->log.in_flight)
         return;
-    /* An idle log writes digests by themselves when a snapshot waits for them. */
-    if (shard->log.open_records > 0 ||
-        atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed))
-        digest_add(shard);
+    /* One round is enough, unless it began before the follower was ready for it: then another. */
+    bool wanted = atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed);
+    if (!wanted || shard->monotonic_ns >= shard->round_until) {
+        shard->round_rows = 0;
+        shard->round_until = shard->monotonic_ns + DIGEST_ROUND_NS;
+    }
+    uint32_t rows = digest_rows(shard);
+    if (rows > 0)
+        digest_add(shard, rows);
     log_flush(&shard->log, clock_wall_ns());
 }
 

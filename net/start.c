@@ -58,7 +58,8 @@ static int replay_block(struct shard *shard, const struct block_header *header, 
 }
 
 /* Reads the whole log into the ledger. */
-static int shard_replay(struct shard *shard, struct log_reader *reader, struct error *error)
+static int shard_replay(struct shard *shard, struct log_reader *reader, bool restored,
+                        struct error *error)
 {
     const struct block_header *header;
     uint64_t print_at = clock_monotonic_ns() + SHARD_PROGRESS_NS;
@@ -77,6 +78,14 @@ static int shard_replay(struct shard *shard, struct log_reader *reader, struct e
     }
     if (result != 0)
         return result;
+    /* A snapshot is begun when the first block of its segment is durable. */
+    if (restored && reader->segment == reader->segment_first && reader->offset == 0)
+        return error_set(error, -EBADMSG,
+                         "%s/shard-0/%010u.log: acknowledged data is damaged: there is no block at "
+                         "its beginning, and there was one when the snapshot before it was taken; "
+                         "nothing was changed: restore from a backup; if what was behind it is "
+                         "lost for good, giro recover --data %s --rebuild-index forgets it",
+                         shard->directory.path, reader->segment, shard->directory.path);
     struct error text;
     log_end_describe(&reader->end, &shard->directory, &text);
     if (reader->end.verdict == LOG_END_TORN) {
@@ -184,7 +193,7 @@ static int recover_and_open(struct shard *shard, struct log_reader *reader, bool
     };
     uint64_t start = clock_monotonic_ns();
     uint64_t lsn_first = reader->lsn;
-    int result = shard_replay(shard, reader, error);
+    int result = shard_replay(shard, reader, restored, error);
     if (restored && (result == -ESTALE || shard->ledger->digests_failed > 0))
         return -ESTALE;
     if (result != 0)

@@ -19,6 +19,9 @@ static const struct command commands[] = {
     {"proof", proof_command, "compare the ledger with imported files, day by day"},
     {"verify", verify_command, "prove that a log and its ledger are sound"},
     {"recover", recover_command, "look into a log, rebuild a directory, cut what is damaged"},
+    {"snapshot", snapshot_command, "have a server write a snapshot"},
+    {"backup", backup_command, "copy a ledger, while its server runs"},
+    {"restore", restore_command, "make a data directory from a backup"},
     {"bench", bench_command, "measure a server under load, beside what the disk can do"},
 };
 

@@ -23,20 +23,20 @@ int log_walk_open(struct log_walk *walk, const char *data, enum directory_access
     if (walk->window == NULL)
         result = error_set(error, -ENOMEM, "out of memory");
     if (result == 0)
-        result = log_reader_open(&walk->reader, &walk->directory, walk->window, walk->window_bytes, NULL,
-                                 error);
+        result = log_reader_open(&walk->reader, &walk->directory, walk->window, walk->window_bytes,
+                                 NULL, error);
     if (result == 0) {
         /* No log can hold more of anything than it has room for records. */
         uint64_t records = (uint64_t)walk->reader.segment_count *
                            walk->directory.meta.segment_bytes / GIRO_RECORD_BYTES;
         uint32_t most = records < UINT32_MAX / 2 ? (uint32_t)records : UINT32_MAX / 2;
-        struct ledger_config config = {
+        walk->config = (struct ledger_config){
             .accounts_max = most,
             .holds_max = most,
             .transfers_max = records,
             .hash_seed = directory_hash_seed(&walk->directory),
         };
-        if (ledger_create(&config, &walk->ledger) != 0)
+        if (ledger_create(&walk->config, &walk->ledger) != 0)
             result = error_set(error, -ENOMEM, "out of memory");
     }
     if (result != 0)
@@ -68,11 +68,17 @@ int log_walk_apply(struct log_walk *walk, const struct block_header *header, str
         walk->records[record_kind(&records[i])]++;
     if (ledger_replay(walk->ledger, records, header->record_count, begin / GIRO_RECORD_BYTES + 1,
                       &index) != 0)
-        return error_set(error, -EBADMSG,
-                         "%s/shard-0/%010u.log: record %u of block %" PRIu64
-                         " at offset %u contradicts the ledger before it",
-                         walk->directory.path, header->segment, index, header->lsn, header->offset);
+        return log_walk_contradiction(walk, header, index, error);
     return 0;
+}
+
+int log_walk_contradiction(const struct log_walk *walk, const struct block_header *header,
+                           uint32_t index, struct error *error)
+{
+    return error_set(error, -EBADMSG,
+                     "%s/shard-0/%010u.log: record %u of block %" PRIu64
+                     " at offset %u contradicts the ledger before it",
+                     walk->directory.path, header->segment, index, header->lsn, header->offset);
 }
 
 void u128_format(giro_u128 number, char out[U128_TEXT_BYTES])

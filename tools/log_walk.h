@@ -10,6 +10,7 @@ struct log_walk {
     struct directory directory;
     struct log_reader reader;
     struct ledger *ledger;
+    struct ledger_config config; /* of ledger: no log of this size can hold more */
     void *window;
     uint64_t window_bytes;
     uint64_t records[4]; /* by enum record_kind */
@@ -26,6 +27,10 @@ int log_walk_next(struct log_walk *walk, const struct block_header **out_header,
 
 /* Applies a block that was read to walk->ledger. Returns 0 or -errno. */
 int log_walk_apply(struct log_walk *walk, const struct block_header *header, struct error *error);
+
+/* The error of a record that replay refused. Returns -EBADMSG. */
+int log_walk_contradiction(const struct log_walk *walk, const struct block_header *header,
+                           uint32_t index, struct error *error);
 
 /* The records of a block. */
 static inline const union record *block_records(const struct block_header *header)

@@ -2,7 +2,10 @@
  *
  * Nothing is changed without an option that says so, and what is cut is saved first. */
 #include "tools/command.h"
+#include "tools/index_rebuild.h"
+#include "tools/log_copy.h"
 #include "tools/log_walk.h"
+#include "wal/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +31,7 @@ static const char usage[] =
     "  --cut-damaged         cut from the first damaged block on, ACKNOWLEDGED TRANSFERS BEHIND "
     "IT\n"
     "                        INCLUDED; what is cut is saved in DIR/cut-*.bin first\n"
+    "  --rebuild-index       delete all indexes and snapshots, and make them again from the log\n"
     "  --rebuild-meta        write a new giro.meta from the first block of the log\n"
     "\n"
     "Up to where (with --dump and --to)\n"
@@ -44,12 +48,35 @@ struct recover_options {
     bool cut_torn;
     bool cut_damaged;
     bool rebuild_meta;
+    bool rebuild_index;
     uint64_t from_lsn;
-    uint64_t until_lsn;
-    uint64_t until_time;
+    struct log_limit limit;
 };
 
 /* ---- Dump -------------------------------------------------------------------------------- */
+
+/* The records that change nothing: what the server knew of itself. */
+static bool note_print(const union record *record)
+{
+    const struct record_digest *digest = &record->digest;
+    const struct record_snapshot *snapshot = &record->snapshot;
+    switch (record_system(record)) {
+    case RECORD_SYSTEM_DIGEST:
+        printf(" digest rows %" PRIu64 " + %" PRIu64 " accounts=%" PRIu64 " transfers=%" PRIu64
+               " holds=%" PRIu64 " checksum %016" PRIx64 "%016" PRIx64 " timestamp=%" PRIu64 "\n",
+               digest->row_first, digest->row_count, digest->accounts, digest->transfers,
+               digest->holds, digest->rows.high, digest->rows.low, digest->timestamp);
+        return true;
+    case RECORD_SYSTEM_SNAPSHOT:
+        printf(" snapshot segment=%u lsn=%" PRIu64 " bytes=%" PRIu64 " checksum %016" PRIx64
+               "%016" PRIx64 " timestamp=%" PRIu64 "\n",
+               snapshot->segment, snapshot->lsn, snapshot->file_bytes, snapshot->file.high,
+               snapshot->file.low, snapshot->timestamp);
+        return true;
+    default:
+        return false;
+    }
+}
 
 static void record_print(const union record *record, uint64_t address)
 {
@@ -57,6 +84,8 @@ static void record_print(const union record *record, uint64_t address)
     const struct giro_transfer *transfer = &record->transfer;
     char text[5][U128_TEXT_BYTES];
     printf("    %-8s @%" PRIu64, names[record_kind(record)], address);
+    if (note_print(record))
+        return;
     u128_format(transfer->id, text[0]);
     if (record_kind(record) == RECORD_ACCOUNT) {
         printf(" id=%s ledger=%u code=%u flags=%u timestamp=%" PRIu64 "\n", text[0],
@@ -92,67 +121,6 @@ static void block_print(const struct recover_options *options, const struct log_
         (uint64_t)header->segment * walk->directory.meta.segment_bytes + header->offset;
     for (uint32_t i = 0; i < header->record_count; i++)
         record_print(&block_records(header)[i], begin / GIRO_RECORD_BYTES + 1 + i);
-}
-
-/* ---- Rebuild into a new directory -------------------------------------------------------- */
-
-struct copy {
-    struct directory directory;
-    int fd;
-    uint32_t segment;
-    uint32_t segment_count;
-};
-
-/* Makes NEWDIR with the identity of the old one: the copied blocks name it, and the chain stays
- * what it was. */
-static int copy_open(struct copy *copy, const struct directory *from, const char *path,
-                     struct error *error)
-{
-    *copy = (struct copy){.fd = -1, .directory = {.shard_fd = -1, .lock_fd = -1}};
-    int result = directory_format_as(path, &from->meta, error);
-    if (result == 0)
-        result = directory_open(path, DIRECTORY_EXCLUSIVE, 0, &copy->directory, error);
-    if (result == 0)
-        result = directory_segments(&copy->directory, &copy->segment_count, error);
-    return result;
-}
-
-static int copy_segment(struct copy *copy, uint32_t segment, struct error *error)
-{
-    if (copy->fd >= 0 && copy->segment == segment)
-        return 0;
-    if (copy->fd >= 0)
-        close(copy->fd);
-    copy->fd = -1;
-    while (copy->segment_count < segment + 1 + DIRECTORY_SEGMENTS_AHEAD) {
-        int result = segment_make(&copy->directory, copy->segment_count, error);
-        if (result != 0)
-            return result;
-        copy->segment_count++;
-    }
-    copy->segment = segment;
-    copy->fd = segment_open(&copy->directory, segment, O_RDWR | O_DSYNC, error);
-    return copy->fd < 0 ? copy->fd : 0;
-}
-
-static int copy_block(struct copy *copy, const struct block_header *header, struct error *error)
-{
-    int result = copy_segment(copy, header->segment, error);
-    if (result != 0)
-        return result;
-    if (pwrite(copy->fd, header, header->block_bytes, header->offset) !=
-        (ssize_t)header->block_bytes)
-        return error_set(error, errno != 0 ? -errno : -EIO,
-                         "%s: writing block %" PRIu64 " failed: %s", copy->directory.path,
-                         header->lsn, strerror(errno));
-    return 0;
-}
-
-static void copy_close(struct copy *copy)
-{
-    if (copy->fd >= 0)
-        close(copy->fd);
-    directory_close(&copy->directory);
 }
 
 /* ---- Cut --------------------------------------------------------------------------------- */
@@ -198,40 +166,40 @@ static int rest_save(const struct directory *directory, uint64_t lsn, uint32_t s
     return 0;
 }
 
+/* Cuts the log, after what was derived from it: indexes and snapshots beyond the cut would
+ * contradict it, and bring back what was cut. A log that ends where a segment begins goes on in the
+ * one before, whose index is then not complete either. */
 static int cut(const struct log_walk *walk, struct error *error)
 {
     const struct log_end *end = &walk->reader.end;
+    const uint32_t first = end->offset == 0 && end->segment > 0 ? end->segment - 1 : end->segment;
     for (uint32_t i = 0; i < end->dirty_segments; i++) {
         int result = rest_save(&walk->directory, end->lsn, end->segment + i,
                                i == 0 ? end->offset : 0, error);
         if (result != 0)
             return result;
     }
-    return log_end_cut(end, &walk->directory, error);
+    int result = derived_remove(&walk->directory, first, error);
+    return result == 0 ? log_end_cut(end, &walk->directory, error) : result;
 }
 
 /* ---- The command ------------------------------------------------------------------------- */
 
-static bool beyond(const struct recover_options *options, const struct block_header *header)
-{
-    return header->lsn > options->until_lsn || header->written_at > options->until_time;
-}
-
 /* Walks, prints and copies. Returns 0 with *out_stopped set when a limit was reached first. */
-static int walk_run(const struct recover_options *options, struct log_walk *walk, struct copy *copy,
-                    bool *out_stopped, struct error *error)
+static int walk_run(const struct recover_options *options, struct log_walk *walk,
+                    struct log_copy *copy, bool *out_stopped, struct error *error)
 {
     const struct block_header *header;
     int result;
     *out_stopped = false;
     while ((result = log_walk_next(walk, &header, error)) > 0) {
-        *out_stopped = beyond(options, header);
+        *out_stopped = log_limit_passed(&options->limit, header);
         if (*out_stopped)
             return 0;
         block_print(options, walk, header);
         result = log_walk_apply(walk, header, error);
         if (result == 0 && copy != NULL)
-            result = copy_block(copy, header, error);
+            result = log_copy_block(copy, header, error);
         if (result != 0)
             return result;
     }
@@ -269,7 +237,7 @@ static int recover(const struct recover_options *options)
 {
     bool writes = options->cut_torn || options->cut_damaged;
     struct log_walk walk;
-    struct copy copy;
+    struct log_copy copy = {.fd = -1, .directory = {.shard_fd = -1, .lock_fd = -1}};
     struct error error;
     if (log_walk_open(&walk, options->data, writes ? DIRECTORY_EXCLUSIVE : DIRECTORY_SHARED,
                       &error) != 0) {
@@ -279,11 +247,13 @@ static int recover(const struct recover_options *options)
     bool stopped = false;
     int result = 0;
     if (options->to != NULL)
-        result = copy_open(&copy, &walk.directory, options->to, &error);
+        result = log_copy_open(&copy, &walk.directory, options->to, &error);
     if (result == 0)
         result = walk_run(options, &walk, options->to != NULL ? &copy : NULL, &stopped, &error);
     if (result == 0 && !stopped)
         result = end_act(options, &walk, &error);
+    if (result == 0 && options->to != NULL)
+        result = log_copy_finish(&copy, &error);
     if (result == 0) {
         uint64_t last = stopped ? walk.reader.lsn - 2 : walk.reader.lsn - 1;
         struct checksum digest = ledger_digest(walk.ledger);
@@ -294,10 +264,12 @@ static int recover(const struct recover_options *options)
         if (options->to != NULL)
             printf("%s: rebuilt; prove it with giro verify --data %s\n", options->to, options->to);
     } else {
-        complain("recover", "%s", error.text);
+        complain("recover", "%s%s%s", error.text,
+                 copy.directory.shard_fd >= 0 ? "; not complete, to be deleted: " : "",
+                 copy.directory.shard_fd >= 0 ? options->to : "");
     }
     if (options->to != NULL)
-        copy_close(&copy);
+        log_copy_close(&copy);
     log_walk_close(&walk);
     return result == 0 ? EXIT_DONE : EXIT_FAILED;
 }
@@ -313,7 +285,8 @@ enum {
     RECORDS,
     CUT_TORN,
     CUT_DAMAGED,
-    META
+    META,
+    INDEX,
 };
 
 static const struct option option_names[] = {
@@ -328,14 +301,15 @@ static const struct option option_names[] = {
     {"cut-torn", no_argument, NULL, CUT_TORN},
     {"cut-damaged", no_argument, NULL, CUT_DAMAGED},
     {"rebuild-meta", no_argument, NULL, META},
+    {"rebuild-index", no_argument, NULL, INDEX},
     {0},
 };
 
 /* Takes one option; false when its value is not one that it takes. */
 static bool option_set(struct recover_options *options, int option, char *value)
 {
-    bool *const flags[] = {&options->dump, &options->records, &options->cut_torn,
-                           &options->cut_damaged, &options->rebuild_meta};
+    bool *const flags[] = {&options->dump,        &options->records,      &options->cut_torn,
+                           &options->cut_damaged, &options->rebuild_meta, &options->rebuild_index};
     switch (option) {
     case DATA:
         options->data = value;
@@ -346,14 +320,15 @@ static bool option_set(struct recover_options *options, int option, char *value)
     case FROM_LSN:
         return number_parse(value, 0, UINT64_MAX, &options->from_lsn);
     case UNTIL_LSN:
-        return number_parse(value, 1, UINT64_MAX, &options->until_lsn);
+        return number_parse(value, 1, UINT64_MAX, &options->limit.until_lsn);
     case UNTIL_TIME:
-        return time_parse(value, &options->until_time);
+        return time_parse(value, &options->limit.until_time);
     case DUMP:
     case RECORDS:
     case CUT_TORN:
     case CUT_DAMAGED:
     case META:
+    case INDEX:
         *flags[option - DUMP] = true;
         return true;
     default:
@@ -377,10 +352,15 @@ static int options_parse(int argc, char **argv, struct recover_options *options)
             return EXIT_USAGE;
         }
     }
-    bool limited = options->until_lsn != UINT64_MAX || options->until_time != UINT64_MAX;
-    if (limited && (options->cut_torn || options->cut_damaged)) {
+    if (log_limit_given(&options->limit) && (options->cut_torn || options->cut_damaged)) {
         complain("recover", "a log is only cut where it is torn or damaged: to stop earlier, "
                             "rebuild with --to NEWDIR");
+        return EXIT_USAGE;
+    }
+    if (options->rebuild_index && (options->cut_torn || options->cut_damaged || options->dump ||
+                                   options->to != NULL || log_limit_given(&options->limit))) {
+        complain("recover", "--rebuild-index goes together with --rebuild-meta only: run the "
+                            "others by themselves");
         return EXIT_USAGE;
     }
     if (options->data == NULL || optind != argc) {
@@ -392,7 +372,7 @@ static int options_parse(int argc, char **argv, struct recover_options *options)
 
 int recover_command(int argc, char **argv)
 {
-    struct recover_options options = {.until_lsn = UINT64_MAX, .until_time = UINT64_MAX};
+    struct recover_options options = {.limit = {UINT64_MAX, UINT64_MAX}};
     struct error error;
     int status = options_parse(argc, argv, &options);
     if (status >= 0)
@@ -404,5 +384,10 @@ int recover_command(int argc, char **argv)
         }
         printf("%s/giro.meta: rebuilt from the first block of the log\n", options.data);
     }
-    return recover(&options);
+    if (!options.rebuild_index)
+        return recover(&options);
+    if (index_rebuild(options.data, &error) == 0)
+        return EXIT_DONE;
+    complain("recover", "%s", error.text);
+    return EXIT_FAILED;
 }

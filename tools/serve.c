@@ -137,7 +137,7 @@ static const struct setting settings[] = {
     {"follower", SETTING_U32, SETTING(follower), 0, 1,
      "1: queries, change stream, snapshots; 0: none of them (1)"},
     {"follower_lag_max", SETTING_U64, SETTING(follower_lag_max), 1 << 20, 1ull << 40,
-     "log bytes that the follower may be behind before requests wait for it (192m)"},
+     "log bytes that the follower may be behind before creates wait for it (64m)"},
     {"snapshot_log_bytes", SETTING_U64, SETTING(snapshot_log_bytes), 1 << 20, 1ull << 44,
      "least log between two snapshots; more when a snapshot is larger (1g)"},
     {"snapshot_bytes_per_s", SETTING_U64, SETTING(snapshot_bytes_per_s), 0, 1ull << 40,

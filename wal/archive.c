@@ -200,13 +200,13 @@ int sidecar_verify(const struct directory *directory, uint32_t segment, struct e
                            number, result == -EBADMSG ? "damaged" : strerror(-result));
 }
 
-void sidecar_discard(const struct directory *directory, uint32_t segment)
+bool sidecar_discard(const struct directory *directory, uint32_t segment)
 {
     char name[SIDECAR_NAME_BYTES];
     char bad[SIDECAR_NAME_BYTES + sizeof ".bad"];
     sidecar_name(segment, name);
     (void)snprintf(bad, sizeof bad, "%s.bad", name);
-    (void)renameat(directory->shard_fd, name, directory->shard_fd, bad);
+    return renameat(directory->shard_fd, name, directory->shard_fd, bad) == 0;
 }
 
 void sidecar_close(struct sidecar *sidecar)

@@ -50,8 +50,8 @@ void sidecar_close(struct sidecar *sidecar);
 int sidecar_verify(const struct directory *directory, uint32_t segment, struct error *error);
 
 /* Puts a damaged sidecar out of the way, as NNNNNNNNNN.idx.bad, so that the next start makes it
- * again. */
-void sidecar_discard(const struct directory *directory, uint32_t segment);
+ * again. False: it was not there any more. */
+bool sidecar_discard(const struct directory *directory, uint32_t segment);
 
 /* Adds segment number archive->count; the archive owns it from now on. */
 void archive_add(struct archive *archive, struct sidecar *sidecar);

@@ -18,11 +18,12 @@ enum {
     NAP_NS = 1000 * 1000,
     NAP_FOR_NS = 50 * 1000 * 1000, /* after there was something to do */
     SLEEP_NS = 250 * 1000 * 1000,
-    REQUESTS_NS = 1000 * 1000, /* for all of them together while there are blocks to follow */
+    REQUESTS_NS = 1000 * 1000, /* at least, for all of them while there are blocks to follow */
     SEAL_RETRY_NS = 500 * 1000 * 1000,
     SNAPSHOT_RETRY_BYTES = 256 << 20,      /* of log, after one failed */
     SNAPSHOT_STEPS = SNAPSHOT_BATCHES / 2, /* in a row, a fraction of a millisecond each */
-    VIEW_HELD_NS = 1000 * 1000 * 1000,     /* that a view being made is not taken away */
+    VIEW_HELD_NS = 1000 * 1000 * 1000,     /* that a view being made is not taken away, */
+    VIEW_KEPT_NS = 100 * 1000 * 1000,      /* and one that was made and is being read */
 };
 
 int follower_init(struct follower *follower, const struct directory *directory,
@@ -46,7 +47,7 @@ int follower_init(struct follower *follower, const struct directory *directory,
                               options->accounts_max, options->holds_max) == 0;
     for (uint32_t i = 0; i < FOLLOWER_REQUESTS && made; i++) {
         follower->requests[i].number = i;
-        follower->requests[i].output = memory_reserve(FOLLOWER_OUTPUT_BYTES);
+        follower->requests[i].output = memory_reserve_sparse(FOLLOWER_OUTPUT_BYTES);
         made = follower->requests[i].output != NULL;
         follower->free[follower->free_count++] = FOLLOWER_REQUESTS - 1 - i;
     }
@@ -108,12 +109,25 @@ static int segment_head_check(const struct directory *directory, const struct se
                      directory->path, facts->segment, facts->last_offset);
 }
 
+static bool facts_join(const struct segment_facts *facts, const struct segment_facts *next)
+{
+    return facts->lsn_end == next->lsn_first && facts->ordinal_end == next->ordinal_first &&
+           checksum_equal(facts->head, next->previous);
+}
+
 /* Opens the sidecars of all segments before the snapshot, which must be the ones that it knows, and
  * restores ids and log map from them. */
 static int sidecars_restore(struct follower *follower, struct ledger *ledger, uint32_t *log_map,
                             uint32_t count, const struct segment_facts *facts, struct error *error)
 {
     uint64_t print_at = clock_monotonic_ns() + GIRO_NS_PER_S;
+    for (uint32_t segment = 0; segment + 1 < count; segment++) {
+        if (!facts_join(&facts[segment], &facts[segment + 1]))
+            return error_set(error, -EBADMSG,
+                             "%s/shard-0: segments %u and %u do not join up in the snapshot's "
+                             "catalogue",
+                             follower->directory->path, segment, segment + 1);
+    }
     for (uint32_t segment = 0; segment < count; segment++) {
         struct sidecar *sidecar;
         int result = sidecar_open(follower->directory, segment, &sidecar, error);
@@ -121,7 +135,7 @@ static int sidecars_restore(struct follower *follower, struct ledger *ledger, ui
             return result;
         if (memcmp(&sidecar->facts, &facts[segment], sizeof *facts) != 0) {
             sidecar_close(sidecar);
-            sidecar_discard(follower->directory, segment);
+            (void)sidecar_discard(follower->directory, segment);
             return error_set(error, -EBADMSG,
                              "%s/shard-0/%010u.idx: not the sidecar that the snapshot knows",
                              follower->directory->path, segment);
@@ -131,7 +145,7 @@ static int sidecars_restore(struct follower *follower, struct ledger *ledger, ui
     for (uint32_t segment = 0; segment < count; segment++) {
         int result = archive_restore(&follower->archive, segment, ledger, log_map, error);
         if (result == -EBADMSG)
-            sidecar_discard(follower->directory, segment); /* made again by reading the log */
+            (void)sidecar_discard(follower->directory, segment); /* made again by reading the log */
         if (result != 0)
             return result;
         if (clock_monotonic_ns() < print_at)
@@ -143,6 +157,18 @@ static int sidecars_restore(struct follower *follower, struct ledger *ledger, ui
     return count == 0 ? 0
                       : segment_head_check(follower->directory,
                                            &follower->archive.sidecars[count - 1]->facts, error);
+}
+
+/* Whether ids and catalogue lead up to where the snapshot is. */
+static bool restored_matches(const struct ledger *ledger, const struct snapshot_meta *meta,
+                             const struct segment_facts *facts)
+{
+    uint32_t count = meta->position.segment;
+    const struct log_position *position = &meta->position;
+    return ledger->transfers.count == meta->totals.transfers + meta->totals.burnt &&
+           (count == 0 || (facts[count - 1].lsn_end == position->lsn &&
+                           facts[count - 1].ordinal_end == position->ordinal &&
+                           checksum_equal(facts[count - 1].head, position->previous)));
 }
 
 /* Tries one entry of the manifest. Returns 1, 0 when the ledger is still empty, or -errno. */
@@ -168,6 +194,12 @@ static int entry_restore(struct follower *follower, struct ledger *ledger, uint3
         return result;
     uint64_t loaded = clock_monotonic_ns();
     result = sidecars_restore(follower, ledger, log_map, meta.position.segment, facts, error);
+    if (result == 0 && !restored_matches(ledger, &meta, facts))
+        result = error_set(error, -EBADMSG,
+                           "%s/shard-0: the sidecars hold %" PRIu64
+                           " ids, and the snapshot of segment %u another number, or they end "
+                           "elsewhere",
+                           follower->directory->path, ledger->transfers.count, entry->segment);
     free(facts);
     if (result != 0) {
         archive_clear(&follower->archive);
@@ -188,6 +220,20 @@ static int entry_restore(struct follower *follower, struct ledger *ledger, uint3
     return 1;
 }
 
+/* The newest snapshot that has not failed in this start; NULL: none is left. */
+static const struct manifest_entry *entry_next(const struct follower *follower,
+                                               const struct manifest *manifest)
+{
+    for (uint32_t i = 0; i < manifest->count; i++) {
+        bool passed_over = false;
+        for (uint32_t j = 0; j < follower->passed_over_count; j++)
+            passed_over = passed_over || follower->passed_over[j] == manifest->entries[i].segment;
+        if (!passed_over && follower->passed_over_count < MANIFEST_ENTRIES)
+            return &manifest->entries[i];
+    }
+    return NULL;
+}
+
 int follower_restore(struct follower *follower, struct ledger *ledger, uint32_t *log_map,
                      struct log_position *out_position, struct error *error)
 {
@@ -196,18 +242,20 @@ int follower_restore(struct follower *follower, struct ledger *ledger, uint32_t 
     int result = manifest_read(follower->directory, &manifest, &text);
     if (result != 0 && result != -ENOENT)
         fprintf(stderr, "giro: %s: no snapshot is used; the whole log is read\n", text.text);
-    snapshots_tidy(follower->directory, &manifest);
+    else
+        snapshots_tidy(follower->directory, &manifest);
     (void)unlinkat(follower->directory->shard_fd, "index.tmp", 0);
     (void)unlinkat(follower->directory->shard_fd, "manifest.tmp", 0);
-    /* What failed before in this start is passed over: attempts counts it. */
-    while (follower->attempts < manifest.count) {
-        const struct manifest_entry *entry = &manifest.entries[follower->attempts++];
+    const struct manifest_entry *entry;
+    while ((entry = entry_next(follower, &manifest)) != NULL) {
+        follower->passed_over[follower->passed_over_count++] = entry->segment;
         result = entry_restore(follower, ledger, log_map, entry, out_position, &text);
         if (result > 0)
             return 1;
         fprintf(stderr, "giro: %s: %s\n", text.text,
-                follower->attempts < manifest.count ? "the snapshot before it is tried"
-                                                    : "no snapshot is used; the whole log is read");
+                entry_next(follower, &manifest) != NULL
+                    ? "the snapshot before it is tried"
+                    : "no snapshot is used; the whole log is read");
         if (result < 0)
             return error_set(error, result, "%s", text.text);
     }
@@ -404,6 +452,7 @@ static void follower_fail(struct follower *follower, enum follower_failure failu
                           const struct error *error)
 {
     follower->failure_text = *error;
+    atomic_store_explicit(&follower->wants_digests, false, memory_order_relaxed);
     atomic_store_explicit(&follower->failure, failure, memory_order_release);
     fprintf(stderr, "giro: the follower stopped: %s; %s\n", error->text,
             failure == FOLLOWER_STOPPED
@@ -679,11 +728,11 @@ static void damage_say(struct follower *follower)
 {
     const struct archive_reader *reader = follower->reader;
     if (reader->damaged == ARCHIVE_SIDECAR && reader->damage == -EBADMSG) {
-        sidecar_discard(follower->directory, reader->damaged_segment);
-        fprintf(stderr,
-                "giro: a query found %s; it was renamed to .idx.bad, and the next start makes it "
-                "again from the log\n",
-                reader->error.text);
+        if (sidecar_discard(follower->directory, reader->damaged_segment))
+            fprintf(stderr,
+                    "giro: a query found %s; it was renamed to .idx.bad, and the next start makes "
+                    "it again from the log\n",
+                    reader->error.text);
         return;
     }
     fprintf(stderr, "giro: a query found %s: run giro verify --data %s\n", reader->error.text,
@@ -729,7 +778,8 @@ static struct view_maker *view_of(struct follower *follower, uint32_t segment, u
             maker->used_at = now;
             return maker;
         }
-        bool held = maker->reader != NULL && !maker->done && now - maker->used_at < VIEW_HELD_NS;
+        uint64_t held_ns = maker->done ? VIEW_KEPT_NS : VIEW_HELD_NS;
+        bool held = maker->reader != NULL && now - maker->used_at < held_ns;
         if (!held && (oldest == NULL || maker->used_at < oldest->used_at))
             oldest = maker;
     }
@@ -760,7 +810,8 @@ static enum work changes_done(struct follower *follower, struct follower_request
 static int changes_of_sealed(struct follower *follower, struct follower_request *request,
                              uint64_t *ordinal, uint64_t now)
 {
-    uint32_t segment = segment_of_ordinal(&follower->archive, *ordinal);
+    const uint64_t before = *ordinal;
+    uint32_t segment = segment_of_ordinal(&follower->archive, before);
     if (views_prepare(follower) != 0)
         return -ENOMEM;
     struct view_maker *maker = view_of(follower, segment, now);
@@ -773,8 +824,14 @@ static int changes_of_sealed(struct follower *follower, struct follower_request 
         return result;
     request->count = view_changes(&maker->view, ordinal, request->filter.change.limit,
                                   (struct giro_change *)(void *)request->output);
-    if (request->count == 0)
-        *ordinal = follower->archive.sidecars[segment]->facts.ordinal_end;
+    uint64_t end = follower->archive.sidecars[segment]->facts.ordinal_end;
+    if (request->count == 0 && *ordinal < end)
+        *ordinal = end;
+    if (*ordinal == before) {
+        (void)error_set(&follower->reader->error, -EBADMSG, "%s/shard-0/%010u.idx: ends too early",
+                        follower->directory->path, segment);
+        return -EILSEQ;
+    }
     return 1;
 }
 
@@ -882,11 +939,12 @@ static enum work request_work(struct follower *follower, struct follower_request
     }
 }
 
-/* A slice for every request in turn: for all of them, or when there are blocks to follow, which go
- * first, for as many as there is time for. Returns whether one of them can go on at once. */
-static bool requests_work(struct follower *follower)
+/* A slice for every request in turn: for all of them, or when there are blocks to follow, for as
+ * many as half the time takes that those took. Returns whether one of them can go on at once. */
+static bool requests_work(struct follower *follower, uint64_t replay_ns)
 {
-    uint64_t end = clock_monotonic_ns() + REQUESTS_NS;
+    uint64_t share_ns = replay_ns / 2 > REQUESTS_NS ? replay_ns / 2 : REQUESTS_NS;
+    uint64_t end = clock_monotonic_ns() + share_ns;
     bool more = false;
     requests_take(follower);
     uint32_t turns = follower->active_count;
@@ -922,8 +980,8 @@ static void follower_sleep(struct follower *follower)
                 now - follower->worked_at < NAP_FOR_NS;
     atomic_store(&follower->asleep, naps ? FOLLOWER_NAPS : FOLLOWER_SLEEPS);
     bool nothing = atomic_load(&follower->submitted.head) == atomic_load(&follower->submitted.tail);
-    if (!naps)
-        nothing = nothing && atomic_load(&follower->tail.feed->durable) <= follower->tail.position;
+    /* A block came just before it lay down; or it cannot take it, and looks again now and then. */
+    naps = naps || atomic_load(&follower->tail.feed->durable) > follower->tail.position;
     if (nothing && !atomic_load(&follower->stop)) {
         now += naps ? NAP_NS : SLEEP_NS;
         until.tv_sec = (time_t)(now / GIRO_NS_PER_S);
@@ -937,9 +995,11 @@ static void *follower_run(void *argument)
 {
     struct follower *follower = argument;
     for (;;) {
+        uint64_t start = clock_monotonic_ns();
         bool work = blocks_follow(follower);
+        uint64_t replay_ns = clock_monotonic_ns() - start;
         work = snapshot_work(follower) || work;
-        work = requests_work(follower) || work;
+        work = requests_work(follower, replay_ns) || work;
         if (atomic_load(&follower->stop) && follower->active_count == 0)
             return NULL;
         if (work)
@@ -962,6 +1022,16 @@ int follower_start(struct follower *follower, const struct ledger *ledger,
         return error_set(error, result, "the follower has no room for the ledger");
     follower->notify_fd = notify_fd;
     tail_open(&follower->tail, follower->directory, feed, reader);
+    if (follower->recording && reader->offset == 0 &&
+        follower->archive.count + 1 == reader->segment) {
+        /* The first block of the segment that the log went on in was torn. */
+        do {
+            result = segment_seal(follower, error);
+        } while (result == 0);
+        if (result < 0)
+            return result;
+        follower->recording = false;
+    }
     if (follower->archive.count != reader->segment)
         return error_set(error, -EBADMSG,
                          "%s/shard-0/%010u.idx: an index of a segment that the log has not left: "
@@ -979,7 +1049,6 @@ int follower_start(struct follower *follower, const struct ledger *ledger,
         live_begin(&follower->live, &position);
         follower->recording = true;
     }
-    follower->attempts = 0;
     counters_update(follower);
     atomic_store_explicit(&follower->counters.snapshot_segment, follower->snapshot_segment,
                           memory_order_relaxed);

@@ -37,7 +37,7 @@
 enum {
     FOLLOWER_REQUESTS = 1024,   /* at once; a power of two */
     FOLLOWER_CHANGES_MAX = 768, /* of them that read changes, which may wait for long */
-    FOLLOWER_VIEWS = 2,         /* of sealed segments, for readers of old changes */
+    FOLLOWER_VIEWS = 4,         /* of sealed segments, for readers of old changes */
     FOLLOWER_OUTPUT_BYTES = 1 << 20,
 };
 
@@ -146,6 +146,8 @@ struct follower {
     atomic_bool seal_failing; /* and said so */
     bool views_ready;
 
+    uint32_t passed_over[MANIFEST_ENTRIES]; /* segments of snapshots that could not be used */
+    uint32_t passed_over_count;
     uint32_t snapshot_segment; /* of the newest snapshot; 0: none */
     uint64_t snapshot_bytes;
     uint64_t snapshot_lsn;

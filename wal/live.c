@@ -9,7 +9,11 @@
 #include <emmintrin.h>
 #endif
 
-enum { USER_DATA_FIELDS = 3, ACCOUNTS_OF_A_TRANSFER = 2 };
+enum {
+    USER_DATA_FIELDS = 3,
+    ACCOUNTS_OF_A_TRANSFER = 2,
+    SEAL_WORDS = 1024, /* of 64 rows, in one step */
+};
 
 static size_t bits_bytes(uint32_t rows)
 {
@@ -295,8 +299,10 @@ static void log_pages_write(struct live *live, struct sidecar_writer *writer)
     sidecar_write(writer, live->page_sums, pages);
 }
 
-/* Where the bases of a word's rows lie is anyone's guess: they are asked for a few words ahead. */
-static void bases_prefetch(const struct live *live, uint32_t word)
+/* Where the bases of a word's rows lie is anyone's guess: they are asked for a word ahead. Inline by
+ * force, because the compiler takes a function that only prefetches for one that does nothing. */
+static inline __attribute__((always_inline)) void bases_prefetch(const struct live *live,
+                                                                 uint32_t word)
 {
     if ((uint64_t)word * 64 >= live->row_end)
         return;
@@ -306,22 +312,26 @@ static void bases_prefetch(const struct live *live, uint32_t word)
     }
 }
 
-static void base_write(struct live *live, struct sidecar_writer *writer)
+/* Writes the bases of some thousand rows more. Returns whether these were the last. */
+static bool base_write(struct live *live, struct sidecar_writer *writer)
 {
-    uint32_t row_before = 0;
-    for (uint32_t word = 0; (uint64_t)word * 64 < live->row_end; word++) {
+    for (uint32_t i = 0; i < SEAL_WORDS; i++, live->seal_word++) {
+        uint32_t word = live->seal_word;
+        if ((uint64_t)word * 64 >= live->row_end)
+            return true;
         bases_prefetch(live, word + 1);
         for (uint64_t bits = live->touched_bits[word]; bits != 0; bits &= bits - 1) {
             uint32_t row = word * 64 + (uint32_t)__builtin_ctzll(bits);
             const struct giro_balances *balances = &live->base[live->touched[row].base];
-            sidecar_write_number(writer, row - row_before);
+            sidecar_write_number(writer, row - live->seal_row);
             sidecar_write_number(writer, balances->debits_pending);
             sidecar_write_number(writer, balances->debits_posted);
             sidecar_write_number(writer, balances->credits_pending);
             sidecar_write_number(writer, balances->credits_posted);
-            row_before = row;
+            live->seal_row = row;
         }
     }
+    return false;
 }
 
 static void fences_write(struct sidecar_writer *writer, enum sidecar_section section,
@@ -352,8 +362,9 @@ static void released_write(struct live *live, struct sidecar_writer *writer)
         sidecar_write_number(writer, live->released[i]);
 }
 
-/* One step; sections follow in the order of enum sidecar_section. */
-static void seal_step(struct live *live, struct sidecar_writer *writer)
+/* One step; sections follow in the order of enum sidecar_section. Returns whether the next one may
+ * follow. */
+static bool seal_step(struct live *live, struct sidecar_writer *writer)
 {
     switch (live->step) {
     case LIVE_SEAL_NOT:
@@ -384,9 +395,14 @@ static void seal_step(struct live *live, struct sidecar_writer *writer)
         postings_write(writer, SECTION_HISTORY, &live->history);
         balances_write(live, writer);
         break;
-    case LIVE_SEAL_BASE:
+    case LIVE_SEAL_BASE_BEGIN:
         sidecar_section_begin(writer, SECTION_BASE, 1);
-        base_write(live, writer);
+        live->seal_word = 0;
+        live->seal_row = 0;
+        break;
+    case LIVE_SEAL_BASE:
+        return base_write(live, writer);
+    case LIVE_SEAL_RELEASED:
         released_write(live, writer);
         break;
     case LIVE_SEAL_FENCES:
@@ -395,6 +411,7 @@ static void seal_step(struct live *live, struct sidecar_writer *writer)
         fences_write(writer, SECTION_HISTORY_FENCES, &live->history);
         break;
     }
+    return true;
 }
 
 int live_seal(struct live *live, struct error *error)
@@ -406,9 +423,9 @@ int live_seal(struct live *live, struct error *error)
             return result;
         live->step = LIVE_SEAL_IDS;
     }
-    seal_step(live, &live->writer);
-    if (live->step != LIVE_SEAL_FENCES) {
-        live->step++;
+    bool done = seal_step(live, &live->writer);
+    if (!done || live->step != LIVE_SEAL_FENCES) {
+        live->step += done;
         return 0;
     }
     live->step = LIVE_SEAL_NOT;

@@ -24,7 +24,9 @@ enum live_seal_step {
     LIVE_SEAL_ACCOUNTS,
     LIVE_SEAL_USER_DATA,
     LIVE_SEAL_HISTORY,
+    LIVE_SEAL_BASE_BEGIN,
     LIVE_SEAL_BASE,
+    LIVE_SEAL_RELEASED,
     LIVE_SEAL_FENCES,
 };
 
@@ -54,6 +56,8 @@ struct live {
     uint32_t records_max;
     uint32_t row_end; /* behind the last row that changed */
     enum live_seal_step step;
+    uint32_t seal_word; /* of touched_bits, to be written next */
+    uint32_t seal_row;  /* written last */
     struct sidecar_writer writer;
 };
 

@@ -168,8 +168,10 @@ uint32_t log_roll(struct log *log);
 /* Whether log_roll() was asked for, nothing was written behind it yet, and there is where to. */
 static inline bool log_roll_pending(const struct log *log)
 {
-    return log->roll_to > log->open_begin / log->directory->meta.segment_bytes &&
-           log->roll_to < log->segment_count;
+    uint64_t segment_bytes = log->directory->meta.segment_bytes;
+    uint64_t segment = log->open_begin / segment_bytes;
+    bool at_begin = log->roll_to == segment && log->open_begin % segment_bytes == 0;
+    return (log->roll_to > segment || at_begin) && log->roll_to < log->segment_count;
 }
 
 /* Whether log_roll() was asked for and there is no segment to go to. */

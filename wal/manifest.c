@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MANIFEST_MAGIC 0x494e414d4f524947ull /* "GIROMANI" */
@@ -43,14 +44,16 @@ int manifest_read(const struct directory *directory, struct manifest *out_manife
                   struct error *error)
 {
     struct manifest manifest;
+    struct stat status;
     *out_manifest = (struct manifest){0};
     int fd = openat(directory->shard_fd, manifest_name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, -errno, "%s/shard-0/%s: %s", directory->path, manifest_name,
                          errno == ENOENT ? "missing" : strerror(errno));
     ssize_t got = read(fd, &manifest, sizeof manifest);
+    bool whole = fstat(fd, &status) == 0 && status.st_size == sizeof manifest;
     close(fd);
-    if (got != sizeof manifest || manifest.magic != MANIFEST_MAGIC ||
+    if (got != sizeof manifest || !whole || manifest.magic != MANIFEST_MAGIC ||
         !checksum_equal(manifest.checksum, manifest_checksum(&manifest)))
         return error_set(error, -EBADMSG, "%s/shard-0/%s: damaged", directory->path, manifest_name);
     if (manifest.version != MANIFEST_VERSION)
@@ -145,6 +148,17 @@ void snapshots_tidy(const struct directory *directory, const struct manifest *ma
     closedir(folder);
 }
 
+/* Number of the segment of a sidecar, or of one that was put out of the way; -1: neither. */
+static int64_t derived_segment(const char *name)
+{
+    char sidecar[SIDECAR_NAME_BYTES];
+    const char *bad = strstr(name, ".bad");
+    if (bad == NULL || bad[sizeof ".bad" - 1] != 0 || bad - name >= SIDECAR_NAME_BYTES)
+        return sidecar_segment(name);
+    (void)snprintf(sidecar, sizeof sidecar, "%.*s", (int)(bad - name), name);
+    return sidecar_segment(sidecar);
+}
+
 int derived_remove(const struct directory *directory, uint32_t first, struct error *error)
 {
     struct manifest manifest;
@@ -166,9 +180,12 @@ int derived_remove(const struct directory *directory, uint32_t first, struct err
                          strerror(errno));
     rewinddir(folder);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        if (sidecar_segment(entry->d_name) >= (int64_t)first)
-            (void)unlinkat(directory->shard_fd, entry->d_name, 0);
+        if (derived_segment(entry->d_name) < (int64_t)first)
+            continue;
+        if (unlinkat(directory->shard_fd, entry->d_name, 0) != 0)
+            result = error_set(error, -errno, "%s/shard-0/%s: cannot delete: %s", directory->path,
+                               entry->d_name, strerror(errno));
     }
     closedir(folder);
-    return directory_sync(directory, error);
+    return result != 0 ? result : directory_sync(directory, error);
 }

@@ -2,8 +2,9 @@
  *
  *   DIR/shard-0/0000000007.idx     written once, when the log went on in segment 8
  *
- * Everything in it follows from the log, so it needs no sync: a sidecar that is missing, torn or
- * damaged is noticed, and made again by replay. docs/log-format.md is the manual.
+ * Everything in it follows from the log: a sidecar that is missing, torn or damaged is noticed, and
+ * made again by replay. It is synced before a snapshot relies on it. docs/log-format.md is the
+ * manual.
  *
  * The file is pages of 4,096 bytes: a checksum of 8, XXH3-64 seeded with directory, segment and
  * page, and 4,088 bytes of items, none of which crosses a page. Whoever reads a page checks it: no
@@ -21,7 +22,7 @@
  *   user_data      | u64 hash, posting   | value   | records with a user datum that is not 0
  *   history        | u64 row, entry      | value   | by account: its entries in
  *   balances       | struct history_entry| place   | balances after each transfer, of history accounts
- *   base           | bytes               | row     | of every account whose balances changed: what
+ *   base           | bytes               | row     | of every account that a transfer or an expiry names: what
  *                  |                     |         | they were when the segment began
  *   released       | bytes               | place   | of every post: what it released, besides
  *                  |                     |         | what it posted

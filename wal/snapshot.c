@@ -150,6 +150,8 @@ static int sidecars_sync(struct snapshot_writer *writer)
         int result = fd < 0 || fdatasync(fd) != 0 ? -errno : 0;
         if (fd >= 0)
             close(fd);
+        if (result == -ENOENT)
+            continue; /* it was damaged and put away: the next start sees that */
         if (result != 0)
             return error_set(&writer->error, result, "%s/shard-0/%s: cannot be synced: %s",
                              writer->directory->path, name, strerror(-result));

@@ -69,8 +69,11 @@ struct snapshot_meta {
     uint64_t accounts;
     uint64_t holds;
     struct checksum digest; /* ledger_digest() */
+    uint64_t reserved;      /* 0 */
     struct ledger_sums sums;
 };
+
+_Static_assert(offsetof(struct snapshot_meta, sums) == 160, "no padding in snapshot_meta");
 
 struct snapshot_options {
     uint64_t bytes_per_s; /* 0: unlimited */

@@ -135,6 +135,54 @@ static enum tail_state file_next(struct tail *tail, char *image, uint64_t durabl
     return block_taken(tail, header, out_header);
 }
 
+/* The first header of the tail's segment, from the window or from the file. Returns 0 or -errno. */
+static int first_header(struct tail *tail, struct block_header *out_header, struct error *error)
+{
+    if (window_copy(tail, tail->position, out_header, sizeof *out_header))
+        return 0;
+    int fd = segment_open(tail->directory, tail->segment, O_RDONLY, error);
+    if (fd < 0)
+        return fd;
+    ssize_t got = pread(fd, tail->sector, sizeof tail->sector, 0);
+    int result = got == sizeof tail->sector ? 0 : got < 0 ? -errno : -EIO;
+    close(fd);
+    memcpy(out_header, tail->sector, sizeof *out_header);
+    return result == 0 ? 0
+                       : error_set(error, result, "%s/shard-0/%010u.log: cannot read: %s",
+                                   tail->directory->path, tail->segment, strerror(-result));
+}
+
+/* The log went on in the next segment: that is believed only when the block there continues the
+ * chain. */
+static enum tail_state segment_leave(struct tail *tail, uint64_t durable, struct error *error)
+{
+    const uint64_t segment_bytes = tail->directory->meta.segment_bytes;
+    const uint64_t position = tail->position;
+    const uint32_t segment = tail->segment;
+    uint64_t next = ((uint64_t)tail->segment + 1) * segment_bytes;
+    struct block_header header;
+    if (next < durable) {
+        tail->position = next;
+        tail->segment++;
+        int result = first_header(tail, &header, error);
+        if (result == 0 && header_continues(tail, &header)) {
+            tail_close(tail);
+            tail->loaded = next;
+            return TAIL_SEGMENT;
+        }
+        tail->position = position;
+        tail->segment = segment;
+        if (result != 0)
+            return error_passes(result) ? TAIL_LATER : TAIL_FAILED;
+    }
+    (void)error_set(error, -EBADMSG,
+                    "%s/shard-0/%010u.log: no block %" PRIu64 " at offset %" PRIu64
+                    ", where it was written: run giro verify --data %s",
+                    tail->directory->path, tail->segment, tail->lsn, tail->position % segment_bytes,
+                    tail->directory->path);
+    return TAIL_FAILED;
+}
+
 enum tail_state tail_next(struct tail *tail, char *image, const struct block_header **out_header,
                           struct error *error)
 {
@@ -148,32 +196,20 @@ enum tail_state tail_next(struct tail *tail, char *image, const struct block_hea
         char *block = image + offset;
         bool seen = window_copy(tail, tail->position, &header, sizeof header);
         bool there = seen && header_continues(tail, &header);
-        if (there && window_copy(tail, tail->position, block, header.block_bytes) &&
-            header_continues(tail, (const struct block_header *)(const void *)block) &&
-            block_check_body((const struct block_header *)(const void *)block))
-            return block_taken(tail, (const struct block_header *)(const void *)block, out_header);
-        if (!seen || there) {
-            /* Overwritten: the file tells, and what it said before about this place may have been
-             * copied over. */
+        if (there) {
+            if (window_copy(tail, tail->position, block, header.block_bytes) &&
+                header_continues(tail, (const struct block_header *)(const void *)block) &&
+                block_check_body((const struct block_header *)(const void *)block))
+                return block_taken(tail, (const struct block_header *)(const void *)block,
+                                   out_header);
+            /* Overwritten meanwhile: what the file had said about this place was copied over. */
             tail->loaded = tail->position;
+        }
+        if (!seen || there) {
             enum tail_state state = file_next(tail, image, durable, out_header, error);
             if (state != TAIL_NONE)
                 return state;
         }
     }
-    /* The log went on in the next segment. */
-    uint64_t next = ((uint64_t)tail->segment + 1) * segment_bytes;
-    if (next >= durable) {
-        (void)error_set(error, -EBADMSG,
-                        "%s/shard-0/%010u.log: no block %" PRIu64 " at offset %" PRIu64
-                        ", where it was written: run giro verify --data %s",
-                        tail->directory->path, tail->segment, tail->lsn, offset,
-                        tail->directory->path);
-        return TAIL_FAILED;
-    }
-    tail_close(tail);
-    tail->segment++;
-    tail->position = next;
-    tail->loaded = next;
-    return TAIL_SEGMENT;
+    return segment_leave(tail, durable, error);
 }

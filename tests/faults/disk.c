@@ -178,6 +178,20 @@ void disk_fill(const struct disk *disk, uint32_t mib)
     close(fd);
 }
 
+void disk_fill_up(const struct disk *disk)
+{
+    char path[PATH_BYTES + 32];
+    off_t size = 0;
+    ballast_path(disk, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0, "%s", strerror(errno));
+    for (off_t piece = 1 << 20; piece >= 4096; piece /= 2) {
+        while (fallocate(fd, 0, size, piece) == 0)
+            size += piece;
+    }
+    close(fd);
+}
+
 void disk_free_space(const struct disk *disk)
 {
     char path[PATH_BYTES + 32];

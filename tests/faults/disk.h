@@ -44,8 +44,9 @@ void disk_mend(struct disk *disk);
 /* How often the disk was told to empty its cache. */
 uint64_t disk_flush_count(const struct disk *disk);
 
-/* Fills mib of it with a file, and takes that away again. */
+/* Fills mib of it, or all that is left, with a file, and takes that away again. */
 void disk_fill(const struct disk *disk, uint32_t mib);
+void disk_fill_up(const struct disk *disk);
 void disk_free_space(const struct disk *disk);
 
 void disk_remove(struct disk *disk);

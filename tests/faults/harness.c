@@ -1,5 +1,7 @@
 #include "tests/faults/harness.h"
 
+#include "tests/faults/kill_at.h"
+
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -279,20 +282,55 @@ static const char *giro_path(void)
     return path == NULL ? GIRO_DEFAULT : path;
 }
 
-void data_format(const char *data)
+/* Runs a command of giro's on a directory; what it says is shown when it fails. */
+static void giro_run(const char *command, const char *data, const char *option, const char *value)
 {
+    char text[4096];
+    size_t have = 0;
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC), 0);
     pid_t pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
-        int null = open("/dev/null", O_WRONLY);
-        (void)dup2(null, STDOUT_FILENO);
-        (void)execl(giro_path(), "giro", "format", "--data", data, "--segment-bytes", "4m",
-                    (char *)NULL);
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)execl(giro_path(), "giro", command, "--data", data, option, value, (char *)NULL);
         _exit(127);
     }
+    close(ends[1]);
+    char more[256];
+    for (ssize_t got; (got = read(ends[0], more, sizeof more)) > 0;) {
+        size_t fit = sizeof text - 1 - have < (size_t)got ? sizeof text - 1 - have : (size_t)got;
+        memcpy(text + have, more, fit);
+        have += fit;
+    }
+    close(ends[0]);
+    text[have] = 0;
     int status;
     cr_assert(waitpid(pid, &status, 0) == pid);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "giro format --data %s failed", data);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "giro %s --data %s failed:\n%s",
+              command, data, text);
+}
+
+void data_format(const char *data)
+{
+    giro_run("format", data, "--segment-bytes", "4m");
+}
+
+void data_verify(const char *data)
+{
+    giro_run("verify", data, NULL, NULL);
+}
+
+struct kill_at *kill_at_make(const char *folder, char path[PATH_BYTES])
+{
+    path_join(path, folder, "kill_at");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && ftruncate(fd, sizeof(struct kill_at)) == 0, "%s", strerror(errno));
+    void *map = mmap(NULL, sizeof(struct kill_at), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    cr_assert(map != MAP_FAILED, "%s", strerror(errno));
+    return map;
 }
 
 /* Makes io_uring_setup fail as it does in a container that forbids it. */
@@ -310,6 +348,13 @@ static void uring_forbid(void)
         _exit(126);
 }
 
+static void kill_at_load(const char *path)
+{
+    (void)setenv("LD_PRELOAD", GIRO_KILL_AT, 1);
+    (void)setenv(KILL_AT_VARIABLE, path, 1);
+    (void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+}
+
 /* In the child, between fork and exec. */
 static void child_prepare(const struct server_setup *setup, int text_fd)
 {
@@ -324,6 +369,8 @@ static void child_prepare(const struct server_setup *setup, int text_fd)
         const struct rlimit limit = {0, 0};
         (void)setrlimit(RLIMIT_CORE, &limit);
     }
+    if (setup->kill_at != NULL)
+        kill_at_load(setup->kill_at);
     if (setup->sandbox == SANDBOX_NO_URING)
         uring_forbid();
 }

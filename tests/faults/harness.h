@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct kill_at;
+
 enum {
     PATH_BYTES = 224,
     SERVERS_MAX = 8,
@@ -85,6 +87,7 @@ struct server_setup {
     enum sandbox sandbox;
     uint64_t file_bytes_max; /* writes beyond fail with EFBIG; 0: no limit */
     bool quiet_core;         /* it is expected to abort: no core file */
+    const char *kill_at; /* file that tells tests/faults/kill_at.c what to do; NULL: not loaded */
 };
 
 struct server {
@@ -96,6 +99,9 @@ struct server {
 
 /* Starts giro serve; does not wait. */
 void server_launch(struct server *server, const struct server_setup *setup);
+
+/* Makes that file inside a folder, all zeros, and maps it for good. */
+struct kill_at *kill_at_make(const char *folder, char path[PATH_BYTES]);
 
 /* Waits until it listens. Returns false when it ended instead: then it is reaped, text is set, and
  * out_status, which may be NULL, is its exit status or 128 + signal. */
@@ -121,6 +127,9 @@ void server_expect(struct server *server, const char *words);
 
 /* Resident memory of a running server. */
 uint64_t server_memory_kib(const struct server *server);
+
+/* giro verify of a directory that no server has open: the test fails unless it is sound. */
+void data_verify(const char *data);
 
 /* Ends every server and removes every folder that is left. */
 void harness_clean(void);

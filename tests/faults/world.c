@@ -6,17 +6,15 @@
 #include <string.h>
 
 enum {
-    ACCOUNT_FIRST = 1,
-    /* Holds that expire lie between these two alone: nobody knows when exactly they are released.
-     */
-    EXPIRING_DEBIT = WORLD_ACCOUNTS - 1,
-    EXPIRING_CREDIT = WORLD_ACCOUNTS,
+    ACCOUNT_FIRST = WORLD_ACCOUNT_FIRST,
+    EXPIRING_DEBIT = WORLD_EXPIRING_DEBIT,
+    EXPIRING_CREDIT = WORLD_EXPIRING_CREDIT,
     ORDINARY_ACCOUNTS = WORLD_ACCOUNTS - 2,
     ACCOUNT_MISSING = 999999,
     COMPARED_BYTES = offsetof(struct giro_transfer, timestamp),
 };
 
-#define TRANSFER_ID_FIRST 1000000ull
+#define TRANSFER_ID_FIRST WORLD_TRANSFER_FIRST
 
 void world_init(struct world *world, uint64_t seed, uint32_t client_count)
 {
@@ -35,11 +33,26 @@ void world_free(struct world *world)
     free(world->requests);
 }
 
+static void history_accounts_make(struct world *world)
+{
+    for (uint32_t i = 0; i < world->history_accounts; i++) {
+        const struct giro_account account = {
+            .id = ACCOUNT_FIRST + i, .ledger = 1, .code = 1, .flags = GIRO_ACCOUNT_HISTORY};
+        uint32_t code;
+        cr_assert_eq(client_create_accounts(&world->clients[0].connection, &account, 1, &code),
+                     FRAME_OK);
+        cr_assert(code == GIRO_ACCOUNT_CREATED || code == GIRO_ACCOUNT_EXISTS, "%s",
+                  giro_account_result_name(code));
+    }
+}
+
 void world_connect(struct world *world, uint16_t port)
 {
     for (uint32_t i = 0; i < world->client_count; i++)
         client_connect(&world->clients[i].connection, port);
-    client_make_accounts(&world->clients[0].connection, ACCOUNT_FIRST, WORLD_ACCOUNTS);
+    history_accounts_make(world);
+    client_make_accounts(&world->clients[0].connection, ACCOUNT_FIRST + world->history_accounts,
+                         WORLD_ACCOUNTS - world->history_accounts);
 }
 
 void world_disconnect(struct world *world)
@@ -283,6 +296,12 @@ bool world_run(struct world *world, uint32_t answers)
         }
     }
     return true;
+}
+
+void world_send(struct world *world)
+{
+    for (uint32_t i = 0; i < world->client_count; i++)
+        cr_assert(pipeline_fill(world, i), "the connection broke");
 }
 
 static uint32_t under_way(const struct world *world)

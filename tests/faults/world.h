@@ -30,6 +30,12 @@ enum {
     WORLD_HOLDS_KEPT = 512, /* open ones that a client remembers, to resolve them later */
 };
 
+#define WORLD_ACCOUNT_FIRST 1ull /* accounts and transfers are numbered from these on */
+#define WORLD_TRANSFER_FIRST 1000000ull
+
+/* Holds that expire lie between these two alone: nobody knows when exactly they are released. */
+enum { WORLD_EXPIRING_DEBIT = WORLD_ACCOUNTS - 1, WORLD_EXPIRING_CREDIT = WORLD_ACCOUNTS };
+
 enum request_state { REQUEST_SENT, REQUEST_ACKED, REQUEST_UNKNOWN, REQUEST_REFUSED };
 
 struct world_request {
@@ -73,6 +79,7 @@ struct world {
     uint64_t unknown_count;      /* requests, ever */
     uint64_t unknown_found;      /* of these, executed before the crash */
     uint32_t events_per_request; /* of large batches */
+    uint32_t history_accounts;   /* the first ones, with the flag history */
     bool batches_only;           /* nothing that depends on an earlier request */
 };
 
@@ -85,6 +92,9 @@ void world_connect(struct world *world, uint16_t port);
 /* Keeps every client's pipeline full until so many more requests were answered. Returns false when
  * a connection broke. */
 bool world_run(struct world *world, uint32_t answers);
+
+/* Fills every client's pipeline and waits for nothing. */
+void world_send(struct world *world);
 
 /* Takes every answer that is still to come; the pipelines are empty then. */
 void world_finish(struct world *world);

@@ -17,6 +17,7 @@ HEADER = struct.Struct("<4sHH16sIIQQQIIQIHH")
 CLOSING_CREDIT, CLOSED = 2 * CLOSING_DEBIT, 32
 RECORD_BYTES = 128
 TRANSFER, ACCOUNT, BURNT, SYSTEM = range(4)
+EXPIRY, DIGEST, SNAPSHOT = 1, 2, 3  # codes of system records
 START = 2
 TORN_BYTES_MAX = 4 << 20
 
@@ -165,7 +166,7 @@ class Books:
 
     def __init__(self):
         self.accounts, self.holds = {}, {}
-        self.counts = [0, 0, 0, 0]
+        self.counts, self.expired = [0, 0, 0, 0], 0
 
     def move(self, transfer, state, amount):
         self.accounts[transfer["debit_account_id"]]["debits_" + state] += amount
@@ -196,10 +197,11 @@ class Books:
         if kind == BURNT:
             return
         if kind == SYSTEM:
-            if transfer["code"] in (2, 3):
+            if transfer["code"] in (DIGEST, SNAPSHOT):
                 return
-            if transfer["code"] != 1:
+            if transfer["code"] != EXPIRY:
                 raise LogError("unknown system record")
+            self.expired += 1
             self.close(self.release(transfer["pending_id"]), False)
         elif transfer["flags"] & PENDING:
             self.move(transfer, "pending", transfer["amount"])
@@ -227,7 +229,7 @@ def main(path):
     print("blocks     %d, %d starts" % (log.lsn - 1, log.epochs))
     print("records    %d accounts, %d transfers, %d burnt ids, %d expiries; %d holds open" %
           (books.counts[ACCOUNT], books.counts[TRANSFER], books.counts[BURNT],
-           books.counts[SYSTEM], len(books.holds)))
+           books.expired, len(books.holds)))
     print("head       %032x" % log.head)
     print("end        %s, segment %d, offset %d" % (log.verdict, log.segment, log.offset))
     for account in books.accounts.values():

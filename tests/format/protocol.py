@@ -5,6 +5,7 @@
 runs the worked example of that document against a server with an empty ledger and checks every
 reply; --hex prints each frame as the document shows it.
 """
+import functools
 import socket
 import struct
 import sys
@@ -53,11 +54,19 @@ def encode(fields, values):
     return b"".join(values.get(name, 0).to_bytes(size, "little") for name, size in fields)
 
 
+@functools.lru_cache(maxsize=None)
+def layout(fields):
+    """(layout of the whole, names, names of the fields that are not one machine word)"""
+    words = {2: "H", 4: "I", 8: "Q"}
+    return (struct.Struct("<" + "".join(words.get(size, "%ds" % size) for _, size in fields)),
+            [name for name, _ in fields], [name for name, size in fields if size not in words])
+
+
 def decode(fields, data):
-    values, at = {}, 0
-    for name, size in fields:
-        values[name] = int.from_bytes(data[at:at + size], "little")
-        at += size
+    whole, names, wide = layout(fields)
+    values = dict(zip(names, whole.unpack_from(data)))
+    for name in wide:
+        values[name] = int.from_bytes(values[name], "little")
     return values
 
 

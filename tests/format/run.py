@@ -3,8 +3,9 @@
     python3 run.py GIRO_BINARY [DIRECTORY]
 
 makes a data directory, serves it, drives it with the client that was written from the one document
-(protocol.py), stops it, and compares what the reader that was written from the other (log.py) finds
-with `giro verify` and with the server's own answers. Exit status 0: everything agrees.
+(protocol.py), stops it, and compares what the readers that were written from the other find with
+`giro verify` and with the server's own answers (log.py), and with what the server derived from its
+log (derived.py). Exit status 0: everything agrees.
 
 DIRECTORY: where to make data directories; it must be on a file system with direct I/O. Default: the
 current directory.
@@ -21,6 +22,8 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import derived as derived_format  # noqa: E402
+import lmdb_file  # noqa: E402
 import log as log_format  # noqa: E402
 import protocol as p  # noqa: E402
 import xxh3  # noqa: E402
@@ -37,18 +40,21 @@ def giro(*arguments):
 
 
 class Server:
+    running = []
+
     def __init__(self, data, *options):
         self.process = subprocess.Popen(
             [GIRO, "serve", "--data", data, "--listen", "127.0.0.1:0", *options],
             stderr=subprocess.PIPE, universal_newlines=True)
-        text = ""
+        self.running.append(self.process)
+        self.text = ""
         for line in self.process.stderr:
-            text += line
+            self.text += line
             found = re.search(r"listening on (\S+)", line)
             if found:
                 self.address = found.group(1)
                 return
-        raise AssertionError("the server did not start:\n" + text)
+        raise AssertionError("the server did not start:\n" + self.text)
 
     def connect(self):
         connection = p.Connection(self.address)
@@ -58,6 +64,7 @@ class Server:
     def end(self, signal_number):
         self.process.send_signal(signal_number)
         self.process.communicate(timeout=30)
+        self.running.remove(self.process)
         return self.process.returncode
 
 
@@ -152,6 +159,35 @@ def pipelined(c, first, batches):
         expected += 1
         operation, status, request_id, body = c.reply()
         assert (operation, status, request_id, len(body)) == (17, 0, expected, 16)
+
+
+def across(c, first, holds, timeout=1):
+    """Transfers of every kind between accounts 60, which keeps its history, and 61; holds, which an
+    earlier call returned, end. Called once a segment, so that they end in another one."""
+    end = {"ledger": 0, "code": 0}
+    if holds is None:
+        assert c.create_accounts(
+            p.account(id=60, ledger=978, code=1, flags=p.HISTORY, user_data_128=p.U128_MAX),
+            p.account(id=61, ledger=978, code=1, user_data_64=61, user_data_32=61))[1] == {}
+    else:
+        assert codes(c, transfer(first, 0, 0, 0, flags=p.VOID, pending_id=holds + 3, **end),
+                     transfer(first + 1, 0, 0, 300, flags=p.POST, pending_id=holds, **end),
+                     transfer(first + 2, 0, 0, 7, flags=p.POST, pending_id=holds + 1, **end),
+                     transfer(first + 3, 0, 0, 0, flags=p.VOID, pending_id=holds + 2,
+                              **end)) == [0] * 4
+    assert codes(c, transfer(first + 10, 60, 61, 300, flags=p.PENDING),
+                 transfer(first + 11, 61, 60, 1 << 100, flags=p.PENDING, user_data_32=6),
+                 transfer(first + 12, 60, 61, 12, flags=p.PENDING, timeout=3600),
+                 transfer(first + 13, 61, 60, 0, flags=p.PENDING | p.CLOSING_DEBIT)) == [0] * 4
+    assert codes(c, transfer(first + 20, 60, 10, 1, flags=p.PENDING, timeout=timeout),
+                 transfer(first + 21, 60, 10, 1, flags=p.PENDING),
+                 transfer(first + 22, 60, 10, 5 << 64, user_data_128=p.U128_MAX, user_data_64=1,
+                          user_data_32=1),
+                 transfer(first + 23, 60, 99, 1), transfer(first + 24, 10, 60, 1, flags=p.LINKED),
+                 transfer(first + 25, 10, 61, 1)) == [0, 0, 0, 22, 1, 66]
+    newest = c.lookup_transfers(first + 22)[0]["timestamp"]
+    assert codes(c, transfer(first + 30, 60, 11, 2, flags=256, timestamp=newest + 7)) == [0]
+    return first + 10
 
 
 # ---- Reading: queries and changes ---------------------------------------------------------------
@@ -446,8 +482,11 @@ def statuses(address):
 
 
 def compare(data, looked_up):
-    """The independent reader against giro verify and against the server's last answers."""
-    log, books = log_format.read(data)
+    """The independent reader against giro verify, against the server's last answers, and against
+    what the server derived from its log. Returns what was read, and how many sidecars and snapshots
+    there are."""
+    derived = derived_format.Derived(data)
+    log, books = derived.log, derived.state
     report = giro("verify", "--data", data)
     assert report.returncode == 0, report.stdout
     head = re.search(r"^head +([0-9a-f]{32})$", report.stdout, re.M).group(1)
@@ -455,14 +494,14 @@ def compare(data, looked_up):
     counts = [int(n) for n in re.findall(r"\d+", re.search(r"^records.*$", report.stdout,
                                                            re.M).group(0))]
     assert counts == [books.counts[i] for i in (log_format.ACCOUNT, log_format.TRANSFER,
-                                                log_format.BURNT, log_format.SYSTEM)] + [
-                                                    len(books.holds)], report.stdout
+                                                log_format.BURNT)] + [
+                                                    books.expired, len(books.holds)], report.stdout
     assert list(books.accounts.values()) == looked_up
     for side in ("pending", "posted"):
         assert (sum(a["debits_" + side] for a in looked_up) ==
                 sum(a["credits_" + side] for a in looked_up))
     assert log.verdict in ("clean", "torn")
-    return log
+    return derived, derived.check()
 
 
 def reseal(block, **fields):
@@ -543,6 +582,123 @@ def ends(data, work):
         assert (report.returncode == 0) == (expected in ("clean", "torn")), (name, report.stdout)
 
 
+def noticed(what, check, *arguments):
+    """That a check fails, and says that it is about this."""
+    try:
+        check(*arguments)
+    except derived_format.Difference as difference:
+        assert what in str(difference), (what, str(difference))
+        return
+    raise AssertionError("not noticed: " + what)
+
+
+def flipped(data, at, *seals):
+    """The data with one bit changed, and what is sealed sealed again."""
+    changed = bytearray(data)
+    changed[at] ^= 0x10
+    for seal in seals:
+        seal(changed)
+    return bytes(changed)
+
+
+def sidecar_mutations(derived):
+    """Every section of sidecars, with and without a checksum that holds."""
+    smallest = sorted(derived.sealed(), key=lambda segment: segment.used_bytes)
+    pages = {}
+    for segment in smallest:
+        data = derived.read("%010d.idx" % segment.segment)
+        sections = derived.sidecar_sections(segment)
+        number = segment.segment
+
+        def seal(changed):
+            for page in range(len(changed) // 4096):
+                changed[page * 4096:page * 4096 + 8] = derived.page_sum(
+                    number, page, changed).to_bytes(8, "little")
+
+        def changed(what, at):
+            noticed("checksum of page %d" % (at // 4096), derived.sidecar, segment,
+                    flipped(data, at), sections)
+            noticed(what, derived.sidecar, segment, flipped(data, at, seal), sections)
+
+        for i, (name, _) in enumerate(derived_format.SECTIONS):
+            extent = derived_format.SIDECAR_HEAD.size + 16 * i
+            first, item_bytes, items = derived_format.EXTENT.unpack_from(data, extent)
+            if name in pages or items == 0:
+                continue
+            pages[name] = -(-items // (4088 // item_bytes))
+            changed(name + ", extent", extent + 8)
+            changed(name, first * 4096 + 8)
+            last = (items - 1) % (4088 // item_bytes) * item_bytes + item_bytes - 1
+            changed(name, (first + pages[name] - 1) * 4096 + 8 + last)
+            if item_bytes > 1:
+                changed(name, first * 4096 + 4095)  # behind the items of the page
+        if len(pages) == len(derived_format.SECTIONS):
+            break
+    assert len(pages) == len(derived_format.SECTIONS), pages
+    for what, at in (("magic", 8), ("magic", 16), ("page_count", 20), ("directory_id", 24),
+                     ("facts", 40), ("facts", 159), ("padding", 368), ("padding", 4095)):
+        changed(what, at)
+    noticed("checksum", derived.sidecar, segment, data[:4096] + data[8192:12288] + data[4096:8192] +
+            data[12288:])
+    noticed("checksum", derived.sidecar, derived.segments[(number + 1) % 2], data)
+    more = bytearray(data + bytes(4096))
+    seal(more)
+    noticed("page_count", derived.sidecar, segment, bytes(more))
+    noticed("size", derived.sidecar, segment, data[:-1])
+
+
+def snapshot_mutations(derived):
+    """Every database of a snapshot, the manifest, and what ties them to the log."""
+    entry = derived.entries[0]
+    segment, name = derived.segments[entry[0]], "snapshot-%010d.mdb" % entry[0]
+    data, manifest = derived.read(name), derived.read("manifest")
+    assert segment.state.holds and segment.state.outcomes and len(derived.entries) == 2
+    lmdb = lmdb_file.Lmdb(data)
+    for database in lmdb.databases:
+        _, value, at = next(lmdb.items(database))
+        chunk = database in derived_format.PER_CHUNK
+
+        def seal(changed):
+            if chunk:
+                changed[at:at + 16] = derived_format.checksum(changed[at + 32:at + len(value)])
+
+        noticed("checksum", derived.entry, entry, flipped(data, at + 40))
+        if chunk:
+            noticed(database + ", checksum", derived.snapshot, segment, flipped(data, at + 40))
+            noticed(database + ", head", derived.snapshot, segment, flipped(data, at + 16))
+            noticed(database + ", head", derived.snapshot, segment, flipped(data, at + 24))
+        for offset in ((32, len(value) // 2, len(value) - 1) if chunk else
+                       range(0, len(value), 3)):
+            noticed(database, derived.snapshot, segment, flipped(data, at + offset, seal))
+    noticed("LMDB", derived.snapshot, segment, data[:-4096])
+
+    def seal_manifest(changed):
+        changed[496:] = derived_format.checksum(changed[:496])
+
+    for at in range(0, 512, 5):
+        noticed("checksum", derived.manifest, flipped(manifest, at))
+    for what, at in (("magic", 0), ("magic", 8), ("count", 12), ("directory_id", 16),
+                     ("reserved", 36), ("reserved", 56), ("zeros", 128), ("zeros", 495)):
+        noticed(what, derived.manifest, flipped(manifest, at, seal_manifest))
+    for what, at in (("segment", 32), ("lsn", 40), ("size", 48), ("checksum", 64)):
+        changed = derived.manifest(flipped(manifest, at, seal_manifest))
+        noticed(what, derived.entry, changed[0], data)
+
+
+def derived_again(data, derived, looked_up):
+    """What is derived may be damaged: the log makes it once more."""
+    folder = os.path.join(data, "shard-0")
+    for name in ("manifest", "0000000000.idx"):
+        damaged = flipped(derived.read(name), 20)
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(damaged)
+    server = Server(data)
+    assert "the whole log is read" in server.text, server.text
+    assert server.end(signal.SIGTERM) == 0
+    again, counts = compare(data, looked_up)
+    assert counts == (len(again.sealed()), 1)  # a clean stop took one
+
+
 # ---- All of it --------------------------------------------------------------------------------------
 
 def run(work):
@@ -558,7 +714,7 @@ def run(work):
     p.example_reads(p.Connection(server.address))
     looked_up = c.lookup_accounts(1, 2)
     assert server.end(signal.SIGTERM) == 0
-    compare(example, looked_up)
+    assert compare(example, looked_up)[1] == (0, 0)
     ends(example, work)
 
     server = Server(data)
@@ -571,16 +727,24 @@ def run(work):
     history(c)
     filters(c)
     fresh(server.address, reads(c), 600)
-    pipelined(c, 1000000, 6)
+    holds = across(c, 2000, None)
+    pipelined(c, 1000000, 5)
+    holds = across(c, 2100, holds)
+    assert c.snapshot()[2] == 2
+    holds = across(c, 2200, holds)
+    assert c.snapshot()[2] == 3
+    time.sleep(1.2)  # the holds that it has expire
     reads(c)
-    assert c.snapshot()[2] > 0
-    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51]
+    holds = across(c, 2300, holds, 0)
+    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51, 60, 61]
     looked_up = c.lookup_accounts(*ids)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
-    log = compare(data, looked_up)
-    assert log.segment > 0  # the log went on in a second segment
+    derived, counts = compare(data, looked_up)
+    assert derived.log.segment == 3  # the pipelined requests end one, each snapshot another
+    assert counts == (3, 2)
 
-    server = Server(data, "--accounts-max", "11", "--frame-timeout-ms", "500")
+    server = Server(data, "--accounts-max", str(len(ids)), "--frame-timeout-ms", "500")
+    assert "snapshot of segment 3" in server.text, server.text
     c = server.connect()
     assert c.lookup_accounts(*ids) == looked_up
     reads(c)
@@ -589,9 +753,16 @@ def run(work):
     assert raw(server.address, b"\x00" * 8) == ([10], True)
     assert codes(c, transfer(300, 10, 11, 1)) == [0]
     fresh(server.address, reads(c), 602)
+    across(c, 2400, holds, 0)
     looked_up = c.lookup_accounts(*ids)
     assert server.end(signal.SIGTERM) == 0
-    assert compare(data, looked_up).verdict == "clean"
+    derived, counts = compare(data, looked_up)
+    assert derived.log.verdict == "clean" and derived.digests > 2
+    assert counts == (3, 2)
+    assert all(segment in derived.snapshots for segment, _, _, _ in derived.entries)
+    sidecar_mutations(derived)
+    snapshot_mutations(derived)
+    derived_again(data, derived, looked_up)
 
 
 def main():
@@ -600,7 +771,11 @@ def main():
     started = time.time()
     with tempfile.TemporaryDirectory(prefix="format-test-",
                                      dir=sys.argv[2] if len(sys.argv) > 2 else ".") as work:
-        run(os.path.abspath(work))
+        try:
+            run(os.path.abspath(work))
+        finally:
+            for process in Server.running:
+                process.kill()
     print("format: the documents, the server and giro verify agree (%.1f s)" %
           (time.time() - started))
 

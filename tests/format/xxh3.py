@@ -1,9 +1,12 @@
-"""XXH3-64 and XXH3-128 with seed 0 and the default secret, as Giro's formats use them.
+"""XXH3-64 and XXH3-128 with the default secret, as Giro's formats use them.
 
-A plain rendering of the published algorithm for inputs of 17 bytes and more; nothing in the formats
-hashes less. The `xxhash` module takes over where it is installed, because it is a thousand times
-faster; `python3 xxh3.py` proves the rendering against the vectors below in either case.
+A plain rendering of the published algorithm for what the formats hash: 16 bytes and more, and no
+bytes at all; with a seed 16 bytes and more than 240. The `xxhash` module takes over where it is
+installed, because it is a thousand times faster; `python3 xxh3.py` proves the rendering against the
+vectors below in either case.
 """
+import functools
+import operator
 import struct
 
 try:
@@ -43,6 +46,41 @@ def avalanche(h):
 
 def mix16(data, at, secret):
     return fold(u64(data, at) ^ u64(SECRET, secret), u64(data, at + 8) ^ u64(SECRET, secret + 8))
+
+
+# ---- 0 and 16 bytes ----------------------------------------------------------------------------
+
+def swap(h):
+    return int.from_bytes(h.to_bytes(8, "little"), "big")
+
+
+def avalanche_of_old(h):
+    """That of XXH64, which is left in the hash of nothing."""
+    h = (h ^ h >> 33) * P64_2 & MASK
+    h = (h ^ h >> 29) * P64_3 & MASK
+    return h ^ h >> 32
+
+
+def nothing128():
+    low, high = (avalanche_of_old(u64(SECRET, at) ^ u64(SECRET, at + 8)) for at in (64, 80))
+    return high << 64 | low
+
+
+def sixteen64(data, seed):
+    low = u64(data, 0) ^ (u64(SECRET, 24) ^ u64(SECRET, 32)) + seed & MASK
+    high = u64(data, 8) ^ (u64(SECRET, 40) ^ u64(SECRET, 48)) - seed & MASK
+    return avalanche(16 + swap(low) + high + fold(low, high) & MASK)
+
+
+def sixteen128(data):
+    low, high = u64(data, 0), u64(data, 8)
+    product = (low ^ high ^ u64(SECRET, 32) ^ u64(SECRET, 40)) * P64_1
+    high ^= u64(SECRET, 48) ^ u64(SECRET, 56)
+    upper = (product >> 64) + high + (high & 0xFFFFFFFF) * (P32_2 - 1) & MASK
+    lower = (product & MASK) + (15 << 54) & MASK ^ swap(upper)
+    product = lower * P64_2
+    return (avalanche((product >> 64) + upper * P64_2 & MASK) << 64 |
+            avalanche(product & MASK))
 
 
 # ---- 17 .. 240 bytes ---------------------------------------------------------------------------
@@ -94,51 +132,72 @@ def short128(data):
 
 # ---- more than 240 bytes -----------------------------------------------------------------------
 
-def accumulate(acc, data, at, secret):
-    for i, (word, key) in enumerate(zip(struct.unpack_from("<8Q", data, at),
-                                        struct.unpack_from("<8Q", SECRET, secret))):
-        key ^= word
-        acc[i ^ 1] = acc[i ^ 1] + word & MASK
-        acc[i] = acc[i] + (key & 0xFFFFFFFF) * (key >> 32) & MASK
+@functools.lru_cache(maxsize=None)
+def secret_of(seed):
+    words = struct.unpack("<24Q", SECRET)
+    return struct.pack("<24Q", *[word + (seed if i % 2 == 0 else -seed) & MASK
+                                 for i, word in enumerate(words)])
 
 
-def long_accumulators(data):
+@functools.lru_cache(maxsize=None)
+def keys_of(secret):
+    """For each of the eight lanes, the secret's words that the stripes of a block meet."""
+    words = [struct.unpack_from("<8Q", secret, 8 * stripe) for stripe in range(BLOCK_STRIPES)]
+    return list(zip(*words))
+
+
+def accumulate(acc, words, keys):
+    """Adds stripes, given as words. Sums are cut to 64 bits later: it makes no difference."""
+    for i in range(8):
+        acc[i] += sum(words[i ^ 1::8]) + sum(
+            [(key & 0xFFFFFFFF) * (key >> 32) for key in map(operator.xor, words[i::8], keys[i])])
+
+
+def long_accumulators(data, secret):
     acc = [P32_3, P64_1, P64_2, P64_3, P64_4, P32_2, P64_5, P32_1]
-    for stripe in range((len(data) - 1) // STRIPE):
-        accumulate(acc, data, stripe * STRIPE, stripe % BLOCK_STRIPES * 8)
-        if stripe % BLOCK_STRIPES == BLOCK_STRIPES - 1:
-            for i in range(8):
-                acc[i] = (acc[i] ^ acc[i] >> 47 ^ u64(SECRET, 128 + 8 * i)) * P32_1 & MASK
-    accumulate(acc, data, len(data) - STRIPE, 192 - STRIPE - 7)
-    return acc
+    keys, scramble = keys_of(secret), struct.unpack_from("<8Q", secret, 128)
+    stripes = (len(data) - 1) // STRIPE
+    for first in range(0, stripes, BLOCK_STRIPES):
+        count = min(BLOCK_STRIPES, stripes - first)
+        accumulate(acc, struct.unpack_from("<%dQ" % (8 * count), data, first * STRIPE), keys)
+        if count == BLOCK_STRIPES:
+            acc = [((a & MASK) ^ (a & MASK) >> 47 ^ key) * P32_1 & MASK
+                   for a, key in zip(acc, scramble)]
+    accumulate(acc, struct.unpack_from("<8Q", data, len(data) - STRIPE),
+               list(zip(struct.unpack_from("<8Q", secret, 192 - STRIPE - 7))))
+    return [a & MASK for a in acc]
 
 
-def merge(acc, secret, start):
+def merge(acc, secret, at, start):
     for i in range(0, 8, 2):
-        start += fold(acc[i] ^ u64(SECRET, secret + 8 * i),
-                      acc[i + 1] ^ u64(SECRET, secret + 8 * i + 8))
+        start += fold(acc[i] ^ u64(secret, at + 8 * i), acc[i + 1] ^ u64(secret, at + 8 * i + 8))
     return avalanche(start & MASK)
 
 
-def plain64(data):
-    assert len(data) > 16
+def plain64(data, seed=0):
+    if len(data) == 16:
+        return sixteen64(data, seed)
     if len(data) <= 240:
+        assert len(data) > 16 and seed == 0
         return short64(data)
-    return merge(long_accumulators(data), 11, len(data) * P64_1 & MASK)
+    secret = secret_of(seed)
+    return merge(long_accumulators(data, secret), secret, 11, len(data) * P64_1 & MASK)
 
 
 def plain128(data):
+    if len(data) in (0, 16):
+        return sixteen128(data) if data else nothing128()
     assert len(data) > 16
     if len(data) <= 240:
         return short128(data)
-    acc = long_accumulators(data)
-    low = merge(acc, 11, len(data) * P64_1 & MASK)
-    high = merge(acc, 192 - STRIPE - 11, ~(len(data) * P64_2) & MASK)
+    acc = long_accumulators(data, SECRET)
+    low = merge(acc, SECRET, 11, len(data) * P64_1 & MASK)
+    high = merge(acc, SECRET, 192 - STRIPE - 11, ~(len(data) * P64_2) & MASK)
     return high << 64 | low
 
 
-def xxh3_64(data):
-    return xxhash.xxh3_64_intdigest(data) if xxhash else plain64(data)
+def xxh3_64(data, seed=0):
+    return xxhash.xxh3_64_intdigest(data, seed) if xxhash else plain64(data, seed)
 
 
 def xxh3_128(data):
@@ -172,6 +231,19 @@ VECTORS = [
     (2048, 0x8b46caa67dab3a30, 0x56b77f207158a2ba8b46caa67dab3a30),
     (4113, 0xb2c833ecc44ee267, 0xafcaac6b25dd6450b2c833ecc44ee267),
 ]
+# (size, seed, XXH3-64) of the same
+SEEDED = [
+    (16, 0x0, 0x86abf6baccea0858),
+    (16, 0xfedcba9876543210, 0x37dcf75edd706253),
+    (16, 0x21, 0xbf5fd83d4fa17d8c),
+    (4088, 0xfedcba9876543210, 0x2a90a9aaefc06a10),
+    (4096, 0xfedcba9876543210, 0x551d61ffcffc5c9f),
+]
+# (size, XXH3-128) of the same
+SMALL = [
+    (0, 0x99aa06d3014798d86001c324468d497f),
+    (16, 0x7f9a218b0425449ae2ce54a7c19c730d),
+]
 
 
 def self_test():
@@ -180,8 +252,14 @@ def self_test():
         for f64, f128 in ((plain64, plain128), (xxh3_64, xxh3_128)):
             assert f64(data) == low, size
             assert f128(data) == wide, size
+    for size, seed, low in SEEDED:
+        data = bytes((i * 131 + 7) & 255 for i in range(size))
+        assert plain64(data, seed) == xxh3_64(data, seed) == low, size
+    for size, wide in SMALL:
+        data = bytes((i * 131 + 7) & 255 for i in range(size))
+        assert plain128(data) == xxh3_128(data) == wide, size
 
 
 if __name__ == "__main__":
     self_test()
-    print("xxh3: %d vectors match" % len(VECTORS))
+    print("xxh3: %d vectors match" % len(VECTORS + SEEDED + SMALL))
