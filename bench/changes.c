@@ -2,6 +2,7 @@
 
 #include "bench/clock.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -75,6 +76,7 @@ static int events_check(struct subscriber *subscriber, const struct frame_change
                         const uint8_t *events)
 {
     uint64_t ordinal_min = subscriber->ordinal;
+    assert(events != NULL);
     for (uint32_t i = 0; i < head->count; i++) {
         struct giro_change change;
         memcpy(&change, events + (size_t)i * sizeof change, sizeof change);
@@ -109,7 +111,7 @@ static void *subscriber_run(void *argument)
     struct subscriber *subscriber = argument;
     const struct changes *changes = subscriber->changes;
     while (subscriber->error == 0 && !atomic_load_explicit(&changes->stop, memory_order_relaxed)) {
-        struct frame_changes head;
+        struct frame_changes head = {0};
         const uint8_t *events = NULL;
         subscriber->error = changes_read(subscriber, FRAME_CHANGES_MAX, WAIT_MS, &head, &events);
         if (subscriber->error == 0)
@@ -132,7 +134,7 @@ int changes_start(struct changes *changes, char problem[CHANGES_PROBLEM_BYTES])
     changes->start_ns = clock_now_ns();
     for (uint32_t i = 0; error == 0 && i < changes->config.subscribers; i++) {
         struct subscriber *subscriber = &changes->subscribers[i];
-        struct frame_changes head;
+        struct frame_changes head = {0};
         const uint8_t *events;
         error = changes_read(subscriber, 1, 0, &head, &events);
         if (error != 0) {

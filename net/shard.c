@@ -35,9 +35,9 @@ enum {
 };
 
 /* A round of digests that proved nothing is followed by another after so long. */
-#define DIGEST_ROUND_NS (2 * 1000 * 1000 * 1000ull)
+#define DIGEST_ROUND_NS (2000ull * 1000 * 1000)
 
-#define THROTTLE_SAY_NS (10 * 1000 * 1000 * 1000ull)
+#define THROTTLE_SAY_NS (10000ull * 1000 * 1000)
 
 #define NS_PER_MS 1000000ull
 

@@ -11,9 +11,9 @@
  *   4. The folder is synced, then the manifest is replaced: from here on the new backup counts.
  *   5. Older snapshots go.
  *
- * A failure before 4 leaves the backup before it as it was, and takes back what was copied. No name that its manifest lists is
- * ever written to with other contents: segments and their sidecars never change, and each snapshot
- * has a name of its own. */
+ * A failure before 4 leaves the backup before it as it was, and takes back what was copied. No name
+ * that its manifest lists is ever written to with other contents: segments and their sidecars never
+ * change, and each snapshot has a name of its own. */
 #include "tools/backup_manifest.h"
 #include "tools/command.h"
 #include "tools/log_walk.h"

@@ -244,6 +244,7 @@ static int64_t section_next(struct section_walk *walk, const void **out_items)
     const struct sidecar_extent *extent = walk->extent;
     const uint64_t per_page = sidecar_items_per_page(extent->item_bytes);
     uint64_t left = extent->items - walk->next;
+    *out_items = walk->page + 8;
     if (left == 0)
         return 0;
     int result = page_read(walk->fd, walk->seed,
@@ -252,7 +253,6 @@ static int64_t section_next(struct section_walk *walk, const void **out_items)
         return result;
     uint64_t count = left < per_page ? left : per_page;
     walk->next += count;
-    *out_items = walk->page + 8;
     return (int64_t)count;
 }
 
@@ -272,7 +272,7 @@ static int ids_restore(struct section_walk *runs, struct section_walk *ids, stru
                        uint64_t segment_address)
 {
     const void *items;
-    struct id_run run[SIDECAR_PAYLOAD_BYTES / sizeof(struct id_run)];
+    struct id_run run[SIDECAR_PAYLOAD_BYTES / sizeof(struct id_run)] = {0};
     int64_t run_count = 0;
     int64_t r = 0;
     uint32_t done = 0; /* of run[r] */

@@ -141,6 +141,7 @@ static void id_add(struct live *live, uint64_t hash, uint32_t place)
 {
     struct id_run *run = live->run_count > 0 ? &live->runs[live->run_count - 1] : NULL;
     if (run == NULL || run->place + run->count != place) {
+        assert(live->runs != NULL);
         run = &live->runs[live->run_count++];
         *run = (struct id_run){.place = place};
     }

@@ -24,8 +24,9 @@
  * by the server after the last row was put into the file, have agreed with the follower's rows. A bit
  * that flipped in the follower's memory is found out before it becomes the truth of the next start.
  *
- * Order of durability: the sidecars that it relies on, the file, its name, the manifest, then older files go. A crash in between
- * leaves a file that the manifest does not name, which is deleted at the next start.
+ * Order of durability: the sidecars that it relies on, the file, its name, the manifest, then older
+ * files go. A crash in between leaves a file that the manifest does not name, which is deleted at
+ * the next start.
  *
  * Outcomes are not set aside: those that came about while the file was written belong to holds that
  * were still open or not there at its moment, and loading resets both. */
