@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -994,6 +995,9 @@ static void follower_sleep(struct follower *follower)
 static void *follower_run(void *argument)
 {
     struct follower *follower = argument;
+    /* Where cores are short, it must not push the shard aside whenever it wakes up. */
+    const struct sched_param none = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
     for (;;) {
         uint64_t start = clock_monotonic_ns();
         bool work = blocks_follow(follower);
