@@ -1025,6 +1025,7 @@ int follower_start(struct follower *follower, const struct ledger *ledger,
     if (result != 0)
         return error_set(error, result, "the follower has no room for the ledger");
     follower->notify_fd = notify_fd;
+    live_populate(&follower->live);
     tail_open(&follower->tail, follower->directory, feed, reader);
     if (follower->recording && reader->offset == 0 &&
         follower->archive.count + 1 == reader->segment) {

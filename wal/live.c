@@ -12,7 +12,8 @@
 enum {
     USER_DATA_FIELDS = 3,
     ACCOUNTS_OF_A_TRANSFER = 2,
-    SEAL_WORDS = 1024, /* of 64 rows, in one step */
+    SEAL_WORDS = 1024,             /* of 64 rows, in one step */
+    POPULATE_BYTES_MAX = 64 << 20, /* of each array: larger segments fill slowly enough */
 };
 
 static size_t bits_bytes(uint32_t rows)
@@ -72,6 +73,22 @@ void live_free(struct live *live)
     postings_free(&live->user_data);
     postings_free(&live->history);
     *live = (struct live){0};
+}
+
+static void populate(void *memory, size_t size)
+{
+    memory_populate(memory, size < POPULATE_BYTES_MAX ? size : POPULATE_BYTES_MAX);
+}
+
+void live_populate(struct live *live)
+{
+    const size_t records = live->records_max;
+    populate(live->view.image, live->view.segment_bytes);
+    populate(live->view.balances, records * sizeof *live->view.balances);
+    populate(live->ids, records * sizeof *live->ids);
+    populate(live->page_sums, pages_max(live) * sizeof *live->page_sums);
+    populate(live->accounts.entries, records * ACCOUNTS_OF_A_TRANSFER * sizeof(uint64_t));
+    populate(live->accounts.scratch, records * ACCOUNTS_OF_A_TRANSFER * sizeof(uint64_t));
 }
 
 void live_begin(struct live *live, const struct log_position *position)

@@ -65,6 +65,10 @@ struct live {
 int live_init(struct live *live, const struct directory *directory, uint32_t accounts_max);
 void live_free(struct live *live);
 
+/* Makes the memory present that every segment fills: the first touch of a page holds up a whole
+ * core of a virtual machine, and with it the log's writes. */
+void live_populate(struct live *live);
+
 /* Begins a segment at its first block. */
 void live_begin(struct live *live, const struct log_position *position);
 
