@@ -464,7 +464,11 @@ static void running_try(struct sample_ledger *ledger, enum sidecar_section secti
     world_check(&stage->world, stage->server.port);
     server_kill(&stage->server);
     server_start(&stage->server, &stage->setup);
-    stage_check_now(stage); /* and now it is made again */
+    /* Found by somebody: made again. By nobody yet: it is still there to be found. */
+    if (section == SECTION_USER_DATA && damaged == 0)
+        (void)history_check_damaged(&stage->world, stage->server.port, FRAME_INDEX_DAMAGED);
+    else
+        stage_check_now(stage);
     (void)stage_snapshot(stage);
     server_kill(&stage->server);
 }
