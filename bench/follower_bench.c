@@ -307,7 +307,7 @@ static void rows_set_aside(struct bench *bench, const union record *records, uin
 /* As block_apply() of wal/follower.c. */
 static void block_apply(struct bench *bench, enum pass pass, const struct block_header *header)
 {
-    const union record *records = (const union record *)(const void *)(header + 1);
+    const union record *records = block_records(header);
     const uint32_t place = header->offset / GIRO_RECORD_BYTES + 1;
     const uint64_t address =
         (uint64_t)header->segment * bench->directory.meta.segment_bytes / GIRO_RECORD_BYTES + place;

@@ -25,13 +25,6 @@ static void progress_print(const struct shard *shard, const struct log_reader *r
             reader->segment, reader->segment_count, shard->ledger->transfers_count);
 }
 
-static uint64_t block_address(const struct shard *shard, const struct block_header *header)
-{
-    uint64_t begin =
-        (uint64_t)header->segment * shard->directory.meta.segment_bytes + header->offset;
-    return begin / GIRO_RECORD_BYTES + 1;
-}
-
 static int replay_block(struct shard *shard, const struct block_header *header, struct error *error)
 {
     uint32_t index = 0;
@@ -39,8 +32,8 @@ static int replay_block(struct shard *shard, const struct block_header *header, 
     if (shard->options->follower != 0)
         result = follower_replay(shard->follower, shard->ledger, header, &index);
     else
-        result = ledger_replay(shard->ledger, (const union record *)(const void *)(header + 1),
-                               header->record_count, block_address(shard, header), &index);
+        result = ledger_replay(shard->ledger, block_records(header), header->record_count,
+                               block_address(header, shard->directory.meta.segment_bytes), &index);
     log_map_add(shard->log.chunk_blocks, &shard->directory.meta, header);
     if (result == -ENOSPC)
         return error_set(error, result,

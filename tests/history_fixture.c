@@ -276,7 +276,7 @@ static void rows_keep(struct history *history, const union record *records, uint
 /* As block_apply() of wal/follower.c. */
 static void block_follow(struct history *history, const struct block_header *header)
 {
-    const union record *records = (const union record *)(const void *)(header + 1);
+    const union record *records = block_records(header);
     struct live *live = &history->live;
     const uint32_t place = header->offset / GIRO_RECORD_BYTES + 1;
     const uint64_t address =
@@ -363,7 +363,7 @@ static void block_write(struct history *history, enum block_kind kind)
     log_map_add(history->log_map, &history->directory.meta, header);
     cr_assert(pwrite(history->fd, header, bytes, history->offset) == (ssize_t)bytes);
     for (uint32_t i = 0; i < history->open_records; i++)
-        reference_add(history, (const union record *)(const void *)(header + 1) + i);
+        reference_add(history, block_records(header) + i);
     history->offset += bytes;
     history->open_records = 0;
     position->lsn++;

@@ -280,12 +280,11 @@ static int segment_prove(const struct backup *backup, const struct segment_facts
                          struct error *error)
 {
     const struct directory_meta *meta = &backup->from.meta;
-    struct block_place place = {.segment = facts->segment};
+    struct block_place place = block_place_of(meta->directory_id, facts->segment, 0);
     struct checksum previous = facts->previous;
     uint64_t lsn = facts->lsn_first;
     uint64_t ordinal = facts->ordinal_first;
     uint32_t last = 0;
-    memcpy(place.directory_id, meta->directory_id, sizeof place.directory_id);
     while (place.offset < facts->used_bytes) {
         const struct block_header *header =
             (const struct block_header *)(const void *)(backup->image + place.offset);

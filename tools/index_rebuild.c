@@ -26,8 +26,7 @@ static int segment_last(const struct log_walk *walk, uint32_t *out_segment, stru
     int result = 0;
     *out_segment = 0;
     for (uint32_t segment = walk->reader.segment_count; segment-- > 0 && result == 0;) {
-        struct block_place place = {.segment = segment};
-        memcpy(place.directory_id, directory->meta.directory_id, sizeof place.directory_id);
+        struct block_place place = block_place_of(directory->meta.directory_id, segment, 0);
         int fd = segment_open(directory, segment, O_RDONLY, error);
         if (fd < 0) {
             result = fd;

@@ -61,13 +61,11 @@ int log_walk_next(struct log_walk *walk, const struct block_header **out_header,
 int log_walk_apply(struct log_walk *walk, const struct block_header *header, struct error *error)
 {
     const union record *records = block_records(header);
-    uint64_t begin =
-        (uint64_t)header->segment * walk->directory.meta.segment_bytes + header->offset;
+    uint64_t address = block_address(header, walk->directory.meta.segment_bytes);
     uint32_t index = 0;
     for (uint32_t i = 0; i < header->record_count; i++)
         walk->records[record_kind(&records[i])]++;
-    if (ledger_replay(walk->ledger, records, header->record_count, begin / GIRO_RECORD_BYTES + 1,
-                      &index) != 0)
+    if (ledger_replay(walk->ledger, records, header->record_count, address, &index) != 0)
         return log_walk_contradiction(walk, header, index, error);
     return 0;
 }

@@ -32,12 +32,6 @@ int log_walk_apply(struct log_walk *walk, const struct block_header *header, str
 int log_walk_contradiction(const struct log_walk *walk, const struct block_header *header,
                            uint32_t index, struct error *error);
 
-/* The records of a block. */
-static inline const union record *block_records(const struct block_header *header)
-{
-    return (const union record *)(const void *)(header + 1);
-}
-
 enum { U128_TEXT_BYTES = 40, TIME_TEXT_BYTES = 40 };
 
 /* Decimal digits of a number, and a time as 2026-01-31T23:59:59.123456789Z. */

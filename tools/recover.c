@@ -117,10 +117,9 @@ static void block_print(const struct recover_options *options, const struct log_
            header->epoch, written, header->header_checksum.high, header->header_checksum.low);
     if (!options->records)
         return;
-    uint64_t begin =
-        (uint64_t)header->segment * walk->directory.meta.segment_bytes + header->offset;
+    uint64_t address = block_address(header, walk->directory.meta.segment_bytes);
     for (uint32_t i = 0; i < header->record_count; i++)
-        record_print(&block_records(header)[i], begin / GIRO_RECORD_BYTES + 1 + i);
+        record_print(&block_records(header)[i], address + i);
 }
 
 /* ---- Cut --------------------------------------------------------------------------------- */

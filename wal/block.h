@@ -110,6 +110,27 @@ enum block_verdict block_check_header(const struct block_header *header,
 /* Whether the body belongs to the header; the header was checked. */
 bool block_check_body(const struct block_header *header);
 
+/* The place of a block in a log: directory_id of 16 bytes, shard 0. */
+static inline struct block_place block_place_of(const uint8_t *directory_id, uint32_t segment,
+                                                uint32_t offset)
+{
+    struct block_place place = {.segment = segment, .offset = offset};
+    memcpy(place.directory_id, directory_id, sizeof place.directory_id);
+    return place;
+}
+
+/* The records of a block, and the log address of the first of them. */
+static inline const union record *block_records(const struct block_header *header)
+{
+    return (const union record *)(const void *)(header + 1);
+}
+
+static inline uint64_t block_address(const struct block_header *header, uint32_t segment_bytes)
+{
+    uint64_t begin = (uint64_t)header->segment * segment_bytes + header->offset;
+    return begin / GIRO_RECORD_BYTES + 1;
+}
+
 const char *block_kind_name(uint32_t kind);
 const char *block_verdict_name(enum block_verdict verdict);
 

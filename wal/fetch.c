@@ -95,7 +95,7 @@ static enum log_fetch_state damaged(struct log_fetch *fetch, uint64_t position)
 /* Takes every wanted record of one sound block into the cache. */
 static void block_take(struct log_fetch *fetch, const struct block_header *header, uint64_t begin)
 {
-    const union record *records = (const union record *)(const void *)(header + 1);
+    const union record *records = block_records(header);
     uint64_t first = begin / GIRO_RECORD_BYTES + 1;
     while (fetch->next < fetch->count &&
            fetch->addresses[fetch->next] < first + header->record_count) {
@@ -116,8 +116,8 @@ enum log_fetch_state log_fetch_step(struct log_fetch *fetch)
         return damaged(fetch, fetch->begin + fetch->have);
     fetch->have += (uint32_t)fetch->op.size;
 
-    struct block_place place = {.segment = (uint32_t)(fetch->begin / meta->segment_bytes)};
-    memcpy(place.directory_id, meta->directory_id, sizeof place.directory_id);
+    struct block_place place =
+        block_place_of(meta->directory_id, (uint32_t)(fetch->begin / meta->segment_bytes), 0);
     uint64_t at = fetch->begin;
     while (fetch->next < fetch->count) {
         uint64_t wanted = fetch->addresses[fetch->next] * GIRO_RECORD_BYTES;

@@ -97,8 +97,8 @@ static int segment_head_check(const struct directory *directory, const struct se
     close(fd);
     const struct block_header *header =
         (const struct block_header *)(const void *)(sector + facts->last_offset % sizeof sector);
-    struct block_place place = {.segment = facts->segment, .offset = facts->last_offset};
-    memcpy(place.directory_id, directory->meta.directory_id, sizeof place.directory_id);
+    struct block_place place =
+        block_place_of(directory->meta.directory_id, facts->segment, facts->last_offset);
     if (got == sizeof sector &&
         block_check_header(header, &place, directory->meta.segment_bytes,
                            directory->meta.sector_bytes) == BLOCK_OK &&
@@ -314,11 +314,8 @@ static struct log_position position_before(const struct block_header *header, ui
 static int block_apply(struct follower *follower, struct ledger *ledger,
                        const struct block_header *header, uint32_t *out_index)
 {
-    const union record *records = (const union record *)(const void *)(header + 1);
-    const uint64_t address =
-        ((uint64_t)header->segment * follower->directory->meta.segment_bytes + header->offset) /
-            GIRO_RECORD_BYTES +
-        1;
+    const union record *records = block_records(header);
+    const uint64_t address = block_address(header, follower->directory->meta.segment_bytes);
     const uint32_t place = header->offset / GIRO_RECORD_BYTES + 1;
     struct live *live = &follower->live;
     for (uint32_t done = 0, run; done < header->record_count; done += run) {
@@ -659,7 +656,7 @@ static void mismatch_report(struct follower *follower)
 /* The digests of a block agreed: a snapshot may be waiting for them. */
 static void digests_count(struct follower *follower, const struct block_header *header)
 {
-    const union record *records = (const union record *)(const void *)(header + 1);
+    const union record *records = block_records(header);
     for (uint32_t i = 0; i < header->record_count; i++) {
         if (record_system(&records[i]) == RECORD_SYSTEM_DIGEST)
             snapshot_agreed(&follower->snapshot, records[i].digest.row_count,

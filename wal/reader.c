@@ -163,9 +163,7 @@ void log_reader_close(struct log_reader *reader)
 static struct block_place place_at(const struct log_reader *reader, uint32_t segment,
                                    uint32_t offset)
 {
-    struct block_place place = {.shard = 0, .segment = segment, .offset = offset};
-    memcpy(place.directory_id, reader->directory->meta.directory_id, sizeof place.directory_id);
-    return place;
+    return block_place_of(reader->directory->meta.directory_id, segment, offset);
 }
 
 /* The header at a place of a loaded segment, and what it is worth. */

@@ -49,11 +49,9 @@ static bool window_copy(const struct tail *tail, uint64_t position, void *to, ui
 static bool header_continues(const struct tail *tail, const struct block_header *header)
 {
     const struct directory_meta *meta = &tail->directory->meta;
-    struct block_place place = {
-        .segment = (uint32_t)(tail->position / meta->segment_bytes),
-        .offset = (uint32_t)(tail->position % meta->segment_bytes),
-    };
-    memcpy(place.directory_id, meta->directory_id, sizeof place.directory_id);
+    struct block_place place =
+        block_place_of(meta->directory_id, (uint32_t)(tail->position / meta->segment_bytes),
+                       (uint32_t)(tail->position % meta->segment_bytes));
     return block_check_header(header, &place, meta->segment_bytes, meta->sector_bytes) ==
                BLOCK_OK &&
            header->lsn == tail->lsn && header->ordinal == tail->ordinal &&
@@ -131,7 +129,6 @@ static enum tail_state file_next(struct tail *tail, char *image, uint64_t durabl
                         tail->position % segment_bytes, tail->directory->path);
         return TAIL_FAILED;
     }
-    tail->blocks_read++;
     return block_taken(tail, header, out_header);
 }
 

@@ -21,7 +21,6 @@ struct tail {
     uint64_t written_at;
     int fd;                           /* of segment, while it is read from its file; -1 */
     uint64_t loaded;                  /* position up to which the image holds what the file has */
-    uint64_t blocks_read;             /* from files: how often the window was too small */
     _Alignas(4096) char sector[4096]; /* the first one of the next segment */
 };
 

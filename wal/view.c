@@ -20,7 +20,6 @@ int view_init(struct view *view, const struct directory *directory)
         .segment_bytes = meta->segment_bytes,
         .blocks_max = meta->segment_bytes / meta->sector_bytes,
     };
-    /* One page more: the caller may read sectors beyond what it needs. */
     view->image = memory_reserve(view->segment_bytes);
     view->balances =
         memory_reserve((size_t)view->segment_bytes / GIRO_RECORD_BYTES * sizeof *view->balances);
@@ -292,8 +291,7 @@ static int blocks_step(struct view_maker *maker)
     const struct directory_meta *meta = &maker->reader->archive->directory->meta;
     struct view *view = &maker->view;
     uint32_t used = maker->reader->archive->sidecars[view->segment]->facts.used_bytes;
-    struct block_place place = {.segment = view->segment};
-    memcpy(place.directory_id, meta->directory_id, sizeof place.directory_id);
+    struct block_place place = block_place_of(meta->directory_id, view->segment, 0);
     for (uint32_t records = 0; records < STEP_RECORDS;) {
         if (maker->offset >= used)
             return 1;

@@ -46,18 +46,12 @@ static struct ledger *ledger_make(const struct directory *directory)
     return ledger;
 }
 
-static uint64_t block_address(const struct directory *directory, const struct block_header *header)
-{
-    uint64_t begin = (uint64_t)header->segment * directory->meta.segment_bytes + header->offset;
-    return begin / GIRO_RECORD_BYTES + 1;
-}
-
 static int block_replay(struct ledger *ledger, const struct directory *directory,
                         const struct block_header *header)
 {
     uint32_t index;
-    return ledger_replay(ledger, (const union record *)(const void *)(header + 1),
-                         header->record_count, block_address(directory, header), &index);
+    return ledger_replay(ledger, block_records(header), header->record_count,
+                         block_address(header, directory->meta.segment_bytes), &index);
 }
 
 void log_writer_open(struct log_writer *writer, const char *path)
