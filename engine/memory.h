@@ -7,6 +7,13 @@
 
 #include <stddef.h>
 
+/* For messages about address space that cannot be had: the maps of what a log may hold alone take
+ * more than any machine has memory, whatever the settings say. */
+#define MEMORY_RESERVE_ADVICE                                                                      \
+    "giro reserves some 550 GiB and uses what its data needs: lift the limit of address space "    \
+    "(ulimit -v, LimitAS) and of data (ulimit -d, LimitDATA); to limit its memory use a control "  \
+    "group instead"
+
 /* Reserves size_bytes of zeroed, page-aligned memory with huge pages where the kernel has them.
  * Returns NULL when the address space cannot be had. Release with memory_release(). */
 void *memory_reserve(size_t size_bytes);

@@ -14,17 +14,35 @@ static bool transfers_full(const struct ledger *ledger)
     return ledger->transfers.capacity != 0 && ledger->transfers.count == ledger->transfers.capacity;
 }
 
+/* Whether a record is one that the ledger can have written, as far as it tells by itself: what the
+ * state is built on is input, however sound the checksum of its block. */
+static bool account_formed(const struct giro_account *account)
+{
+    return account->id != 0 && account->debits_pending == 0 && account->debits_posted == 0 &&
+           account->credits_pending == 0 && account->credits_posted == 0;
+}
+
+static bool transfer_formed(const struct giro_transfer *transfer)
+{
+    const uint16_t ways = transfer->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_POST_PENDING |
+                                             GIRO_TRANSFER_VOID_PENDING);
+    return transfer->id != 0 && (ways & (ways - 1)) == 0;
+}
+
 static int replay_transfer(struct ledger *ledger, const struct giro_transfer *transfer,
                            uint64_t address, const struct ledger_event *prepared,
                            giro_u128 *out_released)
 {
     if (transfers_full(ledger))
         return -ENOSPC;
-    if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE)
+    if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE ||
+        prepared->debit_row == prepared->credit_row || !transfer_formed(transfer))
         return -EBADMSG;
     if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
         struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+        bool voids = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
         if (hold == NULL || transfer->amount > hold->record.amount ||
+            (voids && transfer->amount != hold->record.amount) ||
             hold->debit_row != prepared->debit_row || hold->credit_row != prepared->credit_row)
             return -EBADMSG;
         *out_released = hold->record.amount;
@@ -32,9 +50,11 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
         ended_holds_remove(ledger);
         return 0;
     }
-    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
-        ledger->holds.count == ledger->holds.capacity)
+    bool pends = (transfer->flags & GIRO_TRANSFER_PENDING) != 0;
+    if (pends && ledger->holds.count == ledger->holds.capacity)
         return -ENOSPC;
+    if (pends && holds_find(&ledger->holds, transfer->id) != NULL)
+        return -EBADMSG;
     plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
                 prepared->credit_row);
     return 0;
@@ -47,8 +67,8 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
     switch ((enum record_system)record->transfer.code) {
     case RECORD_SYSTEM_EXPIRY:
         hold = holds_find(&ledger->holds, record->transfer.pending_id);
-        if (hold == NULL || hold->debit_row != prepared->debit_row ||
-            hold->credit_row != prepared->credit_row)
+        if (hold == NULL || record->transfer.amount != hold->record.amount ||
+            hold->debit_row != prepared->debit_row || hold->credit_row != prepared->credit_row)
             return -EBADMSG;
         *out_released = hold->record.amount;
         expiry_apply(ledger, hold, record->transfer.timestamp);
@@ -73,6 +93,9 @@ static int replay_record(struct ledger *ledger, const union record *record, uint
     case RECORD_ACCOUNT:
         if (ledger->accounts.count == ledger->accounts.capacity)
             return -ENOSPC;
+        if (!account_formed(&record->account) ||
+            accounts_find(&ledger->accounts, record->account.id) != ACCOUNTS_NONE)
+            return -EBADMSG;
         account_apply(ledger, &record->account);
         return 0;
     case RECORD_BURNT:

@@ -110,8 +110,7 @@ static int ledger_make(struct shard *shard, struct error *error)
     };
     if (ledger_create(&config, &shard->ledger) != 0)
         return error_set(error, -ENOMEM,
-                         "cannot reserve address space for the limits: lower accounts_max, "
-                         "transfers_max or holds_max, or lift the memory limit");
+                         "cannot reserve address space for the ledger: " MEMORY_RESERVE_ADVICE);
     return 0;
 }
 
@@ -251,8 +250,11 @@ int shard_log_start(struct shard *shard, struct error *error)
                          WINDOW_SEGMENTS_MIN, segment_bytes);
     shard->window = log_window_make(options->window_bytes);
     if (shard->window == NULL)
-        return error_set(error, -ENOMEM, "cannot reserve %" PRIu64 " bytes for the log window",
-                         options->window_bytes);
+        return error_set(
+            error, -ENOMEM,
+            "cannot reserve %" PRIu64
+            " bytes for the log window: lower window_bytes, or: " MEMORY_RESERVE_ADVICE,
+            options->window_bytes);
     int result;
     while ((result = log_recover(shard, error)) == -EAGAIN)
         ;

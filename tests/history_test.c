@@ -11,7 +11,7 @@ TestSuite(history, .fini = scratch_clean);
 
 enum {
     RESULTS_MAX = QUERY_RESULTS_MAX,
-    SMALL_SEGMENT_BYTES = DIRECTORY_SEGMENT_BYTES_MIN,
+    SMALL_SEGMENT_BYTES = 4 << 20,
     MAKERS = 2,
 };
 

@@ -15,7 +15,7 @@ TestSuite(snapshot, .fini = scratch_clean);
 TestSuite(manifest, .fini = scratch_clean);
 
 static const struct history_options small = {
-    .segment_bytes = DIRECTORY_SEGMENT_BYTES_MIN,
+    .segment_bytes = 4 << 20,
     .segments_max = 32,
     .accounts_max = 1 << 17,
     .holds_max = 1 << 17,
@@ -542,7 +542,7 @@ Test(snapshot, waits_for_its_proof)
 /* ---- The manifest ------------------------------------------------------------------------ */
 
 static const struct history_options tiny = {
-    .segment_bytes = DIRECTORY_SEGMENT_BYTES_MIN,
+    .segment_bytes = 4 << 20,
     .segments_max = 4,
     .accounts_max = 1 << 10,
     .holds_max = 1 << 10,

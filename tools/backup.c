@@ -138,10 +138,9 @@ static int source_open(struct backup *backup, struct error *error)
 
 static bool folder_is_empty(int fd)
 {
-    DIR *folder = fdopendir(dup(fd));
+    DIR *folder = directory_list(fd);
     if (folder == NULL)
         return false;
-    rewinddir(folder);
     bool empty = true;
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
         empty = empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||

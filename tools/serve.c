@@ -23,7 +23,7 @@ static const char format_usage[] =
     "Makes a new, empty ledger in DIR, which must be empty or not exist.\n"
     "\n"
     "  --data DIR            the data directory\n"
-    "  --segment-bytes N     size of a log segment, a power of two, 4m to 1g (64m)\n"
+    "  --segment-bytes N     size of a log segment, a power of two, 1m to 1g (64m)\n"
     "  --segments-ahead N    segments to make beforehand, besides the first (3)\n"
     "  --shards N            shards; this version has 1\n";
 
@@ -120,7 +120,7 @@ static const struct setting settings[] = {
      "open connections (10000)"},
     {"large_buffers", SETTING_U32, SETTING(large_buffers), 1, 1u << 16,
      "1 MiB buffers for requests, and as many for replies (256)"},
-    {"window_bytes", SETTING_U64, SETTING(window_bytes), 16 << 20, 1ull << 36,
+    {"window_bytes", SETTING_U64, SETTING(window_bytes), 4 << 20, 1ull << 36,
      "newest part of the log kept in memory, a power of two (256m)"},
     {"block_bytes_max", SETTING_U32, SETTING(block_bytes_max), LOG_BLOCK_BYTES_MIN,
      LOG_BLOCK_BYTES_MAX, "largest group commit (4m)"},
@@ -173,6 +173,10 @@ static bool setting_set(const struct setting *setting, const char *text,
     case SETTING_TEXT:
         free(texts[setting - settings]);
         texts[setting - settings] = strdup(text);
+        if (texts[setting - settings] == NULL) {
+            complain("serve", "out of memory");
+            exit(EXIT_FAILED);
+        }
         *(const char **)(void *)place = texts[setting - settings];
         return text[0] != 0;
     case SETTING_IO:

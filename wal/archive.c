@@ -269,7 +269,7 @@ static int chunks_restore(struct section_walk *walk, uint32_t *map)
 
 /* Hashes come by the page, addresses by the run: both are walked side by side. */
 static int ids_restore(struct section_walk *runs, struct section_walk *ids, struct ledger *ledger,
-                       uint64_t segment_address)
+                       uint64_t segment_address, uint32_t segment_records)
 {
     const void *items;
     struct id_run run[SIDECAR_PAYLOAD_BYTES / sizeof(struct id_run)] = {0};
@@ -289,6 +289,9 @@ static int ids_restore(struct section_walk *runs, struct section_walk *ids, stru
                 memcpy(run, page_runs, (size_t)run_count * sizeof run[0]);
                 r = 0;
             }
+            if (run[r].place == 0 || run[r].place > segment_records ||
+                run[r].count > segment_records - run[r].place)
+                return -EBADMSG;
             uint32_t fit = run[r].count - done;
             if (fit > count - i)
                 fit = (uint32_t)(count - i);
@@ -331,7 +334,8 @@ int archive_restore(struct archive *archive, uint32_t segment, struct ledger *le
                      ? chunks_restore(&chunks, &log_map[begin / LOG_CHUNK_BYTES])
                      : -EBADMSG;
         if (result == 0)
-            result = ids_restore(&runs, &ids, ledger, begin / GIRO_RECORD_BYTES);
+            result = ids_restore(&runs, &ids, ledger, begin / GIRO_RECORD_BYTES,
+                                 directory->meta.segment_bytes / GIRO_RECORD_BYTES);
         close(fd);
     }
     if (result == 0)
@@ -431,7 +435,10 @@ const void *archive_item(struct archive_reader *reader, uint32_t segment,
 {
     const struct sidecar_extent *extent = &reader->archive->sidecars[segment]->sections[section];
     const uint64_t per_page = sidecar_items_per_page(extent->item_bytes);
-    assert(i < extent->items);
+    if (i >= extent->items) { /* an item of another section leads here: one of the two is wrong */
+        reader_damaged(reader, segment, ARCHIVE_SIDECAR, extent->page_first, -EBADMSG);
+        return NULL;
+    }
     const char *page = sidecar_page(reader, segment, extent->page_first + (uint32_t)(i / per_page));
     return page == NULL ? NULL : page + 8 + i % per_page * extent->item_bytes;
 }
@@ -445,6 +452,12 @@ const union record *archive_record(struct archive_reader *reader, uint32_t segme
     if (page == NULL)
         return NULL;
     if (fresh) {
+        /* Behind the last block lie the zeros that the sum was made from, or what no reader of the
+         * log looks at. */
+        uint64_t used = reader->archive->sidecars[segment]->facts.used_bytes;
+        uint64_t begin = (uint64_t)number * SIDECAR_PAGE_BYTES;
+        if (used > begin && used - begin < SIDECAR_PAGE_BYTES)
+            memset(page->bytes + (used - begin), 0, SIDECAR_PAGE_BYTES - (used - begin));
         const uint64_t *sum = archive_item(reader, segment, SECTION_LOG_PAGES, number);
         if (sum == NULL)
             return NULL;

@@ -115,9 +115,20 @@ int segment_make(const struct directory *directory, uint32_t segment, struct err
     return result == 0 ? directory_sync(directory, error) : result;
 }
 
+DIR *directory_list(int folder_fd)
+{
+    int copy = fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
+    DIR *folder = copy < 0 ? NULL : fdopendir(copy);
+    if (folder != NULL)
+        rewinddir(folder);
+    else if (copy >= 0)
+        close(copy);
+    return folder;
+}
+
 static bool folder_is_empty(int fd)
 {
-    DIR *folder = fdopendir(dup(fd));
+    DIR *folder = directory_list(fd);
     if (folder == NULL)
         return false;
     bool empty = true;
@@ -303,6 +314,9 @@ static int meta_read(int folder_fd, struct directory *directory, struct error *e
 {
     struct directory_meta *meta = &directory->meta;
     int fd = openat(folder_fd, "giro.meta", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return error_set(error, -errno, "%s/giro.meta: cannot open: %s", directory->path,
+                         strerror(errno));
     if (fd < 0)
         return error_set(error, -errno,
                          "%s is not a Giro data directory (%s/giro.meta: %s): make one with giro "
@@ -376,6 +390,9 @@ int directory_open(const char *path, enum directory_access access, uint32_t shar
     if (result != 0)
         return result;
     int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0 && errno != ENOENT && errno != ENOTDIR)
+        return error_set(error, -errno, "%s: cannot open the data directory: %s", path,
+                         strerror(errno));
     if (folder_fd < 0)
         return error_set(error, -errno,
                          "%s: cannot open the data directory: %s; make one with giro format "
@@ -433,11 +450,10 @@ static int64_t segment_number(const char *name)
 
 int directory_segments(const struct directory *directory, uint32_t *out_count, struct error *error)
 {
-    DIR *folder = fdopendir(dup(directory->shard_fd));
+    DIR *folder = directory_list(directory->shard_fd);
     if (folder == NULL)
         return error_set(error, -errno, "%s/%s: cannot list: %s", directory->path, shard_folder,
                          strerror(errno));
-    rewinddir(folder);
     int64_t highest = -1;
     uint32_t found = 0;
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {

@@ -23,13 +23,14 @@
 #include "engine/checksum.h"
 #include "wal/error.h"
 
+#include <dirent.h>
 #include <stdint.h>
 
 enum {
     DIRECTORY_VERSION = 1,
     DIRECTORY_SHARDS = 1, /* shards that this version serves */
     DIRECTORY_SEGMENT_BYTES_DEFAULT = 64 << 20,
-    DIRECTORY_SEGMENT_BYTES_MIN = 4 << 20,
+    DIRECTORY_SEGMENT_BYTES_MIN = 1 << 20,
     DIRECTORY_SEGMENT_BYTES_MAX = 1 << 30,
     DIRECTORY_SEGMENTS_AHEAD = 3, /* made by giro format, and kept ready from then on */
 };
@@ -109,5 +110,8 @@ int segment_zero(const struct directory *directory, int fd, uint32_t segment, ui
 
 /* Makes names and contents of the shard's folder durable. */
 int directory_sync(const struct directory *directory, struct error *error);
+
+/* Lists a folder from its beginning; the descriptor stays the caller's. NULL with errno set. */
+DIR *directory_list(int folder_fd);
 
 #endif

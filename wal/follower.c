@@ -58,8 +58,7 @@ int follower_init(struct follower *follower, const struct directory *directory,
     }
     follower_free(follower);
     return error_set(error, -ENOMEM,
-                     "cannot reserve address space for the follower: lower accounts_max or "
-                     "holds_max, or lift the memory limit");
+                     "cannot reserve address space for the follower: " MEMORY_RESERVE_ADVICE);
 }
 
 void follower_free(struct follower *follower)
@@ -1001,7 +1000,9 @@ static void *follower_run(void *argument)
         uint64_t replay_ns = clock_monotonic_ns() - start;
         work = snapshot_work(follower) || work;
         work = requests_work(follower, replay_ns) || work;
-        if (atomic_load(&follower->stop) && follower->active_count == 0)
+        /* What was submitted before it was told to stop is there by now. */
+        if (atomic_load(&follower->stop) && follower->active_count == 0 &&
+            atomic_load(&follower->submitted.head) == atomic_load(&follower->submitted.tail))
             return NULL;
         if (work)
             follower->worked_at = clock_monotonic_ns();

@@ -322,9 +322,11 @@ int io_posix_open(struct io **out_io, struct error *error)
     backend->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.fd = backend->event};
     int result = -ENOMEM;
-    if (backend->waiters != NULL && backend->epoll >= 0 && backend->event >= 0 &&
-        epoll_ctl(backend->epoll, EPOLL_CTL_ADD, backend->event, &event) == 0)
-        result = lanes_start(backend);
+    if (backend->waiters != NULL)
+        result = backend->epoll < 0 || backend->event < 0 ||
+                         epoll_ctl(backend->epoll, EPOLL_CTL_ADD, backend->event, &event) != 0
+                     ? -errno
+                     : lanes_start(backend);
     if (result != 0) {
         posix_close(&backend->io);
         return error_set(error, result, "cannot start the posix I/O backend: %s",

@@ -79,8 +79,10 @@ static int segments_open(struct log *log, struct error *error)
     log->segment_fds = memory_reserve(LOG_SEGMENTS_MAX * sizeof *log->segment_fds);
     log->maker.zeros =
         mmap(NULL, ZERO_WRITE_BYTES_LATE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (log->segment_fds == NULL || log->maker.zeros == MAP_FAILED)
+    if (log->segment_fds == NULL || log->maker.zeros == MAP_FAILED) {
+        log->segment_count = 0; /* none is open */
         return error_set(error, -ENOMEM, "out of memory");
+    }
     for (uint32_t segment = 0; segment < log->segment_count; segment++) {
         int fd = segment_open(log->directory, segment, O_RDWR, error);
         if (fd < 0) {

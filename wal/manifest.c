@@ -135,10 +135,9 @@ static bool manifest_names(const struct manifest *manifest, int64_t segment)
 
 void snapshots_tidy(const struct directory *directory, const struct manifest *manifest)
 {
-    DIR *folder = fdopendir(dup(directory->shard_fd));
+    DIR *folder = directory_list(directory->shard_fd);
     if (folder == NULL)
         return;
-    rewinddir(folder);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         int64_t segment = snapshot_segment(entry->d_name);
         if ((segment >= 0 && !manifest_names(manifest, segment)) ||
@@ -174,11 +173,10 @@ int derived_remove(const struct directory *directory, uint32_t first, struct err
     if (result != 0)
         return result;
     snapshots_tidy(directory, &kept);
-    DIR *folder = fdopendir(dup(directory->shard_fd));
+    DIR *folder = directory_list(directory->shard_fd);
     if (folder == NULL)
         return error_set(error, -errno, "%s/shard-0: cannot list: %s", directory->path,
                          strerror(errno));
-    rewinddir(folder);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
         if (derived_segment(entry->d_name) < (int64_t)first)
             continue;

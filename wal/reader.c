@@ -64,8 +64,11 @@ static int segment_load(struct log_reader *reader, uint32_t segment, struct erro
     }
     char *memory = segment_memory(reader, segment);
     uint64_t begin = (uint64_t)segment * segment_bytes;
-    for (uint32_t offset = 0; offset < segment_bytes; offset += READ_BYTES)
-        range_read(reader, fd, memory + offset, READ_BYTES, begin + offset);
+    for (uint32_t offset = 0; offset < segment_bytes; offset += READ_BYTES) {
+        uint32_t left = segment_bytes - offset;
+        range_read(reader, fd, memory + offset, left < READ_BYTES ? left : READ_BYTES,
+                   begin + offset);
+    }
     close(fd);
     return 0;
 }

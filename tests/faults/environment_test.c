@@ -99,7 +99,7 @@ Test(environment, formatted_twice_keeps_the_first)
     char data[PATH_BYTES];
     struct error error;
     const struct directory_options options = {
-        .segment_bytes = DIRECTORY_SEGMENT_BYTES_MIN, .segments_ahead = 1, .shard_count = 1};
+        .segment_bytes = 4 << 20, .segments_ahead = 1, .shard_count = 1};
     folder_make(data);
     data_format(data);
     cr_assert_neq(directory_format(data, &options, &error), 0);
