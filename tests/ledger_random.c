@@ -1,0 +1,385 @@
+#include "tests/ledger_random.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* ---- Chance ------------------------------------------------------------------------------ */
+
+static uint64_t next(struct ledger_random *random)
+{
+    uint64_t z = random->state += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+uint64_t ledger_random_below(struct ledger_random *random, uint64_t limit)
+{
+    return next(random) % limit;
+}
+
+static bool chance(struct ledger_random *random, uint32_t percent)
+{
+    return ledger_random_below(random, 100) < percent;
+}
+
+/* ---- Events ------------------------------------------------------------------------------ */
+
+giro_u128 ledger_random_id(uint64_t number)
+{
+    return number % 2 == 0 ? (giro_u128)number << 64 | number : number;
+}
+
+static giro_u128 transfer_id(struct ledger_random *random)
+{
+    if (chance(random, 1))
+        return chance(random, 50) ? 0 : GIRO_U128_MAX;
+    if (chance(random, 10))
+        return ledger_random_id(1 + ledger_random_below(random, random->id_next));
+    return ledger_random_id(random->id_next++);
+}
+
+static uint32_t ledger_of(uint64_t account_id)
+{
+    return account_id <= 7 ? 1 : account_id <= 10 ? 2 : 3;
+}
+
+static giro_u128 amount(struct ledger_random *random, uint32_t ledger)
+{
+    static const giro_u128 large[] = {
+        GIRO_U128_MAX,
+        GIRO_U128_MAX - 1,
+        GIRO_U128_MAX - 2,
+        GIRO_U128_MAX / 2,
+        GIRO_U128_MAX / 2 + 1,
+        GIRO_U128_MAX - 40,
+        1,
+        2,
+        (giro_u128)UINT64_MAX,
+        (giro_u128)UINT64_MAX + 1,
+        0,
+        3,
+    };
+    if (ledger == 3)
+        return large[ledger_random_below(random, sizeof large / sizeof large[0])];
+    return chance(random, 4) ? GIRO_U128_MAX : ledger_random_below(random, 50);
+}
+
+static void accounts_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    static const struct {
+        uint32_t first;
+        uint32_t count;
+    } groups[] = {{1, 7}, {1, 7}, {1, 7}, {8, 3}, {8, 3}, {11, 6}};
+    const struct model_state *state = &random->model->now;
+    uint64_t newest = (uint64_t)state->accounts[state->accounts_count - 1].id;
+    uint64_t group = ledger_random_below(random, 6);
+    uint64_t debit = groups[group].first + ledger_random_below(random, groups[group].count);
+    uint64_t credit = groups[group].first + ledger_random_below(random, groups[group].count);
+    if (debit == credit && !chance(random, 3))
+        credit = groups[group].first + (debit - groups[group].first + 1) % groups[group].count;
+    event->ledger = ledger_of(debit);
+    if (chance(random, 2))
+        credit = 1 + ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS + 2);
+    if (chance(random, 1))
+        debit = LEDGER_RANDOM_ACCOUNTS + 1;
+    /* The newest account is of ledger 3, too; an imported transfer may be older. */
+    if (event->ledger == 3 && chance(random, 30))
+        *(chance(random, 50) ? &debit : &credit) = newest;
+    event->debit_account_id = debit;
+    event->credit_account_id = credit;
+}
+
+/* Plain, pending, balancing, closing. */
+static void plain_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    accounts_choose(random, event);
+    event->code = (uint16_t)(1 + ledger_random_below(random, 2));
+    event->amount = amount(random, event->ledger);
+    if (chance(random, 45)) {
+        event->flags |= GIRO_TRANSFER_PENDING;
+        if (chance(random, 60))
+            event->timeout = (uint32_t)(1 + ledger_random_below(random, 3));
+        if (chance(random, 3))
+            event->timeout = UINT32_MAX;
+        random->pending_ids[random->pending_count++ % LEDGER_RANDOM_SENT] = event->id;
+    }
+    if (chance(random, 8))
+        event->flags |= GIRO_TRANSFER_BALANCING_DEBIT;
+    if (chance(random, 8))
+        event->flags |= GIRO_TRANSFER_BALANCING_CREDIT;
+    /* Closing for good would soon stop everything. */
+    if (event->timeout != 0 && event->timeout != UINT32_MAX && chance(random, 6))
+        event->flags |=
+            chance(random, 50) ? GIRO_TRANSFER_CLOSING_DEBIT : GIRO_TRANSFER_CLOSING_CREDIT;
+}
+
+/* Mostly one that is open; else one of late, whatever became of it. */
+static giro_u128 pending_choose(struct ledger_random *random)
+{
+    const struct model *model = random->model;
+    uint32_t count = model->now.transfers_count;
+    uint32_t back = (uint32_t)ledger_random_below(random, 20);
+    for (uint32_t i = count > back ? count - back : 0; i > 0 && chance(random, 95); i--) {
+        if (model->now.status[i - 1] == MODEL_PENDING)
+            return model->transfers[i - 1].id;
+    }
+    return random->pending_ids[ledger_random_below(random, LEDGER_RANDOM_SENT)];
+}
+
+static void resolve_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    bool voids = chance(random, 40);
+    event->flags |= voids ? GIRO_TRANSFER_VOID_PENDING : GIRO_TRANSFER_POST_PENDING;
+    event->pending_id = pending_choose(random);
+    if (chance(random, 3))
+        event->pending_id = transfer_id(random);
+    event->amount = voids ? 0 : GIRO_U128_MAX;
+    if (chance(random, 40))
+        event->amount = ledger_random_below(random, 50);
+    const struct giro_transfer *pending = model_transfer(random->model, event->pending_id);
+    if (pending != NULL && chance(random, 20)) {
+        event->debit_account_id = pending->debit_account_id;
+        event->credit_account_id = pending->credit_account_id;
+        event->ledger = pending->ledger;
+        event->code = pending->code;
+        event->amount = pending->amount;
+    }
+}
+
+/* Breaks a rule that goes by one field. */
+static void field_spoil(struct ledger_random *random, struct giro_transfer *event)
+{
+    switch (ledger_random_below(random, 16)) {
+    case 0:
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 1:
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 9));
+        break;
+    case 2:
+        event->timestamp = 1 + ledger_random_below(random, UINT64_MAX);
+        break;
+    case 3:
+        event->debit_account_id = ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS + 3);
+        break;
+    case 4:
+        event->credit_account_id = ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS + 3);
+        break;
+    case 5:
+        event->debit_account_id = GIRO_U128_MAX;
+        break;
+    case 6:
+        event->credit_account_id = GIRO_U128_MAX;
+        break;
+    case 7:
+        event->amount++;
+        break;
+    case 8:
+        event->pending_id = chance(random, 50) ? event->id : GIRO_U128_MAX;
+        break;
+    case 9:
+        event->pending_id = 0;
+        break;
+    case 10:
+        event->timeout++;
+        break;
+    case 11:
+        event->ledger = (uint32_t)ledger_random_below(random, 4);
+        break;
+    case 12:
+        event->code = (uint16_t)ledger_random_below(random, 3);
+        break;
+    case 13:
+        event->user_data_128++;
+        break;
+    case 14:
+        event->user_data_64++;
+        break;
+    default:
+        event->user_data_32++;
+    }
+}
+
+static void event_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    *event = (struct giro_transfer){.id = transfer_id(random)};
+    if (chance(random, 30))
+        resolve_choose(random, event);
+    else
+        plain_choose(random, event);
+    if (chance(random, 20))
+        event->user_data_128 = ledger_random_below(random, 3);
+    if (chance(random, 20))
+        event->user_data_64 = ledger_random_below(random, 3);
+    if (chance(random, 20))
+        event->user_data_32 = (uint32_t)ledger_random_below(random, 3);
+    if (chance(random, 4))
+        field_spoil(random, event);
+    if (chance(random, 15))
+        event->flags |= GIRO_TRANSFER_LINKED;
+}
+
+/* An event that was sent before, as it was or nearly so. */
+static void event_repeat(struct ledger_random *random, struct giro_transfer *event)
+{
+    const struct ledger_random_sent *sent =
+        &random->history[ledger_random_below(random, LEDGER_RANDOM_SENT)];
+    if (sent->count == 0)
+        return;
+    *event = sent->events[ledger_random_below(random, sent->count)];
+    if (chance(random, 50))
+        field_spoil(random, event);
+}
+
+/* Turns a request into one that is imported, with timestamps that mostly fit. */
+static void request_import(struct ledger_random *random, struct giro_transfer *events,
+                           uint32_t count)
+{
+    uint64_t timestamp =
+        chance(random, 50) ? random->timestamp_last : random->transfer_timestamp_last;
+    random->clock_ns += 200;
+    for (uint32_t i = 0; i < count; i++) {
+        timestamp += 1 + ledger_random_below(random, 4);
+        events[i].flags |= GIRO_TRANSFER_IMPORTED;
+        events[i].timestamp = timestamp;
+        if (!chance(random, 5))
+            events[i].timeout = 0;
+        if (chance(random, 3))
+            events[i].timestamp -= ledger_random_below(random, 1000);
+        if (chance(random, 1))
+            events[i].timestamp = random->clock_ns;
+        if (chance(random, 1))
+            events[i].timestamp = ledger_random_below(random, 2) << 63;
+        if (chance(random, 1))
+            events[i].timestamp = random->model->now.accounts[0].timestamp;
+        if (chance(random, 1))
+            events[i].flags ^= GIRO_TRANSFER_IMPORTED;
+    }
+}
+
+uint32_t ledger_random_transfers(struct ledger_random *random, struct giro_transfer *events)
+{
+    const struct ledger_random_sent *sent =
+        &random->history[ledger_random_below(random, LEDGER_RANDOM_SENT)];
+    if (sent->count != 0 && chance(random, 8)) {
+        memcpy(events, sent->events, sizeof sent->events);
+        return sent->count;
+    }
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, LEDGER_RANDOM_EVENTS);
+    for (uint32_t i = 0; i < count; i++) {
+        event_choose(random, &events[i]);
+        if (chance(random, 5))
+            event_repeat(random, &events[i]);
+    }
+    if (!chance(random, 5)) /* mostly the last chain ends */
+        events[count - 1].flags &= (uint16_t)~GIRO_TRANSFER_LINKED;
+    if (chance(random, 12))
+        request_import(random, events, count);
+    struct ledger_random_sent *slot = &random->history[random->sent_count++ % LEDGER_RANDOM_SENT];
+    memcpy(slot->events, events, count * sizeof *events);
+    slot->count = count;
+    return count;
+}
+
+static void account_spoil(struct ledger_random *random, struct giro_account *event)
+{
+    giro_u128 *const balances[] = {&event->debits_pending, &event->debits_posted,
+                                   &event->credits_pending, &event->credits_posted};
+    switch (ledger_random_below(random, 11)) {
+    case 0:
+        event->reserved = 1;
+        break;
+    case 1:
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 2:
+        event->id = chance(random, 50) ? 0 : GIRO_U128_MAX;
+        break;
+    case 3:
+        event->ledger = 0;
+        break;
+    case 4:
+        event->code = 0;
+        break;
+    case 5:
+        event->timestamp = 1 + ledger_random_below(random, 9);
+        break;
+    case 6:
+        event->user_data_64 = 1;
+        break;
+    default:
+        *balances[ledger_random_below(random, 4)] = 1;
+    }
+}
+
+/* An account's fields follow from its id, so that repeating it answers exists. */
+static struct giro_account account_of(uint64_t id)
+{
+    static const uint16_t flags[] = {0,
+                                     0,
+                                     GIRO_ACCOUNT_HISTORY,
+                                     GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS,
+                                     0,
+                                     GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS,
+                                     0};
+    return (struct giro_account){
+        .id = id,
+        .ledger = ledger_of(id),
+        .code = 1,
+        .flags = flags[id % 7],
+        .user_data_128 = id % 2,
+        .user_data_32 = (uint32_t)(id % 3),
+    };
+}
+
+uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_account *events)
+{
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, 6);
+    bool imported = chance(random, 20);
+    uint64_t timestamp = random->timestamp_last;
+    if (imported)
+        random->clock_ns += 200;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t id = chance(random, 50)
+                          ? 1 + ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS)
+                          : 101 + ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS_MORE);
+        events[i] = account_of(id);
+        if (imported) {
+            timestamp += ledger_random_below(random, 4);
+            events[i].flags |= GIRO_ACCOUNT_IMPORTED;
+            events[i].timestamp = chance(random, 5) ? random->clock_ns : timestamp;
+            if (chance(random, 5))
+                events[i].timestamp = ledger_random_below(random, 2) << 63;
+        }
+        if (chance(random, 20))
+            account_spoil(random, &events[i]);
+        if (chance(random, 3))
+            events[i].user_data_128++;
+        if (chance(random, 3))
+            events[i].user_data_32++;
+        if (chance(random, 3))
+            events[i].ledger++;
+        if (chance(random, 3))
+            events[i].code++;
+        if (chance(random, 2))
+            events[i].flags |= GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS |
+                               GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
+        if (chance(random, 1))
+            events[i].flags ^= GIRO_ACCOUNT_IMPORTED;
+        if (chance(random, 30))
+            events[i].flags |= GIRO_ACCOUNT_LINKED;
+    }
+    return count;
+}
+
+uint32_t ledger_random_first_accounts(struct ledger_random *random, struct giro_account *events)
+{
+    uint32_t count = 0;
+    uint64_t late = 1 + ledger_random_below(random, LEDGER_RANDOM_ACCOUNTS);
+    for (uint64_t id = 1; id <= LEDGER_RANDOM_ACCOUNTS; id++) {
+        if (id != late)
+            events[count++] = account_of(id);
+    }
+    return count;
+}

@@ -1,0 +1,52 @@
+/* Random requests: accounts and ids are few, so that events meet: duplicates, chains, holds that are
+ * posted, voided or expire, limits, closed accounts, imports, broken fields. */
+#ifndef TESTS_LEDGER_RANDOM_H
+#define TESTS_LEDGER_RANDOM_H
+
+#include "tests/ledger_model.h"
+
+enum {
+    LEDGER_RANDOM_EVENTS = 24, /* of one request at most */
+    LEDGER_RANDOM_SENT = 64,   /* requests that are remembered, to be sent again */
+    /* Accounts 1 to 7 are of ledger 1, 8 to 10 of ledger 2, 11 to 16 of ledger 3, which is for
+     * amounts near 2^128. 17 and 18 are never there, 101 to 140 come later. */
+    LEDGER_RANDOM_ACCOUNTS = 16,
+    LEDGER_RANDOM_ACCOUNTS_MORE = 40,
+};
+
+struct ledger_random_sent {
+    struct giro_transfer events[LEDGER_RANDOM_EVENTS];
+    uint32_t count;
+};
+
+struct ledger_random {
+    uint64_t state;   /* the seed */
+    uint64_t id_next; /* 1 to begin with */
+
+    /* The ledger that the requests are for, to be set before each: what they refer to, its last
+     * timestamps, and its clock, which is moved on for imports. */
+    const struct model *model;
+    uint64_t timestamp_last;
+    uint64_t transfer_timestamp_last;
+    uint64_t clock_ns;
+
+    struct ledger_random_sent history[LEDGER_RANDOM_SENT];
+    uint32_t sent_count;
+    giro_u128 pending_ids[LEDGER_RANDOM_SENT]; /* of the latest pending transfers */
+    uint32_t pending_count;
+};
+
+/* 0 .. limit - 1 */
+uint64_t ledger_random_below(struct ledger_random *random, uint64_t limit);
+
+/* The id of a number up to id_next. */
+giro_u128 ledger_random_id(uint64_t number);
+
+/* Each writes the events of a request and returns how many. events: room for LEDGER_RANDOM_EVENTS. */
+uint32_t ledger_random_transfers(struct ledger_random *random, struct giro_transfer *events);
+uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_account *events);
+
+/* The accounts that transfers are about, but for one that may come later, or not. */
+uint32_t ledger_random_first_accounts(struct ledger_random *random, struct giro_account *events);
+
+#endif

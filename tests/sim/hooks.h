@@ -1,0 +1,42 @@
+/* Where the simulator looks into the program: see hooks.c. */
+#ifndef TESTS_SIM_HOOKS_H
+#define TESTS_SIM_HOOKS_H
+
+#include "engine/ledger.h"
+#include "wal/reader.h"
+
+#include <stdint.h>
+
+/* Rows of the decision table of wal/reader.h, in its order. */
+enum hooks_row {
+    ROW_CLEAN,
+    ROW_TORN_GARBAGE,
+    ROW_TORN_BODY,
+    ROW_DAMAGED_GARBAGE,
+    ROW_DAMAGED_BODY,
+    ROW_DAMAGED_CHAIN,
+    ROW_DAMAGED_ELSEWHERE,
+    ROW_NEWER,
+    ROW_TOO_MUCH,
+    ROW_UNREADABLE,
+    ROWS,
+};
+
+extern const char *const hooks_row_names[ROWS];
+
+/* How often each row of the table was met, since the process began. */
+extern uint64_t hooks_rows[ROWS];
+
+/* Digests of the log that the follower has compared. */
+extern uint64_t hooks_digests_checked;
+
+/* The ledger of the life that runs, once it has started; NULL before. */
+const struct ledger *hooks_ledger(void);
+
+/* Both copies, and whether the follower has followed everything. */
+const struct ledger *hooks_follower_ledger(void);
+bool hooks_follower_is_even(void);
+
+void hooks_life_ended(void);
+
+#endif

@@ -1,0 +1,652 @@
+#include "tests/sim/judge.h"
+
+#include "tests/sim/machine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum entry_kind { ENTRY_ACCOUNTS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
+
+struct entry {
+    enum entry_kind kind;
+    uint32_t count;
+    uint64_t timestamp;
+    void *events;
+    struct checksum digest; /* of the ledger behind it */
+};
+
+/* An account as it was from an entry on. */
+struct version {
+    uint32_t entry;
+    uint32_t number; /* of the account in the model */
+    struct giro_account row;
+};
+
+/* Both of these grow. */
+static struct {
+    struct model model;
+    struct entry *entries;
+    uint32_t entry_count;
+    uint32_t entry_capacity;
+    uint32_t floor;
+    struct judge_change *changes;
+    uint32_t change_count;
+    uint32_t change_capacity;
+    struct version *versions;
+    uint32_t version_count;
+    uint32_t version_capacity;
+    struct giro_balances balances[MODEL_ACCOUNTS_MAX]; /* what the changes add up to */
+    struct checksum digest_empty;
+    bool digest_empty_known;
+} judge;
+
+static void *grown(void *array, uint32_t count, uint32_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return array;
+    *capacity = *capacity == 0 ? 256 : 2 * *capacity;
+    array = realloc(array, *capacity * size);
+    if (array == NULL)
+        machine_fail("out of memory");
+    return array;
+}
+
+static void derived_reset(void)
+{
+    memset(&judge.model, 0, sizeof judge.model);
+    memset(judge.balances, 0, sizeof judge.balances);
+    judge.change_count = 0;
+    judge.version_count = 0;
+}
+
+void judge_reset(void)
+{
+    for (uint32_t i = 0; i < judge.entry_count; i++)
+        free(judge.entries[i].events);
+    judge.entry_count = 0;
+    judge.floor = 0;
+    judge.digest_empty_known = false;
+    derived_reset();
+}
+
+const struct model *judge_model(void)
+{
+    return &judge.model;
+}
+
+uint32_t judge_position(void)
+{
+    return judge.entry_count;
+}
+
+uint32_t judge_floor(void)
+{
+    return judge.floor;
+}
+
+void judge_floor_raise(uint32_t position)
+{
+    judge.floor = position > judge.floor ? position : judge.floor;
+}
+
+uint32_t judge_change_count(void)
+{
+    return judge.change_count;
+}
+
+/* ---- What follows from an entry ------------------------------------------------------------ */
+
+static struct giro_balances *balances_of(giro_u128 account)
+{
+    for (uint32_t i = 0; i < judge.model.now.accounts_count; i++) {
+        if (judge.model.now.accounts[i].id == account)
+            return &judge.balances[i];
+    }
+    machine_fail("the model moved money of an account that it does not have");
+}
+
+static struct judge_change *change_add(uint32_t entry, enum giro_change_kind kind)
+{
+    judge.changes =
+        grown(judge.changes, judge.change_count, &judge.change_capacity, sizeof *judge.changes);
+    struct judge_change *change = &judge.changes[judge.change_count++];
+    *change = (struct judge_change){.entry = entry, .kind = kind};
+    return change;
+}
+
+/* Releases a pending amount, and posts some of it. */
+static void pending_resolve(const struct giro_transfer *pending, giro_u128 posted)
+{
+    struct giro_balances *debit = balances_of(pending->debit_account_id);
+    struct giro_balances *credit = balances_of(pending->credit_account_id);
+    debit->debits_pending -= pending->amount;
+    credit->credits_pending -= pending->amount;
+    debit->debits_posted += posted;
+    credit->credits_posted += posted;
+}
+
+static void transfer_follow(uint32_t entry, const struct giro_transfer *transfer)
+{
+    enum giro_change_kind kind = GIRO_CHANGE_TRANSFER_CREATED;
+    if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0) {
+        kind = GIRO_CHANGE_PENDING_POSTED;
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), transfer->amount);
+    } else if ((transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0) {
+        kind = GIRO_CHANGE_PENDING_VOIDED;
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), 0);
+    } else if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        balances_of(transfer->debit_account_id)->debits_pending += transfer->amount;
+        balances_of(transfer->credit_account_id)->credits_pending += transfer->amount;
+    } else {
+        balances_of(transfer->debit_account_id)->debits_posted += transfer->amount;
+        balances_of(transfer->credit_account_id)->credits_posted += transfer->amount;
+    }
+    struct judge_change *change = change_add(entry, kind);
+    change->transfer = *transfer;
+    change->debit = *balances_of(transfer->debit_account_id);
+    change->credit = *balances_of(transfer->credit_account_id);
+}
+
+/* Keeps the accounts that an entry has changed, and compares two ways of adding up. */
+static void versions_follow(uint32_t entry)
+{
+    static struct giro_account before[MODEL_ACCOUNTS_MAX];
+    static uint32_t before_count;
+    const struct model_state *now = &judge.model.now;
+    if (judge.version_count == 0)
+        before_count = 0;
+    for (uint32_t i = 0; i < now->accounts_count; i++) {
+        const struct giro_account *row = &now->accounts[i];
+        if (memcmp(&row->debits_pending, &judge.balances[i], sizeof judge.balances[i]) != 0)
+            machine_fail("balances of account %" PRIu64 " are not what its transfers add up to",
+                         (uint64_t)row->id);
+        if (i < before_count && memcmp(row, &before[i], sizeof *row) == 0)
+            continue;
+        judge.versions = grown(judge.versions, judge.version_count, &judge.version_capacity,
+                               sizeof *judge.versions);
+        judge.versions[judge.version_count++] =
+            (struct version){.entry = entry, .number = i, .row = *row};
+        before[i] = *row;
+    }
+    before_count = now->accounts_count;
+}
+
+static void accounts_follow(uint32_t entry, const struct giro_account *events, uint32_t count,
+                            uint64_t timestamp, uint32_t *codes)
+{
+    uint32_t before = judge.model.now.accounts_count;
+    model_create_accounts(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = before; i < judge.model.now.accounts_count; i++)
+        change_add(entry, GIRO_CHANGE_ACCOUNT_CREATED)->account = judge.model.now.accounts[i];
+}
+
+static void transfers_follow(uint32_t entry, const struct giro_transfer *events, uint32_t count,
+                             uint64_t timestamp, uint32_t *codes)
+{
+    uint32_t before = judge.model.now.transfers_count;
+    model_create_transfers(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = before; i < judge.model.now.transfers_count; i++) {
+        if (judge.model.now.status[i] != MODEL_BURNT)
+            transfer_follow(entry, &judge.model.transfers[i]);
+    }
+}
+
+/* Returns how many expired. */
+static uint32_t expiry_follow(uint32_t entry, uint64_t timestamp, uint32_t max)
+{
+    static uint8_t before[MODEL_TRANSFERS_MAX];
+    uint32_t count = 0;
+    const struct model_state *now = &judge.model.now;
+    while (count < max) {
+        memcpy(before, now->status, now->transfers_count);
+        if (model_expire(&judge.model, timestamp, 1) == 0)
+            break;
+        for (uint32_t i = 0; i < now->transfers_count; i++) {
+            const struct giro_transfer *pending = &judge.model.transfers[i];
+            if (now->status[i] == before[i])
+                continue;
+            pending_resolve(pending, 0);
+            struct judge_change *change = change_add(entry, GIRO_CHANGE_PENDING_EXPIRED);
+            change->transfer = (struct giro_transfer){
+                .pending_id = pending->id,
+                .debit_account_id = pending->debit_account_id,
+                .credit_account_id = pending->credit_account_id,
+                .amount = pending->amount,
+            };
+            change->debit = *balances_of(pending->debit_account_id);
+            change->credit = *balances_of(pending->credit_account_id);
+        }
+        count++;
+    }
+    return count;
+}
+
+static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
+{
+    const struct entry *it = &judge.entries[entry];
+    uint32_t count = 0;
+    switch (it->kind) {
+    case ENTRY_ACCOUNTS:
+        accounts_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_TRANSFERS:
+        transfers_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_EXPIRY:
+        count = expiry_follow(entry, it->timestamp, it->count);
+        break;
+    }
+    versions_follow(entry);
+    return count;
+}
+
+/* ---- Told by the program ------------------------------------------------------------------ */
+
+static uint32_t *entry_add(enum entry_kind kind, const void *events, size_t bytes, uint32_t count,
+                           uint64_t timestamp)
+{
+    static uint32_t codes[LEDGER_EVENTS_MAX];
+    judge.entries =
+        grown(judge.entries, judge.entry_count, &judge.entry_capacity, sizeof *judge.entries);
+    struct entry *entry = &judge.entries[judge.entry_count++];
+    *entry = (struct entry){.kind = kind, .count = count, .timestamp = timestamp};
+    entry->events = malloc(bytes > 0 ? bytes : 1);
+    if (entry->events == NULL)
+        machine_fail("out of memory");
+    if (bytes > 0)
+        memcpy(entry->events, events, bytes);
+    return codes;
+}
+
+static void digest_keep(const struct ledger *ledger)
+{
+    struct entry *entry = &judge.entries[judge.entry_count - 1];
+    entry->digest = ledger_digest(ledger);
+    machine_trace_bytes(&entry->digest, sizeof entry->digest);
+}
+
+static void results_compare(const uint32_t *codes, uint32_t count,
+                            const struct ledger_output *output)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t got = 0;
+        if (at < output->result_count && output->results[at].index == i)
+            got = output->results[at++].code;
+        if (got != codes[i])
+            machine_fail("entry %u, event %u: answered with code %u, and the model says %u",
+                         judge.entry_count - 1, i, got, codes[i]);
+    }
+    if (at != output->result_count)
+        machine_fail("entry %u has results out of order", judge.entry_count - 1);
+}
+
+void judge_accounts(const struct ledger *ledger, const struct giro_account *events, uint32_t count,
+                    uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_ACCOUNTS, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
+void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
+                     uint32_t count, uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_TRANSFERS, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
+void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
+                  const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_EXPIRY, NULL, 0, records_max, timestamp);
+    uint32_t expired = entry_follow(judge.entry_count - 1, codes);
+    if (expired != output->record_count)
+        machine_fail("%u holds were released, and the model releases %u", output->record_count,
+                     expired);
+    digest_keep(ledger);
+}
+
+/* ---- After a crash ----------------------------------------------------------------------- */
+
+/* Forgets the entries behind a position. */
+static void entries_cut(uint32_t position)
+{
+    static uint32_t codes[LEDGER_EVENTS_MAX];
+    for (uint32_t i = position; i < judge.entry_count; i++)
+        free(judge.entries[i].events);
+    judge.entry_count = position;
+    derived_reset();
+    for (uint32_t i = 0; i < position; i++)
+        (void)entry_follow(i, codes);
+}
+
+void judge_state(const struct ledger *ledger)
+{
+    const struct model_state *now = &judge.model.now;
+    uint32_t open = 0;
+    if (ledger->accounts.count != now->accounts_count)
+        machine_fail("%u accounts, and the model has %u", ledger->accounts.count,
+                     now->accounts_count);
+    for (uint32_t i = 0; i < now->accounts_count; i++) {
+        if (memcmp(&ledger->accounts.rows[i], &now->accounts[i], sizeof now->accounts[i]) != 0)
+            machine_fail("account %" PRIu64 " is not as the model has it",
+                         (uint64_t)now->accounts[i].id);
+    }
+    for (uint32_t i = 0; i < now->transfers_count; i++)
+        open += now->status[i] == MODEL_PENDING;
+    if (ledger->holds.count != open)
+        machine_fail("%u open holds, and the model has %u", ledger->holds.count, open);
+}
+
+static struct checksum digest_at(uint32_t position)
+{
+    return position == 0 ? judge.digest_empty : judge.entries[position - 1].digest;
+}
+
+void judge_recovered(const struct ledger *ledger, bool tail_lost)
+{
+    struct checksum digest = ledger_digest(ledger);
+    if (!judge.digest_empty_known) {
+        judge.digest_empty = digest;
+        judge.digest_empty_known = true;
+    }
+    /* An entry that changed nothing cannot be missing. */
+    int64_t position = judge.entry_count;
+    while (position >= 0 && !checksum_equal(digest_at((uint32_t)position), digest))
+        position--;
+    machine_trace("judge: position %" PRId64 " of %u survived, floor %u", position,
+                  judge.entry_count, judge.floor);
+    if (position < 0)
+        machine_fail("after the restart the ledger is none that it ever was");
+    if (position < judge.floor && !tail_lost)
+        machine_fail("after the restart what was acknowledged is gone: position %" PRId64
+                     " of %u, floor %u",
+                     position, judge.entry_count, judge.floor);
+    if (position < judge.entry_count)
+        entries_cut((uint32_t)position);
+    judge.floor = (uint32_t)position;
+    judge_state(ledger);
+}
+
+/* ---- Lookups ----------------------------------------------------------------------------- */
+
+uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_account *account = model_account(&judge.model, ids[i]);
+        if (account == NULL)
+            continue;
+        memcpy(out + bytes, account, sizeof *account);
+        bytes += (uint32_t)sizeof *account;
+    }
+    return bytes;
+}
+
+uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_transfer *transfer = model_transfer(&judge.model, ids[i]);
+        if (transfer == NULL)
+            continue;
+        memcpy(out + bytes, transfer, sizeof *transfer);
+        bytes += (uint32_t)sizeof *transfer;
+    }
+    return bytes;
+}
+
+/* ---- Queries ----------------------------------------------------------------------------- */
+
+static bool in_time(uint64_t timestamp, uint64_t min, uint64_t max)
+{
+    return timestamp >= min && (max == 0 || timestamp <= max);
+}
+
+static bool has_user_data(giro_u128 data_128, uint64_t data_64, uint32_t data_32, uint16_t code,
+                          const struct giro_transfer *transfer)
+{
+    return (data_128 == 0 || transfer->user_data_128 == data_128) &&
+           (data_64 == 0 || transfer->user_data_64 == data_64) &&
+           (data_32 == 0 || transfer->user_data_32 == data_32) &&
+           (code == 0 || transfer->code == code);
+}
+
+static bool is_transfer(const struct judge_change *change)
+{
+    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED &&
+           change->kind != GIRO_CHANGE_PENDING_EXPIRED;
+}
+
+static bool account_filter_matches(const void *context, const struct judge_change *change)
+{
+    const struct giro_account_filter *filter = context;
+    const struct giro_transfer *transfer = &change->transfer;
+    bool side = ((filter->flags & GIRO_ACCOUNT_FILTER_DEBITS) != 0 &&
+                 transfer->debit_account_id == filter->account_id) ||
+                ((filter->flags & GIRO_ACCOUNT_FILTER_CREDITS) != 0 &&
+                 transfer->credit_account_id == filter->account_id);
+    return is_transfer(change) && side &&
+           has_user_data(filter->user_data_128, filter->user_data_64, filter->user_data_32,
+                         filter->code, transfer) &&
+           in_time(transfer->timestamp, filter->timestamp_min, filter->timestamp_max);
+}
+
+static bool query_filter_matches(const void *context, const struct judge_change *change)
+{
+    const struct giro_query_filter *filter = context;
+    const struct giro_transfer *transfer = &change->transfer;
+    return is_transfer(change) &&
+           has_user_data(filter->user_data_128, filter->user_data_64, filter->user_data_32,
+                         filter->code, transfer) &&
+           (filter->ledger == 0 || transfer->ledger == filter->ledger) &&
+           in_time(transfer->timestamp, filter->timestamp_min, filter->timestamp_max);
+}
+
+/* What a list must be: of the changes that match, in order or from behind, a run without gap, that
+ * leaves nothing out that was there when it was asked for. */
+struct expected_list {
+    bool (*matches)(const void *context, const struct judge_change *change);
+    const void *filter;
+    uint32_t asked;
+    uint32_t limit;
+    bool reversed;
+};
+
+typedef bool item_equals(const void *context, const struct judge_change *change, const void *item);
+
+static const char *list_forwards(const struct expected_list *list, item_equals *equals,
+                                 const void *context, const char *found, size_t size,
+                                 uint32_t count)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < judge.change_count; i++) {
+        const struct judge_change *change = &judge.changes[i];
+        if (!list->matches(list->filter, change))
+            continue;
+        if (at == count) {
+            bool missing = count < list->limit && change->entry < list->asked;
+            return missing ? "something is missing at the end" : NULL;
+        }
+        if (!equals(context, change, found + at * size))
+            return "an item is not what it must be";
+        judge_floor_raise(change->entry + 1);
+        at++;
+    }
+    return at == count ? NULL : "there is more than there can be";
+}
+
+static const char *list_backwards(const struct expected_list *list, item_equals *equals,
+                                  const void *context, const char *found, size_t size,
+                                  uint32_t count)
+{
+    uint32_t at = 0;
+    for (uint32_t i = judge.change_count; i > 0; i--) {
+        const struct judge_change *change = &judge.changes[i - 1];
+        if (!list->matches(list->filter, change))
+            continue;
+        if (at == count) {
+            /* All was told, or as much as was asked for; at the front, what came later may miss. */
+            bool missing = count < list->limit && (at > 0 || change->entry < list->asked);
+            if (missing)
+                return "something is missing";
+            if (at > 0)
+                return NULL;
+            continue;
+        }
+        if (equals(context, change, found + at * size)) {
+            judge_floor_raise(change->entry + 1);
+            at++;
+        } else if (at > 0 || change->entry < list->asked) {
+            return "an item is not what it must be";
+        }
+    }
+    return at == count ? NULL : "there is more than there can be";
+}
+
+static const char *list_judge(const struct expected_list *list, item_equals *equals,
+                              const void *context, const void *found, size_t size, uint32_t count)
+{
+    if (count > list->limit)
+        return "more than were asked for";
+    return list->reversed ? list_backwards(list, equals, context, found, size, count)
+                          : list_forwards(list, equals, context, found, size, count);
+}
+
+static bool transfer_equals(const void *context, const struct judge_change *change,
+                            const void *item)
+{
+    (void)context;
+    return memcmp(&change->transfer, item, sizeof change->transfer) == 0;
+}
+
+static bool balance_equals(const void *context, const struct judge_change *change, const void *item)
+{
+    const struct giro_account_filter *filter = context;
+    struct giro_account_balance expected = {
+        .balances = change->transfer.debit_account_id == filter->account_id ? change->debit
+                                                                            : change->credit,
+        .timestamp = change->transfer.timestamp,
+    };
+    return memcmp(&expected, item, sizeof expected) == 0;
+}
+
+const char *judge_account_transfers(const struct giro_account_filter *filter, uint32_t asked,
+                                    const struct giro_transfer *found, uint32_t count)
+{
+    struct expected_list list = {account_filter_matches, filter, asked, filter->limit,
+                                 (filter->flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0};
+    return list_judge(&list, transfer_equals, filter, found, sizeof *found, count);
+}
+
+const char *judge_account_balances(const struct giro_account_filter *filter, uint32_t asked,
+                                   const struct giro_account_balance *found, uint32_t count)
+{
+    struct expected_list list = {account_filter_matches, filter, asked, filter->limit,
+                                 (filter->flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0};
+    return list_judge(&list, balance_equals, filter, found, sizeof *found, count);
+}
+
+const char *judge_query_transfers(const struct giro_query_filter *filter, uint32_t asked,
+                                  const struct giro_transfer *found, uint32_t count)
+{
+    struct expected_list list = {query_filter_matches, filter, asked, filter->limit,
+                                 (filter->flags & GIRO_QUERY_FILTER_REVERSED) != 0};
+    return list_judge(&list, transfer_equals, filter, found, sizeof *found, count);
+}
+
+/* ---- Accounts, which change -------------------------------------------------------------- */
+
+static bool query_account_matches(const void *context, const struct judge_change *change)
+{
+    const struct giro_query_filter *filter = context;
+    const struct giro_account *account = &change->account;
+    return change->kind == GIRO_CHANGE_ACCOUNT_CREATED &&
+           (filter->user_data_128 == 0 || account->user_data_128 == filter->user_data_128) &&
+           (filter->user_data_64 == 0 || account->user_data_64 == filter->user_data_64) &&
+           (filter->user_data_32 == 0 || account->user_data_32 == filter->user_data_32) &&
+           (filter->code == 0 || account->code == filter->code) &&
+           (filter->ledger == 0 || account->ledger == filter->ledger) &&
+           in_time(account->timestamp, filter->timestamp_min, filter->timestamp_max);
+}
+
+/* Whether an account was like this at some moment since it was asked for. */
+static bool account_equals(const void *context, const struct judge_change *change, const void *item)
+{
+    const uint32_t *asked = context;
+    struct giro_account row;
+    memcpy(&row, item, sizeof row);
+    bool current = true; /* until it was changed again, looking back */
+    if (row.id != change->account.id)
+        return false;
+    for (uint32_t i = judge.version_count; i > 0 && current; i--) {
+        const struct version *version = &judge.versions[i - 1];
+        if (version->row.id != row.id)
+            continue;
+        if (memcmp(&version->row, &row, sizeof row) == 0) {
+            judge_floor_raise(version->entry + 1);
+            return true;
+        }
+        current = version->entry >= *asked;
+    }
+    return false;
+}
+
+const char *judge_query_accounts(const struct giro_query_filter *filter, uint32_t asked,
+                                 const struct giro_account *found, uint32_t count)
+{
+    struct expected_list list = {query_account_matches, filter, asked, filter->limit,
+                                 (filter->flags & GIRO_QUERY_FILTER_REVERSED) != 0};
+    return list_judge(&list, account_equals, &asked, found, sizeof *found, count);
+}
+
+/* ---- Changes ----------------------------------------------------------------------------- */
+
+static bool change_equals(const struct judge_change *expected, const struct giro_change *change)
+{
+    if (change->kind != (uint32_t)expected->kind)
+        return false;
+    if (expected->kind == GIRO_CHANGE_ACCOUNT_CREATED)
+        return memcmp(&change->record.account, &expected->account, sizeof expected->account) == 0;
+    struct giro_transfer transfer = change->record.transfer;
+    if (expected->kind == GIRO_CHANGE_PENDING_EXPIRED) {
+        const struct giro_transfer *known = &expected->transfer;
+        transfer = (struct giro_transfer){
+            .id = transfer.id,
+            .pending_id = transfer.pending_id,
+            .debit_account_id = transfer.debit_account_id,
+            .credit_account_id = transfer.credit_account_id,
+            .amount = transfer.amount,
+        };
+        if (memcmp(&transfer, known, sizeof transfer) != 0)
+            return false;
+    } else if (memcmp(&transfer, &expected->transfer, sizeof transfer) != 0) {
+        return false;
+    }
+    return memcmp(&change->debit, &expected->debit, sizeof change->debit) == 0 &&
+           memcmp(&change->credit, &expected->credit, sizeof change->credit) == 0;
+}
+
+const char *judge_changes(uint32_t *seen, const struct giro_change *found, uint32_t count)
+{
+    uint64_t ordinal = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_change change;
+        memcpy(&change, &found[i], sizeof change);
+        if (*seen == judge.change_count)
+            return "a change that never was";
+        if (i > 0 && change.ordinal <= ordinal)
+            return "ordinals do not increase";
+        ordinal = change.ordinal;
+        if (!change_equals(&judge.changes[*seen], &change))
+            return "a change is not the next one";
+        judge_floor_raise(judge.changes[*seen].entry + 1);
+        (*seen)++;
+    }
+    return NULL;
+}

@@ -1,0 +1,74 @@
+/* What every request must be answered with, and what must be left after a crash.
+ *
+ * The program tells the judge what it executes, in its order (hooks.c): the history, one entry a
+ * request that changes anything, or an expiry. The judge executes the same with an independent model
+ * (tests/ledger_model.h) and compares each result at once. From the history follows what each reply
+ * must be, to the byte, and what each query may answer: everything up to the moment it was asked,
+ * perhaps more, nothing that is not durable by then.
+ *
+ * A position counts entries. A reply that a client has got raises the floor: everything that it
+ * depended on must survive whatever happens next. After a restart the ledger must be what it was at
+ * some position from the floor on; the entries behind it never happened.
+ *
+ * Strict serialisability: the order of execution is the order of the history; every reply is what
+ * this order gives; and what was asked after another reply had arrived is executed behind it. */
+#ifndef TESTS_SIM_JUDGE_H
+#define TESTS_SIM_JUDGE_H
+
+#include "engine/ledger.h"
+#include "net/frame.h"
+#include "tests/ledger_model.h"
+
+/* One accepted mutation, in the order of the change stream. */
+struct judge_change {
+    uint32_t entry;
+    enum giro_change_kind kind;
+    struct giro_account account;   /* of GIRO_CHANGE_ACCOUNT_CREATED */
+    struct giro_transfer transfer; /* of the others */
+    struct giro_balances debit;
+    struct giro_balances credit;
+};
+
+void judge_reset(void);
+
+const struct model *judge_model(void);
+uint32_t judge_position(void);
+uint32_t judge_floor(void);
+void judge_floor_raise(uint32_t position);
+
+/* ---- Told by the program ------------------------------------------------------------------ */
+
+void judge_accounts(const struct ledger *ledger, const struct giro_account *events, uint32_t count,
+                    uint64_t timestamp, const struct ledger_output *output);
+void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
+                     uint32_t count, uint64_t timestamp, const struct ledger_output *output);
+void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
+                  const struct ledger_output *output);
+
+/* A start has come to its end: what is this ledger? tail_lost: the disk lost the newest block. */
+void judge_recovered(const struct ledger *ledger, bool tail_lost);
+
+/* Whether two ledgers are the same, and as the model has it. */
+void judge_state(const struct ledger *ledger);
+
+/* ---- Judging replies: each returns NULL, or what is wrong ------------------------------------ */
+
+/* Bodies that lookups must be answered with now. Return their size. */
+uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
+
+/* A query that was asked at a position and is answered now; raises the floor by what it tells. */
+const char *judge_account_transfers(const struct giro_account_filter *filter, uint32_t asked,
+                                    const struct giro_transfer *found, uint32_t count);
+const char *judge_account_balances(const struct giro_account_filter *filter, uint32_t asked,
+                                   const struct giro_account_balance *found, uint32_t count);
+const char *judge_query_transfers(const struct giro_query_filter *filter, uint32_t asked,
+                                  const struct giro_transfer *found, uint32_t count);
+const char *judge_query_accounts(const struct giro_query_filter *filter, uint32_t asked,
+                                 const struct giro_account *found, uint32_t count);
+
+/* The next changes of somebody who has read the first *seen of them. */
+const char *judge_changes(uint32_t *seen, const struct giro_change *found, uint32_t count);
+uint32_t judge_change_count(void);
+
+#endif
