@@ -3,6 +3,7 @@
  * Replay only applies. What was accepted once is never judged again, so a change of the rules never
  * changes history. */
 #include "engine/apply.h"
+#include "engine/planted.h"
 #include "engine/stage.h"
 
 #include <errno.h>
@@ -101,7 +102,8 @@ static int replay_record(struct ledger *ledger, const union record *record, uint
     case RECORD_BURNT:
         if (transfers_full(ledger))
             return -ENOSPC;
-        burn_apply(ledger, &record->transfer, address, prepared->id_hash);
+        if (!PLANTED(FORGET_BURNT))
+            burn_apply(ledger, &record->transfer, address, prepared->id_hash);
         return 0;
     case RECORD_SYSTEM:
         return replay_system(ledger, record, address, prepared, out_released);
@@ -287,12 +289,17 @@ int ledger_restore_ids(struct ledger *ledger, const uint64_t *hashes, uint32_t c
 {
     if (ledger->transfers.capacity - ledger->transfers.count < count)
         return -ENOSPC;
+    if (PLANTED(FORGET_IDS))
+        return 0;
     for (uint32_t begin = 0; begin < count; begin += CHUNK_EVENTS) {
         uint32_t end = count - begin < CHUNK_EVENTS ? count : begin + CHUNK_EVENTS;
         for (uint32_t i = begin; i < end; i++)
             index_prefetch(&ledger->transfers, hashes[i]);
-        for (uint32_t i = begin; i < end; i++)
+        for (uint32_t i = begin; i < end; i++) {
+            if (hashes[i] >= INDEX_LINK_TAG) /* which id_hash() never makes */
+                return -EBADMSG;
             index_insert(&ledger->transfers, hashes[i], address + i);
+        }
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "net/connection.h"
 
 #include "engine/memory.h"
+#include "engine/planted.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -221,7 +222,8 @@ static void send_submit(struct connection *connection, struct io *io)
 void connection_release(struct connection *connection, uint64_t lsn_durable, struct io *io,
                         uint64_t monotonic_ns)
 {
-    while (connection->mark_count > 0 && connection->marks[0].lsn <= lsn_durable) {
+    while (connection->mark_count > 0 &&
+           (connection->marks[0].lsn <= lsn_durable || PLANTED(ACK_EARLY))) {
         connection->out_ready = connection->marks[0].end;
         connection->mark_count--;
         memmove(&connection->marks[0], &connection->marks[1],

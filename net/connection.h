@@ -55,6 +55,7 @@ struct connection {
     bool damaged;  /* ... and they turned out to be damaged */
     bool refused;  /* while finishing: `refusal` is still to be answered */
     bool starved;  /* waits for a large buffer */
+    bool overdue;  /* the last sweep found it late: the next one ends it if it still is */
     bool awaiting; /* in the list of those with replies that are not durable */
 
     char *in;

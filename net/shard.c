@@ -273,14 +273,19 @@ static bool connection_is_gone(const struct connection *connection)
            !connection->receiving && recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+/* What a client was late with may have come long ago, and only we have not looked: because there was
+ * too much to look at, or because this process stood still. So a connection is ended when two sweeps
+ * in a row find it late, with a look at everything in between. */
 static void connections_sweep(struct shard *shard)
 {
-    if (shard->monotonic_ns < shard->sweep_at)
+    if (shard->monotonic_ns < shard->sweep_at || shard->crowded)
         return;
     shard->sweep_at = shard->monotonic_ns + SWEEP_NS;
     for (uint32_t i = 0; i < shard->options->connections_max; i++) {
         struct connection *connection = &shard->connections[i];
-        if (connection_overdue(shard, connection))
+        bool again = connection->overdue;
+        connection->overdue = connection_overdue(shard, connection);
+        if (connection->overdue && again)
             connection_timed_out(shard, connection);
         else if (connection_is_gone(connection))
             connection_close(shard, connection);
@@ -752,6 +757,7 @@ int shard_turn(struct shard *shard, uint64_t timeout)
     if (count < 0)
         return count;
     shard->monotonic_ns = clock_monotonic_ns();
+    shard->crowded = count == IO_BATCH_MAX;
     for (int i = 0; i < count; i++)
         event_dispatch(shard, done[i]);
     return 0;

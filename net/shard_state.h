@@ -80,6 +80,7 @@ struct shard {
     uint64_t monotonic_ns; /* read once a turn of the loop */
     uint64_t idle_mark_at; /* monotonic; 0: none is due */
     uint64_t sweep_at;     /* monotonic */
+    bool crowded;          /* more events had come than the last look could take */
 
     struct frame_stats stats; /* the counters; the gauges are filled in when asked for */
 };

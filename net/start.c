@@ -214,8 +214,8 @@ static int recover_and_open(struct shard *shard, struct log_reader *reader, bool
     return result;
 }
 
-/* Brings the ledger to the end of the log and opens that for writing. Returns -EAGAIN when a
- * snapshot turned out to be wrong, and it has to be done without. */
+/* Brings the ledger to the end of the log and opens that for writing. Returns 0; 1 when a snapshot
+ * turned out to be wrong, and it has to be done again without; or -errno. */
 static int log_recover(struct shard *shard, struct error *error)
 {
     struct log_position position;
@@ -234,7 +234,7 @@ static int log_recover(struct shard *shard, struct error *error)
     if (result != -ESTALE || restored == 0)
         return result;
     result = start_over(shard, error);
-    return result == 0 ? -EAGAIN : result;
+    return result == 0 ? 1 : result;
 }
 
 /* Reads the log and starts a new epoch: the first block of this start is durable on return. */
@@ -256,7 +256,7 @@ int shard_log_start(struct shard *shard, struct error *error)
             " bytes for the log window: lower window_bytes, or: " MEMORY_RESERVE_ADVICE,
             options->window_bytes);
     int result;
-    while ((result = log_recover(shard, error)) == -EAGAIN)
+    while ((result = log_recover(shard, error)) > 0)
         ;
     if (result != 0)
         return result;

@@ -1,6 +1,7 @@
 #include "wal/follower.h"
 
 #include "engine/memory.h"
+#include "engine/planted.h"
 #include "wal/io.h"
 
 #include <assert.h>
@@ -357,6 +358,24 @@ static int segment_seal(struct follower *follower, struct error *error)
     return 1;
 }
 
+/* At start: the whole sidecar of the segment in live, on the disk, because an older snapshot may rely
+ * on it. Returns 0 or -errno. */
+static int segment_seal_whole(struct follower *follower, struct error *error)
+{
+    int result;
+    do {
+        result = segment_seal(follower, error);
+    } while (result == 0);
+    if (result < 0)
+        return result;
+    result = sidecar_sync(follower->directory, follower->live.facts.segment);
+    if (result != 0)
+        return error_set(error, result, "%s/shard-0/%010u.idx: cannot be synced: %s",
+                         follower->directory->path, follower->live.facts.segment,
+                         strerror(-result));
+    return directory_sync(follower->directory, error);
+}
+
 /* The log went on in the next segment: the one before gets its sidecar, the new one is recorded
  * unless it has one already. */
 static int segment_enter(struct follower *follower, const struct block_header *header)
@@ -364,10 +383,7 @@ static int segment_enter(struct follower *follower, const struct block_header *h
     struct live *live = &follower->live;
     struct error text;
     if (follower->recording) {
-        int result;
-        do {
-            result = segment_seal(follower, &text);
-        } while (result == 0);
+        int result = segment_seal_whole(follower, &text);
         if (result < 0) {
             follower->recording = false;
             fprintf(stderr,
@@ -924,7 +940,8 @@ static enum work request_work(struct follower *follower, struct follower_request
         request_complete(follower, request, cancelled ? -ECANCELED : -EPIPE);
         return WORK_DONE;
     }
-    if (request->fence_lsn >= follower->tail.lsn && request->kind != FOLLOWER_SNAPSHOT)
+    if (request->fence_lsn >= follower->tail.lsn && request->kind != FOLLOWER_SNAPSHOT &&
+        !PLANTED(SKIP_FENCE))
         return WORK_WAIT;
     switch (request->kind) {
     case FOLLOWER_CHANGES:
@@ -1028,9 +1045,7 @@ int follower_start(struct follower *follower, const struct ledger *ledger,
     if (follower->recording && reader->offset == 0 &&
         follower->archive.count + 1 == reader->segment) {
         /* The first block of the segment that the log went on in was torn. */
-        do {
-            result = segment_seal(follower, error);
-        } while (result == 0);
+        result = segment_seal_whole(follower, error);
         if (result < 0)
             return result;
         follower->recording = false;

@@ -1,6 +1,7 @@
 #include "wal/live.h"
 
 #include "engine/memory.h"
+#include "engine/planted.h"
 #include "wal/log.h"
 
 #include <assert.h>
@@ -212,7 +213,8 @@ static void transfer_record(struct live *live, const struct ledger *ledger,
     const uint32_t debit = place * 2;
     const uint32_t credit = place * 2 + 1;
     postings_add(&live->accounts, effect->debit_row, debit);
-    postings_add(&live->accounts, effect->credit_row, credit);
+    if (!PLANTED(LOSE_POSTING) || (transfer->flags & GIRO_TRANSFER_PENDING) == 0)
+        postings_add(&live->accounts, effect->credit_row, credit);
     history_add(live, ledger, effect->debit_row, &effect->debit, transfer->timestamp, debit);
     history_add(live, ledger, effect->credit_row, &effect->credit, transfer->timestamp, credit);
     if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0)

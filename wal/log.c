@@ -1,6 +1,7 @@
 #include "wal/log.h"
 
 #include "engine/memory.h"
+#include "engine/planted.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -177,7 +178,7 @@ static void window_overwrite(struct log *log, uint32_t size_bytes)
     if (end <= log->options.window_bytes)
         return;
     uint64_t low = (end - log->options.window_bytes) / GIRO_RECORD_BYTES;
-    if (low <= log->window.low)
+    if (low <= log->window.low || PLANTED(FORGET_WINDOW))
         return;
     log->window.low = low;
     /* Whoever reads something newer from there must see this: the fence keeps the store in front of
@@ -253,6 +254,8 @@ static void block_submit(struct log *log, enum block_kind kind, uint64_t written
     log->in_flight_lsn = log->lsn;
     log->in_flight_end = log->open_begin + block_bytes;
     log->open_begin += block_bytes;
+    if (PLANTED(REUSE_BUFFER) && block_bytes > log->directory->meta.sector_bytes)
+        log->open_begin -= log->directory->meta.sector_bytes;
     log->lsn++;
     log->ordinal += log->open_records;
     log->open_records = 0;
@@ -308,7 +311,9 @@ void log_write_done(struct log *log)
         io_submit(log->io, &log->write); /* nothing was written */
         return;
     }
-    if (log->write.result != (int32_t)log->write.size)
+    bool accepted = (PLANTED(ACCEPT_SHORT_WRITE) && log->write.result > 0) ||
+                    (PLANTED(IGNORE_WRITE_ERROR) && log->write.result < 0);
+    if (log->write.result != (int32_t)log->write.size && !accepted)
         write_failed(log);
     log->in_flight = false;
     log->lsn_durable = log->in_flight_lsn;
@@ -437,7 +442,10 @@ static void segment_advance(struct log *log, uint64_t monotonic_ns)
         segment_submit(log, SEGMENT_RENAME);
         break;
     case SEGMENT_RENAME:
-        segment_submit(log, SEGMENT_SYNC_FOLDER);
+        if (PLANTED(SKIP_FOLDER_SYNC))
+            segment_finish(log);
+        else
+            segment_submit(log, SEGMENT_SYNC_FOLDER);
         break;
     case SEGMENT_SYNC_FOLDER:
         segment_finish(log);
@@ -466,7 +474,9 @@ static void segment_resume(struct log *log, uint64_t monotonic_ns)
         (void)unlinkat(log->directory->shard_fd, segment_temporary, 0);
     } else if (monotonic_ns >= maker->resume_at || segment_is_late(log)) {
         maker->paused = false;
-        segment_submit(log, maker->offset < segment_bytes(log) ? SEGMENT_ZERO : SEGMENT_SYNC);
+        segment_submit(log, maker->offset < segment_bytes(log) ? SEGMENT_ZERO
+                            : PLANTED(SKIP_SEGMENT_SYNC)       ? SEGMENT_RENAME
+                                                               : SEGMENT_SYNC);
     }
 }
 

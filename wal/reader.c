@@ -1,5 +1,6 @@
 #include "wal/reader.h"
 
+#include "engine/planted.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -182,6 +183,8 @@ static enum block_verdict header_at(const struct log_reader *reader, uint32_t se
 
 static bool header_continues(const struct log_reader *reader, const struct block_header *header)
 {
+    if (PLANTED(SKIP_CHAIN))
+        return true;
     return header->lsn == reader->lsn && header->ordinal == reader->ordinal &&
            checksum_equal(header->previous, reader->previous);
 }
@@ -238,7 +241,7 @@ static void segment_look_on(struct log_reader *reader, uint32_t segment, uint32_
         const struct block_header *header;
         bool at_end = segment == end->segment && offset == end->offset;
         enum block_verdict verdict = header_at(reader, segment, offset, &header);
-        if (at_end || !header_is_ours(reader, header, verdict))
+        if (at_end || !header_is_ours(reader, header, verdict) || PLANTED(IGNORE_PROOF))
             continue;
         end->proof = true;
         end->proof_segment = segment;
@@ -273,7 +276,7 @@ static int end_judge(struct log_reader *reader, enum block_verdict found, bool c
     if (found == BLOCK_NEWER)
         end->verdict = LOG_END_NEWER;
     else if (contradicts || end->proof || end->unreadable || end->too_much)
-        end->verdict = LOG_END_DAMAGED;
+        end->verdict = PLANTED(CUT_DAMAGE) ? LOG_END_TORN : LOG_END_DAMAGED;
     else if (end->dirty_segments != 0)
         end->verdict = LOG_END_TORN;
     else
@@ -322,7 +325,7 @@ int log_reader_next(struct log_reader *reader, const struct block_header **out_h
     }
     if (!header_continues(reader, header))
         return end_judge(reader, BLOCK_OK, true, error);
-    if (!block_check_body(header))
+    if (!PLANTED(SKIP_BODY_CHECK) && !block_check_body(header))
         return end_judge(reader, BLOCK_OK, false, error);
 
     reader->offset += header->block_bytes;
@@ -387,6 +390,8 @@ void log_end_describe(const struct log_end *end, const struct directory *directo
 
 int log_end_cut(const struct log_end *end, const struct directory *directory, struct error *error)
 {
+    if (PLANTED(LEAVE_TORN))
+        return 0;
     for (uint32_t i = 0; i < end->dirty_segments; i++) {
         uint32_t segment = end->segment + i;
         int fd = segment_open(directory, segment, O_RDWR, error);

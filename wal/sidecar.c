@@ -226,6 +226,17 @@ int sidecar_writer_finish(struct sidecar_writer *writer, const struct segment_fa
                      strerror(-writer->error));
 }
 
+int sidecar_sync(const struct directory *directory, uint32_t segment)
+{
+    char name[SIDECAR_NAME_BYTES];
+    sidecar_name(segment, name);
+    int fd = openat(directory->shard_fd, name, O_RDONLY | O_CLOEXEC);
+    int result = fd < 0 || fdatasync(fd) != 0 ? -errno : 0;
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
 void sidecar_writer_abandon(struct sidecar_writer *writer)
 {
     close(writer->fd);

@@ -180,6 +180,10 @@ void sidecar_write_number(struct sidecar_writer *writer, giro_u128 number);
 int sidecar_writer_finish(struct sidecar_writer *writer, const struct segment_facts *facts,
                           struct error *error);
 
+/* Puts the sidecar of a segment, but not its name, onto the disk. Returns 0 or -errno; -ENOENT: there
+ * is none. */
+int sidecar_sync(const struct directory *directory, uint32_t segment);
+
 /* Gives up: nothing is left behind. */
 void sidecar_writer_abandon(struct sidecar_writer *writer);
 

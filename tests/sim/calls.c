@@ -396,7 +396,7 @@ ssize_t __wrap_read(int fd, void *bytes, size_t size)
 static ssize_t write_at(int fd, const void *bytes, size_t size, off_t offset)
 {
     take_time(disk_write_latency());
-    return result_of(disk_write(fd, bytes, size, (uint64_t)offset));
+    return result_of(disk_write(fd, bytes, size, (uint64_t)offset, false));
 }
 
 ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t offset)
@@ -434,7 +434,7 @@ ssize_t __wrap_writev(int fd, const struct iovec *parts, int count)
 static int sync_file(int fd)
 {
     take_time(disk_write_latency());
-    return (int)result_of(disk_sync(fd));
+    return (int)result_of(disk_sync(fd, false));
 }
 
 int __wrap_fsync(int fd)

@@ -733,6 +733,18 @@ void clients_start(const struct client_plan *plan)
     }
 }
 
+void clients_refill(void)
+{
+    for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *client = &all.clients[i];
+        if (!client->used || client->kind != CLIENT_WORKER)
+            continue;
+        client->left = all.plan.requests;
+        if (client->greeted)
+            client_next(client);
+    }
+}
+
 void clients_stop(void)
 {
     for (uint32_t i = 0; i < CLIENTS_MAX; i++) {

@@ -16,7 +16,7 @@ struct client_plan {
     uint32_t workers;
     uint32_t subscribers;
     uint32_t strangers;
-    uint32_t requests; /* of each worker */
+    uint32_t requests; /* of each worker, in each life */
     uint32_t pipeline; /* requests under way of each */
     uint32_t bulk;     /* chance in permille that a request is a large one */
     uint32_t vanish;   /* chance in permille, at each reply, that a client drops its connection */
@@ -42,6 +42,9 @@ extern struct client_counts client_counts;
 
 void clients_start(const struct client_plan *plan);
 void clients_stop(void);
+
+/* Gives every worker as much to ask as it had at first. */
+void clients_refill(void);
 
 /* Whether every worker has got an answer to all it wanted to know. */
 bool clients_done(void);

@@ -88,6 +88,7 @@ static struct {
     struct descriptor descriptors[DESCRIPTORS_MAX];
     struct wound wounds[WOUNDS_MAX];
     bool tail_lost;
+    struct wound *tail_wound; /* what was lost then */
     uint64_t full_until;
 
     /* The log write under way. */
@@ -95,10 +96,17 @@ static struct {
     const char *log_bytes;
     size_t log_size;
     uint64_t log_offset;
-    /* The end of the last one: rot there is nobody's to tell. */
+    /* The last one that was acknowledged, and what was there before: rot there is nobody's to tell. */
     struct file *tail_file;
     uint64_t tail_offset;
     uint64_t tail_bytes;
+    char *tail_before;
+    /* A write that the disk has kept to itself. */
+    struct file *late_file; /* NULL: none */
+    uint64_t late_offset;
+    uint64_t late_bytes;
+    char *late;
+    bool late_due; /* a life has passed since */
 } disk;
 
 /* ---- Files and names --------------------------------------------------------------------- */
@@ -302,6 +310,7 @@ void disk_open(const char *folder)
     disk.full_until = 0;
     disk.log_file = NULL;
     disk.tail_file = NULL;
+    disk.late_file = NULL;
     memset(&disk_counts, 0, sizeof disk_counts);
     memset(&disk_faults, 0, sizeof disk_faults);
     (void)snprintf(disk.folder, sizeof disk.folder, "%s", folder);
@@ -411,7 +420,8 @@ static struct descriptor *descriptor_of(int fd)
 
 /* ---- Wounds ------------------------------------------------------------------------------ */
 
-static void wound_add(struct file *file, uint64_t offset, uint32_t size, const void *healthy)
+static struct wound *wound_add(struct file *file, uint64_t offset, uint32_t size,
+                               const void *healthy)
 {
     for (uint32_t i = 0; i < WOUNDS_MAX; i++) {
         struct wound *wound = &disk.wounds[i];
@@ -427,7 +437,7 @@ static void wound_add(struct file *file, uint64_t offset, uint32_t size, const v
         if (wound->healthy == NULL)
             machine_fail("out of memory");
         memcpy(wound->healthy, healthy, size);
-        return;
+        return wound;
     }
     machine_fail("the simulated disk has too many wounds");
 }
@@ -466,9 +476,9 @@ uint64_t disk_read_latency(void)
 }
 
 /* A fault of a write, as -errno, 0: none. Shortens *size now and then. */
-static int write_fault(size_t *size, uint32_t error_chance)
+static int write_fault(size_t *size, uint32_t error_chance, bool interruptible)
 {
-    if (random_chance(RANDOM_DISK, disk_faults.interrupted)) {
+    if (interruptible && random_chance(RANDOM_DISK, disk_faults.interrupted)) {
         disk_counts.interruptions++;
         return random_chance(RANDOM_DISK, 500) ? -EINTR : -EAGAIN;
     }
@@ -485,13 +495,13 @@ static int write_fault(size_t *size, uint32_t error_chance)
     return 0;
 }
 
-ssize_t disk_write(int fd, const void *bytes, size_t size, uint64_t offset)
+ssize_t disk_write(int fd, const void *bytes, size_t size, uint64_t offset, bool interruptible)
 {
     struct descriptor *descriptor = descriptor_of(fd);
     if (descriptor == NULL || descriptor->file == NULL)
         return -EBADF;
     struct file *file = descriptor->file;
-    int fault = write_fault(&size, disk_faults.write_error);
+    int fault = write_fault(&size, disk_faults.write_error, interruptible);
     if (fault != 0)
         return fault;
     if (offset + size > file_bytes(file) && is_full())
@@ -570,13 +580,13 @@ static void file_forsake(struct file *file)
     }
 }
 
-int disk_sync(int fd)
+int disk_sync(int fd, bool interruptible)
 {
     struct descriptor *descriptor = descriptor_of(fd);
     if (descriptor == NULL || (descriptor->file == NULL && !descriptor->is_folder))
         return -EBADF;
     size_t size = 0;
-    int fault = write_fault(&size, disk_faults.write_error);
+    int fault = write_fault(&size, disk_faults.write_error, interruptible);
     if (fault == -EIO && descriptor->file != NULL)
         file_forsake(descriptor->file);
     if (fault == -EIO)
@@ -622,6 +632,14 @@ int disk_unlink(int folder, const char *path)
 
 /* ---- The log's writes -------------------------------------------------------------------- */
 
+static void bytes_keep(char **kept, const char *bytes, size_t size)
+{
+    *kept = realloc(*kept, size > 0 ? size : 1);
+    if (*kept == NULL)
+        machine_fail("out of memory");
+    memcpy(*kept, bytes, size);
+}
+
 static void log_store(struct file *file, const char *bytes, size_t size, uint64_t offset)
 {
     if (pwrite(file->fd, bytes, size, (off_t)offset) != (ssize_t)size)
@@ -665,7 +683,7 @@ int disk_log_write_end(void)
     uint64_t offset = disk.log_offset;
     disk_counts.log_writes++;
     disk.log_file = NULL;
-    int fault = write_fault(&size, disk_faults.log_error);
+    int fault = write_fault(&size, disk_faults.log_error, true);
     if (fault == -EIO && size > 0) {
         /* Some of it may be there nevertheless. */
         uint64_t part = random_below(RANDOM_DISK, size / DISK_SECTOR_BYTES + 1);
@@ -677,12 +695,13 @@ int disk_log_write_end(void)
     disk.tail_offset = offset;
     disk.tail_bytes = size;
     disk.tail_lost = false;
+    bytes_keep(&disk.tail_before, file->stable + offset, size);
     bool goes_wrong =
         random_chance(RANDOM_DISK, disk_faults.lost + disk_faults.misdirected) && offset > 0;
     if (goes_wrong) {
         bool elsewhere = random_below(RANDOM_DISK, disk_faults.lost + disk_faults.misdirected) >=
                          disk_faults.lost;
-        wound_add(file, offset, (uint32_t)size, disk.log_bytes);
+        disk.tail_wound = wound_add(file, offset, (uint32_t)size, disk.log_bytes);
         disk.tail_lost = true;
         if (elsewhere && log_misdirect(file, size, offset))
             return (int)size;
@@ -716,6 +735,46 @@ void disk_settle(void)
     for (uint32_t i = 0; i < disk.op_count; i++)
         op_apply(&disk.stable, &disk.ops[i]);
     disk.op_count = 0;
+}
+
+/* The newest write of the log, which was acknowledged, is not there after all. */
+static void tail_lose(void)
+{
+    struct file *file = disk.tail_file;
+    if (file == NULL || disk.tail_lost || !random_chance(RANDOM_DISK, 10 * disk_faults.lost))
+        return;
+    disk.late_file = file;
+    disk.late_offset = disk.tail_offset;
+    disk.late_bytes = disk.tail_bytes;
+    disk.late_due = false;
+    bytes_keep(&disk.late, file->stable + disk.tail_offset, disk.tail_bytes);
+    disk.tail_wound = wound_add(file, disk.tail_offset, (uint32_t)disk.tail_bytes, disk.late);
+    log_store(file, disk.tail_before, disk.tail_bytes, disk.tail_offset);
+    disk.tail_lost = true;
+    disk_counts.lost_writes++;
+    machine_trace("disk: the newest write, %" PRIu64 " bytes at %" PRIu64 ", is lost",
+                  disk.tail_bytes, disk.tail_offset);
+}
+
+/* And comes when something else was written in its place, with something more behind it. */
+static void late_write_come(void)
+{
+    struct file *file = disk.late_file;
+    if (file == NULL)
+        return;
+    bool was_due = disk.late_due;
+    disk.late_due = true;
+    bool newest = file == disk.tail_file && disk.tail_offset <= disk.late_offset;
+    if (!was_due || newest || disk.tail_lost)
+        return;
+    disk.late_file = NULL;
+    if (memcmp(file->stable + disk.late_offset, disk.late, disk.late_bytes) == 0)
+        return;
+    wound_add(file, disk.late_offset, (uint32_t)disk.late_bytes, file->stable + disk.late_offset);
+    log_store(file, disk.late, disk.late_bytes, disk.late_offset);
+    disk_counts.late_writes++;
+    machine_trace("disk: a lost write comes late, %" PRIu64 " bytes at %" PRIu64, disk.late_bytes,
+                  disk.late_offset);
 }
 
 static void descriptors_forget(void)
@@ -877,6 +936,8 @@ static void names_restore(void)
 void disk_power_failed(void)
 {
     disk_counts.power_failures++;
+    late_write_come();
+    tail_lose();
     log_write_fail();
     for (uint32_t i = 0; i < FILES_MAX; i++) {
         if (disk.files[i].fd >= 0)
@@ -884,6 +945,8 @@ void disk_power_failed(void)
     }
     /* A journal commits changes of names in their order. */
     uint32_t kept = (uint32_t)random_below(RANDOM_DISK, disk.op_count + 1);
+    if (random_chance(RANDOM_DISK, 400))
+        kept = 0;
     for (uint32_t i = 0; i < kept; i++)
         op_apply(&disk.stable, &disk.ops[i]);
     disk.op_count = 0;
@@ -965,6 +1028,11 @@ bool disk_tail_lost(void)
     return disk.tail_lost;
 }
 
+void disk_tail_accept(void)
+{
+    disk.tail_wound->file = NULL;
+}
+
 void disk_heal(void)
 {
     /* The newest first: what an older one names healthy may lie below it. */
@@ -979,6 +1047,7 @@ void disk_heal(void)
         *wound = (struct wound){0};
     }
     disk.tail_lost = false;
+    disk.late_file = NULL;
 }
 
 uint64_t disk_log_digest(void)

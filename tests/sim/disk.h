@@ -30,7 +30,8 @@ struct disk_faults {
     uint32_t read_error;  /* EIO of a read, once */
     uint32_t short_write; /* fewer bytes than asked for */
     uint32_t interrupted; /* EINTR or EAGAIN, nothing done */
-    uint32_t lost;        /* a log write that was acknowledged and not stored */
+    uint32_t lost;        /* a log write that was acknowledged and not stored; the newest
+                              one at a power failure: of ten times as many; it may come late */
     uint32_t misdirected; /* ... or stored elsewhere in the log */
     uint32_t rot;         /* a flipped bit somewhere, at the end of a life */
     uint32_t full;        /* the disk is full for a while, at each file made */
@@ -55,6 +56,7 @@ struct disk_counts {
     uint64_t interruptions;
     uint64_t lost_writes;
     uint64_t misdirected_writes;
+    uint64_t late_writes;
     uint64_t flips;
     uint64_t full;
     uint64_t stalls;
@@ -73,13 +75,14 @@ void disk_settle(void);
 /* ---- What a program does: these return bytes, a descriptor or 0, or -errno ------------------ */
 
 /* folder: a descriptor of the disk's root or of a folder in it, or AT_FDCWD with a path inside the
- * root. direct_sync: every write to it is stable when it returns. */
+ * root. interruptible: it may end with EINTR or EAGAIN, as operations of io_uring do and calls on files
+ * do not. */
 int disk_open_file(int folder, const char *path, int flags, unsigned mode);
 void disk_close_file(int fd);
-ssize_t disk_write(int fd, const void *bytes, size_t size, uint64_t offset);
+ssize_t disk_write(int fd, const void *bytes, size_t size, uint64_t offset, bool interruptible);
 ssize_t disk_read(int fd, void *bytes, size_t size, uint64_t offset);
 int disk_truncate(int fd, uint64_t size);
-int disk_sync(int fd);
+int disk_sync(int fd, bool interruptible);
 int disk_rename(int folder, const char *from, const char *to);
 int disk_unlink(int folder, const char *path);
 
@@ -114,8 +117,12 @@ void disk_rot(void);
 uint32_t disk_wounds_log(void);
 uint32_t disk_wounds_other(void);
 
-/* The newest log write was lost or went elsewhere: nothing on the disk can tell. */
+/* The newest log write was lost or went elsewhere: nothing on the disk can tell. Such a write may
+ * still come, lives later, over what was written in its place. */
 bool disk_tail_lost(void);
+
+/* The program has gone on without it: it is missing nowhere any more. */
+void disk_tail_accept(void);
 
 /* Puts back what was lost, as from a backup. */
 void disk_heal(void);

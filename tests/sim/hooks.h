@@ -27,8 +27,14 @@ extern const char *const hooks_row_names[ROWS];
 /* How often each row of the table was met, since the process began. */
 extern uint64_t hooks_rows[ROWS];
 
+/* The one that was met last. */
+extern enum hooks_row hooks_last_row;
+
 /* Digests of the log that the follower has compared. */
 extern uint64_t hooks_digests_checked;
+
+/* Set before a life begins: the disk has lost the newest block, and nobody can tell. */
+extern bool hooks_tail_lost;
 
 /* The ledger of the life that runs, once it has started; NULL before. */
 const struct ledger *hooks_ledger(void);

@@ -55,10 +55,10 @@ static void file_done(void *context, uint64_t unused)
         op->result = (int32_t)disk_read(op->fd, op->buffer, op->size, op->offset);
         break;
     case IO_WRITE:
-        op->result = (int32_t)disk_write(op->fd, op->buffer, op->size, op->offset);
+        op->result = (int32_t)disk_write(op->fd, op->buffer, op->size, op->offset, true);
         break;
     case IO_FSYNC:
-        op->result = disk_sync(op->fd);
+        op->result = disk_sync(op->fd, true);
         break;
     case IO_CREATE:
         op->result = disk_open_file(op->fd, op->path,

@@ -58,6 +58,8 @@ struct piece {
 
 static void bytes_add(struct bytes *bytes, const void *data, size_t size)
 {
+    if (size == 0)
+        return;
     if (bytes->end + size > bytes->capacity) {
         memmove(bytes->data, bytes->data + bytes->begin, bytes->end - bytes->begin);
         bytes->end -= bytes->begin;

@@ -4,6 +4,7 @@
  * do, while disk, network and clock misbehave as the seed's plan says; each ends with a crash, a
  * power failure, a stop, or by itself where a fault leaves no choice. In the last one everything is
  * healed: every client must get its answers, and what is there is compared once more. */
+#include "engine/planted.h"
 #include "net/shard.h"
 #include "tests/sim/calls.h"
 #include "tests/sim/client.h"
@@ -107,6 +108,7 @@ static struct {
     struct client_counts client;
 } totals;
 
+static bool stopped_cleanly; /* the life before, and the disk has kept what it left */
 static struct plan plan;
 static struct limits limits;
 static int end_result; /* of the program's main function, and why */
@@ -167,16 +169,16 @@ static void plan_make(uint64_t seed)
     random_seed(seed);
     plan = (struct plan){
         .seed = seed,
-        .lives = 1 + plan_skewed(0, 5),
+        .lives = 1 + (uint32_t)random_below(RANDOM_PLAN, LIVES_MAX),
         .faults = faults_choose(),
         .clients = {.workers = plan_skewed(1, 5),
                     .subscribers = plan_skewed(0, 2),
                     .strangers = plan_skewed(0, 2),
-                    .requests = plan_skewed(10, 120),
+                    .requests = plan_skewed(5, 60),
                     .pipeline = plan_skewed(1, 8),
                     .bulk = random_below(RANDOM_PLAN, 5) == 0 ? 200 : 4,
                     .vanish = plan_skewed(1, 60),
-                    .snapshot = plan_skewed(0, 60),
+                    .snapshot = plan_skewed(0, random_below(RANDOM_PLAN, 4) == 0 ? 300 : 60),
                     .patience_ns = plan_skewed(1, 8) * NS_PER_S,
                     .think_ns = plan_skewed(1, 40) * NS_PER_MS / 4},
     };
@@ -368,12 +370,20 @@ static void life_start(void)
         if (start > 2 * STARTS_MAX)
             machine_fail("the program does not start any more: %s", end_error.text);
         excuses_set();
+        hooks_tail_lost = disk_tail_lost();
         machine_trace("a life begins");
         life_begin(program_main, NULL);
         if (!machine_run(started_or_ended, NULL))
             machine_fail("the start hangs");
-        if (hooks_ledger() != NULL)
+        if (hooks_ledger() != NULL) {
+            if (stopped_cleanly && hooks_last_row != ROW_CLEAN)
+                machine_fail("after a clean stop the log does not end cleanly: %s",
+                             hooks_row_names[hooks_last_row]);
+            stopped_cleanly = false;
+            if (hooks_tail_lost)
+                disk_tail_accept();
             return;
+        }
         if (life_state() == LIFE_ABORTED)
             life_aborted(&before);
         else
@@ -413,6 +423,7 @@ static void life_finish(const struct moment *moment)
     } else {
         bool returned = life_state() == LIFE_RETURNED;
         totals.stops += returned;
+        stopped_cleanly = returned;
         if (returned && life_leftovers() > 0)
             machine_fail("%u things were not given back at a clean stop", life_leftovers());
         bool power = has(FAULT_POWER) && (!has(FAULT_CRASH) || random_below(RANDOM_PLAN, 2) == 0);
@@ -422,9 +433,12 @@ static void life_finish(const struct moment *moment)
 
 static void life_aftermath(void)
 {
+    stopped_cleanly = stopped_cleanly && !disk_tail_lost() && disk_wounds_log() == 0;
     for (uint32_t flips = 0; flips < 3; flips++) {
-        if (random_chance(RANDOM_DISK, disk_faults.rot))
+        if (random_chance(RANDOM_DISK, disk_faults.rot)) {
             disk_rot();
+            stopped_cleanly = false;
+        }
     }
     if (has(FAULT_CLOCK) && random_chance(RANDOM_CLOCK, 300))
         clock_jump(NULL, 0);
@@ -447,8 +461,10 @@ static void stop_pair_renew(void)
 static void *format_main(void *unused)
 {
     (void)unused;
-    const struct directory_options format = {
-        .segment_bytes = SEGMENT_BYTES, .segments_ahead = 1, .shard_count = 1};
+    const struct directory_options format = {.segment_bytes = SEGMENT_BYTES,
+                                             .segments_ahead =
+                                                 (uint32_t)random_below(RANDOM_PLAN, 3),
+                                             .shard_count = 1};
     end_result = directory_format(folder, &format, &end_error);
     return NULL;
 }
@@ -471,12 +487,13 @@ static void directory_make(void)
 
 static void life_run(uint32_t life)
 {
-    struct moment moment = {.time = machine_now() +
-                                    random_skewed(RANDOM_PLAN, NS_PER_MS, 8 * NS_PER_S)};
+    struct moment moment = {.time =
+                                machine_now() + random_skewed(RANDOM_PLAN, NS_PER_MS, NS_PER_S)};
     faults_begin();
     if (life == 0 && limits.crash_step != 0)
         moment = (struct moment){.step = limits.crash_step};
     stop_pair_renew();
+    clients_refill();
     life_start();
     life_finish(&moment);
     life_aftermath();
@@ -520,6 +537,7 @@ static void last_life_run(void)
     if (life_leftovers() > 0)
         machine_fail("%u things were not given back at the end", life_leftovers());
     life_clear(disk_power_failed);
+    stopped_cleanly = true;
     /* And what a stop leaves is whole. */
     stop_pair_renew();
     life_start();
@@ -554,6 +572,7 @@ static uint64_t run(uint64_t seed)
     network_reset();
     judge_reset();
     memset(&client_counts, 0, sizeof client_counts);
+    stopped_cleanly = false;
     directory_make();
     stop_pair_make();
     clients_start(&plan.clients);
@@ -590,12 +609,12 @@ static void summary_print(double seconds)
            "; names lost %" PRIu64 "\n",
            disk->sectors_unstable, disk->sectors_old, disk->sectors_torn, disk->sectors_garbage,
            disk->names_lost);
-    printf("log writes %" PRIu64 ": lost %" PRIu64 ", misdirected %" PRIu64 "; errors %" PRIu64
-           ", of reads %" PRIu64 ", short %" PRIu64 ", interrupted %" PRIu64 ", stalls %" PRIu64
-           ", full %" PRIu64 ", flips %" PRIu64 "\n",
-           disk->log_writes, disk->lost_writes, disk->misdirected_writes, disk->write_errors,
-           disk->read_errors, disk->short_writes, disk->interruptions, disk->stalls, disk->full,
-           disk->flips);
+    printf("log writes %" PRIu64 ": lost %" PRIu64 ", misdirected %" PRIu64 ", late %" PRIu64
+           "; errors %" PRIu64 ", of reads %" PRIu64 ", short %" PRIu64 ", interrupted %" PRIu64
+           ", stalls %" PRIu64 ", full %" PRIu64 ", flips %" PRIu64 "\n",
+           disk->log_writes, disk->lost_writes, disk->misdirected_writes, disk->late_writes,
+           disk->write_errors, disk->read_errors, disk->short_writes, disk->interruptions,
+           disk->stalls, disk->full, disk->flips);
     printf("connections %" PRIu64 ", resets %" PRIu64 ", splits %" PRIu64 ", stalls %" PRIu64
            "; clock jumps %" PRIu64 "; digests compared %" PRIu64 "\n",
            network->connections, network->resets, network->splits, network->stalls, totals.jumps,
@@ -619,16 +638,58 @@ static const char usage[] =
     "  --clients N      at most so many clients\n"
     "  --requests N     at most so many requests of each\n"
     "  --faults LIST    only these, separated by commas; see below\n"
+    "  --bug NAME       plants a bug: where the program was built with planted_bugs\n"
     "  --shrink         looks for the smallest limits with which the seed still fails\n"
     "  --folder DIR     where its files are (a new folder in /dev/shm); a folder in memory\n"
     "  --trace          prints what happens\n\n"
     "faults:\n";
+
+#ifdef GIRO_PLANTED_BUGS
+#define BUG(name, text, meaning) {text, meaning},
+static const struct {
+    const char *name;
+    const char *meaning;
+} bugs[] = {PLANTED_BUGS(BUG)};
+#undef BUG
+enum { BUGS = sizeof bugs / sizeof bugs[0] };
+
+static bool bug_plant(const char *name)
+{
+    for (uint32_t i = 0; i < BUGS; i++) {
+        if (strcmp(name, bugs[i].name) == 0) {
+            planted_bug = (enum planted_bug)(i + 1);
+            return true;
+        }
+    }
+    fprintf(stderr, "giro-sim: no bug is called %s\n", name);
+    return false;
+}
+
+static void bugs_print(FILE *out)
+{
+    fputs("bugs:\n", out);
+    for (uint32_t i = 0; i < BUGS; i++)
+        fprintf(out, "  %-20s %s\n", bugs[i].name, bugs[i].meaning);
+}
+#else
+static bool bug_plant(const char *name)
+{
+    fprintf(stderr, "giro-sim: no bug %s can be planted: build with -Dplanted_bugs=true\n", name);
+    return false;
+}
+
+static void bugs_print(FILE *out)
+{
+    (void)out;
+}
+#endif
 
 static void usage_print(FILE *out)
 {
     fputs(usage, out);
     for (uint32_t fault = 0; fault < FAULT_KINDS; fault++)
         fprintf(out, "  %-12s %s\n", fault_names[fault], fault_meanings[fault]);
+    bugs_print(out);
 }
 
 static bool faults_parse(char *list, uint32_t *out)
@@ -762,11 +823,32 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* What it may say only when the disk has done something that it must not do: power failures are no
+ * reason. */
+static const char *const words_of_damage[] = {
+    "no snapshot is used",
+    "the snapshot before it is tried",
+    "the server's memory differed",
+    "is damaged on disk",
+};
+
+static bool disk_is_bad(void)
+{
+    return disk_wounds_log() + disk_wounds_other() > 0 || disk_counts.read_errors > 0 ||
+           disk_counts.write_errors > 0 || disk_counts.short_writes > 0 ||
+           disk_counts.lost_writes > 0 || disk_counts.misdirected_writes > 0;
+}
+
 /* What the program says goes into the trace. */
 static ssize_t program_says(void *unused, const char *text, size_t size)
 {
     (void)unused;
-    machine_trace("says: %.*s", (int)(size > 0 && text[size - 1] == '\n' ? size - 1 : size), text);
+    int length = (int)(size > 0 && text[size - 1] == '\n' ? size - 1 : size);
+    for (uint32_t i = 0; i < sizeof words_of_damage / sizeof words_of_damage[0]; i++) {
+        if (!disk_is_bad() && memmem(text, size, words_of_damage[i], strlen(words_of_damage[i])))
+            machine_fail("the program sees damage where there is none: %.*s", length, text);
+    }
+    machine_trace("says: %.*s", length, text);
     return (ssize_t)size;
 }
 
@@ -826,6 +908,7 @@ static bool options_parse(int argc, char **argv, struct task *task)
         {"clients", required_argument, NULL, 'c'},
         {"requests", required_argument, NULL, 'r'},
         {"faults", required_argument, NULL, 'f'},
+        {"bug", required_argument, NULL, 'b'},
         {"shrink", no_argument, NULL, 'k'},
         {"folder", required_argument, NULL, 'd'},
         {"trace", no_argument, NULL, 'v'},
@@ -865,6 +948,10 @@ static bool options_parse(int argc, char **argv, struct task *task)
             break;
         case 'f':
             if (!faults_parse(optarg, &limits.faults))
+                return false;
+            break;
+        case 'b':
+            if (!bug_plant(optarg))
                 return false;
             break;
         case 'k':

@@ -1,0 +1,3 @@
+#include "engine/planted.h"
+
+enum planted_bug planted_bug;

@@ -1,0 +1,49 @@
+/* Bugs that the build option planted_bugs plants, one at a time, to see that the tests find them.
+ *
+ * Without the option PLANTED() is false and nothing of them is left. With it, the simulator chooses
+ * one (giro-sim --bug NAME); tests/sim/planted.sh lets it find each. Such a build serves nobody. */
+#ifndef ENGINE_PLANTED_H
+#define ENGINE_PLANTED_H
+
+/* X(NAME, "name", "what it does") */
+#define PLANTED_BUGS(X)                                                                            \
+    X(ACK_EARLY, "ack-early", "replies are sent before their block is durable")                    \
+    X(READ_EARLY, "read-early", "reads are answered before what they show is durable")             \
+    X(ACCEPT_SHORT_WRITE, "accept-short-write", "a log write that was cut short counts as done")   \
+    X(IGNORE_WRITE_ERROR, "ignore-write-error", "a log write that failed counts as done")          \
+    X(REUSE_BUFFER, "reuse-buffer", "the next block begins inside the one being written")          \
+    X(FORGET_WINDOW, "forget-window", "what the window overwrote is read from it")                 \
+    X(SKIP_SEGMENT_SYNC, "skip-segment-sync", "a segment gets its name before it is on the disk")  \
+    X(SKIP_FOLDER_SYNC, "skip-folder-sync", "a segment is used before its name is on the disk")    \
+    X(CUT_DAMAGE, "cut-damage", "a log is cut at its first bad block, whatever follows")           \
+    X(IGNORE_PROOF, "ignore-proof", "blocks behind a bad one prove nothing")                       \
+    X(SKIP_CHAIN, "skip-chain", "a block need not continue the one before it")                     \
+    X(SKIP_BODY_CHECK, "skip-body-check", "bodies of blocks are not checked at start")             \
+    X(LEAVE_TORN, "leave-torn", "what is left of a torn block is not zeroed")                      \
+    X(SKIP_LIMIT, "skip-limit", "debits may exceed credits")                                       \
+    X(FORGET_BURNT, "forget-burnt", "ids of failed transfers are forgotten by a replay")           \
+    X(FORGET_IDS, "forget-ids", "a start from a snapshot forgets the ids of sealed segments")      \
+    X(FORGET_OUTCOMES, "forget-outcomes", "a snapshot forgets which holds were posted")            \
+    X(SKIP_FENCE, "skip-fence", "queries do not wait for what was acknowledged")                   \
+    X(LOSE_POSTING, "lose-posting", "the index loses the credit side of pending transfers")        \
+    X(SKIP_ASIDE, "skip-aside", "a snapshot has rows of later moments")                            \
+    X(SKIP_SNAPSHOT_SYNC, "skip-snapshot-sync", "a snapshot is named before it is on the disk")    \
+    X(CLOCK_BACKWARDS, "clock-backwards", "timestamps follow a clock that was set back")
+
+#ifdef GIRO_PLANTED_BUGS
+
+#define PLANTED_ENUMERATOR(name, text, meaning) PLANTED_##name,
+enum planted_bug { PLANTED_NONE, PLANTED_BUGS(PLANTED_ENUMERATOR) };
+#undef PLANTED_ENUMERATOR
+
+extern enum planted_bug planted_bug;
+
+#define PLANTED(name) (planted_bug == PLANTED_##name)
+
+#else
+
+#define PLANTED(name) 0
+
+#endif
+
+#endif
