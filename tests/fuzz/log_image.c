@@ -1,0 +1,316 @@
+#include "tests/fuzz/log_image.h"
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/history_fixture.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+    RECORDS_MAX = IMAGE_BYTES_MAX / GIRO_RECORD_BYTES,
+    BLOCKS_MAX = IMAGE_BYTES_MAX / IMAGE_SECTOR_BYTES,
+    SAMPLES = 3,
+    SAMPLE_BYTES = 4 << 10, /* at least */
+};
+
+struct image image_of(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    size_t first = (size_t)input_number(&input, IMAGE_PREFIX_BYTES) * IMAGE_SECTOR_BYTES;
+    if (input.left > IMAGE_BYTES_MAX)
+        input.left = IMAGE_BYTES_MAX;
+    if (first > input.left)
+        first = input.left;
+    return (struct image){
+        .bytes = {input.at, input.at + first},
+        .size = {first, input.left - first},
+    };
+}
+
+void image_directory_make(struct directory *directory)
+{
+    static char path[SCRATCH_PATH_BYTES];
+    *directory = (struct directory){
+        .meta = {.segment_bytes = 64 << 10, .sector_bytes = IMAGE_SECTOR_BYTES, .shard_count = 1},
+        .lock_fd = -1,
+    };
+    memset(directory->meta.directory_id, 0xa5, sizeof directory->meta.directory_id);
+    scratch_make(path);
+    (void)atexit(scratch_clean);
+    (void)snprintf(directory->path, sizeof directory->path, "%s", path);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    MUST(folder >= 0 && mkdirat(folder, "shard-0", 0700) == 0);
+    directory->shard_fd = openat(folder, "shard-0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    MUST(directory->shard_fd >= 0);
+}
+
+/* ---- Mutation ---------------------------------------------------------------------------- */
+
+/* A log taken apart. */
+struct parts {
+    union record records[RECORDS_MAX];
+    struct {
+        struct block_header header;
+        uint32_t records; /* that follow each other in records */
+        bool begins_segment;
+    } blocks[BLOCKS_MAX];
+    uint32_t record_count;
+    uint32_t block_count;
+};
+
+static struct parts parts;
+
+static void segment_part(const uint8_t *bytes, size_t size, bool second)
+{
+    bool begins = second;
+    while (size >= BLOCK_HEADER_BYTES && parts.block_count < BLOCKS_MAX) {
+        struct block_header header;
+        memcpy(&header, bytes, sizeof header);
+        size_t room = (size - BLOCK_HEADER_BYTES) / GIRO_RECORD_BYTES;
+        uint32_t count = header.record_count < room ? header.record_count : (uint32_t)room;
+        if (count > RECORDS_MAX - parts.record_count)
+            count = RECORDS_MAX - parts.record_count;
+        parts.blocks[parts.block_count].header = header;
+        parts.blocks[parts.block_count].records = count;
+        parts.blocks[parts.block_count++].begins_segment = begins;
+        memcpy(&parts.records[parts.record_count], bytes + BLOCK_HEADER_BYTES,
+               (size_t)count * GIRO_RECORD_BYTES);
+        parts.record_count += count;
+        size_t whole = block_size_bytes(count, IMAGE_SECTOR_BYTES);
+        begins = false;
+        bytes += whole < size ? whole : size;
+        size -= whole < size ? whole : size;
+    }
+}
+
+static void image_part(const uint8_t *data, size_t size)
+{
+    struct image image = image_of(data, size);
+    parts.record_count = 0;
+    parts.block_count = 0;
+    for (uint32_t i = 0; i < IMAGE_SEGMENTS; i++)
+        segment_part(image.bytes[i], image.size[i], i == 1);
+}
+
+/* Adds or takes away a record at a place, in the block that it belongs to. */
+static void record_insert(struct rng *rng, uint32_t at, const union record *record)
+{
+    uint32_t end = 0;
+    uint32_t block = 0;
+    if (parts.record_count == RECORDS_MAX || parts.block_count == 0)
+        return;
+    while (block + 1 < parts.block_count && end + parts.blocks[block].records < at)
+        end += parts.blocks[block++].records;
+    parts.blocks[block].records++;
+    memmove(&parts.records[at + 1], &parts.records[at],
+            (parts.record_count - at) * sizeof *parts.records);
+    parts.records[at] = *record;
+    parts.record_count++;
+}
+
+static void record_delete(uint32_t at)
+{
+    uint32_t end = 0;
+    for (uint32_t block = 0; block < parts.block_count; block++) {
+        end += parts.blocks[block].records;
+        if (end <= at)
+            continue;
+        parts.blocks[block].records--;
+        memmove(&parts.records[at], &parts.records[at + 1],
+                (parts.record_count - at - 1) * sizeof *parts.records);
+        parts.record_count--;
+        return;
+    }
+}
+
+/* Ids lie at 0, 16, 32 and 64 of a transfer, and every field at a multiple of 4 or 2. */
+static void field_change(struct rng *rng, union record *record, const union record *other)
+{
+    static const uint8_t ids[] = {0, 16, 32, 64, 48};
+    uint8_t *to = (uint8_t *)record;
+    const uint8_t *from = (const uint8_t *)other;
+    switch (rng_below(rng, 5)) {
+    case 0:
+        memcpy(to + ids[rng_below(rng, 5)], from + ids[rng_below(rng, 5)], 16);
+        break;
+    case 1:
+        record->transfer.flags ^= (uint16_t)(1u << rng_below(rng, 16));
+        break;
+    case 2: {
+        uint32_t at = rng_below(rng, GIRO_RECORD_BYTES / 4) * 4;
+        memcpy(to + at, from + at, 4);
+        break;
+    }
+    case 3:
+        to[rng_below(rng, GIRO_RECORD_BYTES)] = (uint8_t)rng_next(rng);
+        break;
+    default:
+        (void)LLVMFuzzerMutate(to, GIRO_RECORD_BYTES, GIRO_RECORD_BYTES);
+    }
+}
+
+static void parts_mutate(struct rng *rng)
+{
+    union record other;
+    uint32_t at;
+    if (parts.record_count == 0)
+        return;
+    at = rng_below(rng, parts.record_count);
+    other = parts.records[rng_below(rng, parts.record_count)];
+    switch (rng_below(rng, 8)) {
+    case 0:
+        record_insert(rng, at, &other);
+        break;
+    case 1:
+        record_delete(at);
+        break;
+    case 2:
+        parts.records[at] = other;
+        break;
+    case 3: /* what one made, another one resolves or ends */
+        other = (union record){.transfer = parts.records[at].transfer};
+        other.transfer.pending_id = other.transfer.id;
+        other.transfer.id = rng_below(rng, 4096);
+        other.transfer.flags = rng_chance(rng, 50)   ? GIRO_TRANSFER_POST_PENDING
+                               : rng_chance(rng, 50) ? GIRO_TRANSFER_VOID_PENDING
+                                                     : RECORD_SYSTEM << RECORD_KIND_SHIFT;
+        if (record_kind(&other) == RECORD_SYSTEM)
+            other.transfer.code = RECORD_SYSTEM_EXPIRY;
+        record_insert(rng, parts.record_count, &other);
+        break;
+    default:
+        field_change(rng, &parts.records[at], &other);
+    }
+}
+
+/* Makes a header what its place demands; strict: else it keeps what it says, and is only sealed. */
+static void header_fill(const struct directory_meta *meta, struct block_header *header,
+                        const struct block_header *before, uint32_t segment, uint32_t offset,
+                        uint32_t records, bool strict)
+{
+    header->record_count = records;
+    header->block_bytes = block_size_bytes(records, IMAGE_SECTOR_BYTES);
+    if (before != NULL)
+        header->previous = before->header_checksum;
+    if (!strict)
+        return;
+    header->magic = BLOCK_MAGIC;
+    header->version = BLOCK_VERSION;
+    header->shard = 0;
+    memcpy(header->directory_id, meta->directory_id, sizeof header->directory_id);
+    header->segment = segment;
+    header->offset = offset;
+    header->lsn = before == NULL ? 1 : before->lsn + 1;
+    header->lsn_durable = header->lsn - 1;
+    header->ordinal = before == NULL ? 0 : before->ordinal + before->record_count;
+    header->kind %= BLOCK_KIND_MAX + 1;
+    if (before == NULL)
+        header->previous = (struct checksum){0};
+}
+
+/* Puts the log together again, every block sealed. */
+static size_t image_join(const struct directory_meta *meta, uint8_t *data, size_t size_max,
+                         bool strict)
+{
+    static _Alignas(16) uint8_t bytes[IMAGE_BYTES_MAX + (8 << 10)];
+    const struct block_header *before = NULL;
+    size_t size = 0;
+    size_t begin = 0; /* of the segment */
+    uint32_t record = 0;
+    uint32_t segment = 0;
+    for (uint32_t b = 0; b < parts.block_count; b++) {
+        uint32_t count = parts.blocks[b].records;
+        size_t whole = block_size_bytes(count, IMAGE_SECTOR_BYTES);
+        if (size + whole > IMAGE_BYTES_MAX || size + whole + IMAGE_PREFIX_BYTES > size_max)
+            break;
+        if (parts.blocks[b].begins_segment && segment == 0 && b > 0) {
+            segment = 1;
+            begin = size;
+        }
+        struct block_header *header = (struct block_header *)(void *)(bytes + size);
+        memset(header, 0, whole);
+        *header = parts.blocks[b].header;
+        memcpy(header + 1, &parts.records[record], (size_t)count * GIRO_RECORD_BYTES);
+        header_fill(meta, header, before, segment, (uint32_t)(size - begin), count, strict);
+        block_seal(header);
+        before = header;
+        record += count;
+        size += whole;
+    }
+    uint16_t sectors = (uint16_t)((segment == 0 ? size : begin) / IMAGE_SECTOR_BYTES);
+    memcpy(data, &sectors, sizeof sectors);
+    memcpy(data + IMAGE_PREFIX_BYTES, bytes, size);
+    return IMAGE_PREFIX_BYTES + size;
+}
+
+size_t image_mutate(const struct directory_meta *meta, uint8_t *data, size_t size, size_t size_max,
+                    unsigned seed)
+{
+    struct rng rng = {seed};
+    bool strict = !rng_chance(&rng, 8);
+    if (size < IMAGE_PREFIX_BYTES + BLOCK_HEADER_BYTES || rng_chance(&rng, 5))
+        return LLVMFuzzerMutate(data, size, size_max);
+    image_part(data, size);
+    for (uint32_t i = 1 + rng_below(&rng, 4); i > 0 && strict; i--)
+        parts_mutate(&rng);
+    if (!strict && parts.block_count > 0) {
+        struct block_header *header = &parts.blocks[rng_below(&rng, parts.block_count)].header;
+        (void)LLVMFuzzerMutate((uint8_t *)header, sizeof *header, sizeof *header);
+    }
+    if (rng_chance(&rng, 5) && parts.block_count > 0) {
+        uint32_t block = rng_below(&rng, parts.block_count);
+        parts.blocks[block].begins_segment = !parts.blocks[block].begins_segment;
+    }
+    return image_join(meta, data, size_max, strict);
+}
+
+/* ---- Samples ----------------------------------------------------------------------------- */
+
+static void sample_write(uint32_t number)
+{
+    static struct history history;
+    static uint8_t sample[IMAGE_PREFIX_BYTES + IMAGE_BYTES_MAX];
+    const struct history_options options = {
+        .segment_bytes = 4 << 20, .segments_max = 2, .accounts_max = 256, .holds_max = 8192};
+    const struct history_mix mix = {.accounts = 6,
+                                    .hot_percent = 20,
+                                    .events_max = 6,
+                                    .account_chance = 10,
+                                    .imports = number == 1};
+    struct rng rng = {number};
+    char name[24];
+    history_open(&history, &options);
+    history_mark(&history, BLOCK_START);
+    history_begin(&history, &rng, &mix);
+    while (history.offset < SAMPLE_BYTES)
+        history_request(&history, &rng, &mix);
+    history_digest(&history);
+    history_flush(&history);
+    const size_t first = history.offset;
+    if (number == 2)
+        history_roll(&history);
+    while (history.position.ordinal % 16 < 8)
+        history_request(&history, &rng, &mix);
+    history_mark(&history, BLOCK_STOP);
+    size_t second = history.position.segment == 1 ? history.offset : history.offset - first;
+    const char *log = (const char *)history.log;
+    uint16_t sectors =
+        (uint16_t)((history.position.segment == 1 ? first : first + second) / IMAGE_SECTOR_BYTES);
+    memcpy(sample, &sectors, sizeof sectors);
+    memcpy(sample + IMAGE_PREFIX_BYTES, log, first);
+    memcpy(sample + IMAGE_PREFIX_BYTES + first,
+           log + (history.position.segment == 1 ? options.segment_bytes : first), second);
+    (void)snprintf(name, sizeof name, "log_%u", number);
+    fuzz_sample(name, sample, IMAGE_PREFIX_BYTES + first + second);
+    history_close(&history);
+}
+
+void image_samples_write(void)
+{
+    for (uint32_t i = 0; i < SAMPLES; i++)
+        sample_write(i);
+    fuzz_samples_end();
+}

@@ -1,0 +1,254 @@
+/* Fuzzes the loading of a snapshot: a sound LMDB file, changed anywhere.
+ *
+ *   input   | flags, 1 | patches: tests/fuzz/patches.h
+ *
+ * Flag 0 clear: the manifest knows the checksum of the sound file, patches go anywhere, the header
+ * pages and the trees of LMDB included.
+ * Never: a file that was changed passes snapshot_check(), which is what keeps LMDB, which trusts what
+ * it maps, from ever seeing it.
+ *
+ * Flag 0 set: the manifest knows the file as it is, and every chunk is sealed again; patches go only
+ * into what LMDB hands out, its values. That is as far as a file can be hostile here. One whose LMDB
+ * pages are wrong and whose checksum is right ends the process: mdb_get() follows whatever page number
+ * it reads (SIGBUS, within a second of fuzzing). Damage does not make such a file, nor does a client;
+ * who can write both the snapshot and the manifest of a data directory can.
+ * Never: what is loaded has not the digest that the snapshot names, or debits and credits that differ;
+ * a lookup in it, or a hold, leads outside of the ledger. */
+#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/patches.h"
+#include "tests/history_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SEGMENTS = 2, ACCOUNTS_MAX = 256, VALUES_MAX = 256, VALUE_BYTES_MAX = 4096 };
+
+/* Where a value of the database lies in the file. */
+struct value {
+    size_t offset;
+    size_t size;
+    bool chunk; /* begins with a struct snapshot_chunk */
+};
+
+static struct history history;
+static struct manifest_entry entry;
+static char name[SNAPSHOT_NAME_BYTES];
+static char *sound;
+static char *bytes;
+static struct value values[VALUES_MAX];
+static uint32_t value_count;
+static int file = -1;
+
+/* ---- Loading ----------------------------------------------------------------------------- */
+
+static void ledger_check(const struct ledger *ledger, const struct snapshot_meta *meta)
+{
+    struct ledger_sums sums = ledger_sum(ledger, 0);
+    MUST(sums.debits_posted == sums.credits_posted);
+    MUST(sums.debits_pending == sums.credits_pending);
+    MUST(checksum_equal(ledger_digest(ledger), meta->digest));
+    MUST(ledger->accounts.count == meta->accounts);
+    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
+        const struct hold *hold = &ledger->holds.slots[i];
+        MUST(hold->debit_row < ledger->accounts.count);
+        MUST(hold->credit_row < ledger->accounts.count);
+        MUST(holds_outcome(&ledger->holds, hold->address) == HOLD_OPEN);
+    }
+}
+
+static void load(const struct manifest_entry *as)
+{
+    struct ledger *ledger = history_ledger_make(&history, false);
+    struct snapshot_meta meta;
+    struct segment_facts *facts = NULL;
+    struct error error;
+    int result = snapshot_load(&history.directory, as, ledger, &meta, &facts, &error);
+    MUST(result <= 0);
+    if (result == 0)
+        ledger_check(ledger, &meta);
+    free(facts);
+    ledger_destroy(ledger);
+}
+
+/* ---- Changing ---------------------------------------------------------------------------- */
+
+static bool anywhere_change(struct input *input)
+{
+    for (uint32_t i = 0; i < PATCHES_MAX && input->left >= PATCH_BYTES; i++) {
+        struct patch patch = patch_take(input, (uint32_t)(entry.file_bytes / PATCH_PAGE_BYTES), 0);
+        patch_apply(&patch, bytes + (size_t)patch.page * PATCH_PAGE_BYTES);
+    }
+    return memcmp(bytes, sound, entry.file_bytes) != 0;
+}
+
+static void values_change(struct input *input)
+{
+    for (uint32_t i = 0; i < PATCHES_MAX && input->left >= PATCH_BYTES; i++) {
+        struct patch patch = patch_take(input, value_count, 0);
+        const struct value *value = &values[patch.page];
+        struct snapshot_chunk head;
+        if (value->size < patch.bytes)
+            continue;
+        patch.offset %= (uint32_t)(value->size - patch.bytes) + 1;
+        patch_apply(&patch, bytes + value->offset);
+        if (!value->chunk || patch.unsealed)
+            continue;
+        memcpy(&head, bytes + value->offset, sizeof head);
+        head.checksum = checksum_of(bytes + value->offset + sizeof head, value->size - sizeof head);
+        memcpy(bytes + value->offset, &head, sizeof head);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    struct error error;
+    bool trusted = (input_number(&input, 1) & 1) != 0;
+    struct manifest_entry as = entry;
+    bool changed = true;
+    memcpy(bytes, sound, entry.file_bytes);
+    if (trusted)
+        values_change(&input);
+    else
+        changed = anywhere_change(&input);
+    MUST(pwrite(file, bytes, entry.file_bytes, 0) == (ssize_t)entry.file_bytes);
+    if (trusted)
+        as.file = checksum_of(bytes, entry.file_bytes);
+    int result = snapshot_check(&history.directory, &as, &error);
+    MUST(result == (trusted || !changed ? 0 : -EBADMSG), "%d", result);
+    if (result == 0)
+        load(&as);
+    return 0;
+}
+
+/* ---- Start ------------------------------------------------------------------------------- */
+
+static void values_add(MDB_txn *txn, const char *base, const char *database, bool chunk)
+{
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val data;
+    MUST(mdb_dbi_open(txn, database, MDB_INTEGERKEY, &dbi) == 0);
+    MUST(mdb_cursor_open(txn, dbi, &cursor) == 0);
+    while (mdb_cursor_get(cursor, &key, &data, MDB_NEXT) == 0) {
+        MUST(value_count < VALUES_MAX);
+        values[value_count++] = (struct value){
+            .offset = (size_t)((const char *)data.mv_data - base),
+            .size = data.mv_size,
+            .chunk = chunk,
+        };
+    }
+    mdb_cursor_close(cursor);
+}
+
+/* Finds every value in the file. */
+static void values_find(void)
+{
+    char path[SCRATCH_PATH_BYTES + 64];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_envinfo info;
+    (void)snprintf(path, sizeof path, "%s/shard-0/%s", history.path, name);
+    MUST(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, SNAPSHOT_DATABASES) == 0);
+    MUST(mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0600) == 0);
+    MUST(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0);
+    MUST(mdb_env_info(env, &info) == 0);
+    /* LMDB does not say where its map begins: a value tells, whose bytes are looked for. */
+    MDB_dbi dbi;
+    uint64_t zero = 0;
+    MDB_val key = {.mv_size = sizeof zero, .mv_data = &zero};
+    MDB_val meta;
+    MUST(mdb_dbi_open(txn, "meta", MDB_INTEGERKEY, &dbi) == 0);
+    MUST(mdb_get(txn, dbi, &key, &meta) == 0);
+    const char *found = memmem(sound, entry.file_bytes, meta.mv_data, meta.mv_size);
+    MUST(found != NULL);
+    const char *base = (const char *)meta.mv_data - (found - sound);
+    values_add(txn, base, "meta", false);
+    values_add(txn, base, "segments", false);
+    values_add(txn, base, "accounts", true);
+    values_add(txn, base, "holds", true);
+    values_add(txn, base, "outcomes", true);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+}
+
+static void snapshot_make(void)
+{
+    static struct snapshot snapshot;
+    const struct snapshot_options options = {0};
+    struct error error;
+    enum snapshot_progress progress;
+    MUST(snapshot_init(&snapshot, &history.directory, &options, ACCOUNTS_MAX, 8192) == 0);
+    MUST(snapshot_begin(&snapshot, history.replica, &history.position, &error) == 0);
+    while ((progress = snapshot_step(&snapshot, history.replica, &history.archive)) ==
+               SNAPSHOT_WORKED ||
+           progress == SNAPSHOT_WAITS)
+        ;
+    MUST(progress == SNAPSHOT_DONE, "%s", snapshot.writer.error.text);
+    entry = snapshot.writer.entry;
+    snapshot_free(&snapshot);
+}
+
+static void history_make(void)
+{
+    const struct history_options options = {.segment_bytes = DIRECTORY_SEGMENT_BYTES_MIN,
+                                            .segments_max = 4,
+                                            .accounts_max = ACCOUNTS_MAX,
+                                            .holds_max = 8192};
+    const struct history_mix mix = {
+        .accounts = 40, .hot_percent = 10, .events_max = 8, .account_chance = 10};
+    struct rng rng = {6};
+    struct stat status;
+    (void)atexit(scratch_clean);
+    history_open(&history, &options);
+    history.directory.meta.sector_bytes = BLOCK_SECTOR_BYTES_MIN; /* as the fixture writes */
+    history_begin(&history, &rng, &mix);
+    for (uint32_t segment = 1; segment <= SEGMENTS; segment++) {
+        for (uint32_t i = 0; i < 40; i++)
+            history_request(&history, &rng, &mix);
+        history_enter(&history);
+    }
+    snapshot_make();
+    archive_clear(&history.archive);
+    snapshot_name(entry.segment, name);
+    file = openat(history.directory.shard_fd, name, O_RDWR | O_CLOEXEC);
+    MUST(file >= 0 && fstat(file, &status) == 0 && (uint64_t)status.st_size == entry.file_bytes);
+    sound = malloc(entry.file_bytes);
+    bytes = malloc(entry.file_bytes);
+    MUST(sound != NULL && bytes != NULL);
+    MUST(pread(file, sound, entry.file_bytes, 0) == status.st_size);
+    values_find();
+}
+
+static void samples_write(void)
+{
+    uint8_t sample[1 + 2 * PATCH_BYTES] = {0};
+    fuzz_sample("sound", sample, 1);
+    for (uint32_t i = 0; i < 6; i++) {
+        char file_name[16];
+        sample[0] = (uint8_t)(i % 2);
+        for (uint32_t p = 0; p < 2; p++) {
+            const uint8_t patch[] = {(uint8_t)(3 * i + p), 0, (uint8_t)(16 * i + 20 * p), 0, 4, 1};
+            memcpy(&sample[1 + (size_t)p * PATCH_BYTES], patch, sizeof patch);
+        }
+        (void)snprintf(file_name, sizeof file_name, "patched_%u", i);
+        fuzz_sample(file_name, sample, sizeof sample);
+    }
+    fuzz_samples_end();
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    fuzz_start();
+    history_make();
+    if (fuzz_samples_wanted())
+        samples_write();
+    return 0;
+}

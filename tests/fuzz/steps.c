@@ -1,0 +1,179 @@
+#include "tests/fuzz/steps.h"
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/scratch.h"
+
+#include <string.h>
+
+/* ---- From a step to an event ------------------------------------------------------------- */
+
+giro_u128 step_id(uint8_t number)
+{
+    if (number == 255)
+        return GIRO_U128_MAX;
+    return number % 2 == 0 ? (giro_u128)number << 64 | number : number;
+}
+
+/* 0, and ids that are mostly accounts. */
+giro_u128 step_account_id(uint8_t number)
+{
+    return step_id(number < 224 ? number % 16 : number < 254 ? number % 48 : number);
+}
+
+static giro_u128 amount_of(uint8_t number)
+{
+    static const giro_u128 large[] = {
+        GIRO_U128_MAX,         GIRO_U128_MAX - 1,  GIRO_U128_MAX - 2,         GIRO_U128_MAX / 2,
+        GIRO_U128_MAX / 2 + 1, GIRO_U128_MAX - 40, (giro_u128)UINT64_MAX + 1, UINT64_MAX,
+    };
+    return number < 240 ? number % 64 : large[number % 8];
+}
+
+static uint32_t timeout_of(uint8_t number)
+{
+    return number < 128 ? 0 : number < 250 ? number % 4 : UINT32_MAX;
+}
+
+static uint64_t timestamp_of(uint8_t number, bool imported, const struct ledger *ledger,
+                             uint64_t clock_ns)
+{
+    if (!imported)
+        return number < 250 ? 0 : number;
+    switch (number % 16) {
+    case 0:
+        return number < 128 ? 0 : 1ull << 63;
+    case 1:
+        return clock_ns;
+    case 2:
+        return clock_ns - 1;
+    case 3:
+        return ledger->account_timestamp_last;
+    case 4:
+        return number;
+    default:
+        return ledger->transfer_timestamp_last + number % 16 + number / 16;
+    }
+}
+
+struct giro_transfer step_transfer(const struct step *step, const struct ledger *ledger,
+                                   uint64_t clock_ns)
+{
+    struct giro_transfer event = {
+        .id = step_id(step->id),
+        .debit_account_id = step_account_id(step->debit),
+        .credit_account_id = step_account_id(step->credit),
+        .amount = amount_of(step->amount),
+        .flags = step->flags & GIRO_TRANSFER_FLAGS_ALL,
+        .ledger = step->ledger % 16 < 14 ? 1 + step->ledger % 2 : step->ledger % 4,
+        .code = step->code % 16 < 15 ? 1 + step->code % 2 : 0,
+        .user_data_128 = step->user_data & 3,
+        .user_data_64 = step->user_data >> 2 & 3,
+        .user_data_32 = step->user_data >> 4 & 3,
+    };
+    const uint16_t resolves = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
+    if ((event.flags & resolves) != 0) {
+        event.pending_id = step_id(step->pending);
+        if (step->spoilt % 4 != 0) /* mostly everything else is inherited */
+            event.debit_account_id = event.credit_account_id = event.ledger = event.code = 0;
+    } else if (step->spoilt % 16 == 0) {
+        event.pending_id = step_id(step->pending);
+    }
+    if ((event.flags & GIRO_TRANSFER_PENDING) != 0 || step->spoilt % 16 == 1)
+        event.timeout = timeout_of(step->timeout);
+    if (step->spoilt == 2)
+        event.flags = step->flags;
+    event.timestamp = timestamp_of(step->timestamp, (event.flags & GIRO_TRANSFER_IMPORTED) != 0,
+                                   ledger, clock_ns);
+    return event;
+}
+
+struct giro_account step_account(const struct step *step, const struct ledger *ledger,
+                                 uint64_t clock_ns)
+{
+    struct giro_account event = {
+        .id = step_account_id(step->id),
+        .ledger = step->ledger % 16 < 14 ? 1 + step->ledger % 2 : step->ledger % 4,
+        .code = step->code % 16 < 15 ? 1 + step->code % 2 : 0,
+        .flags = step->flags & GIRO_ACCOUNT_FLAGS_ALL,
+        .user_data_128 = step->user_data & 3,
+        .user_data_64 = step->user_data >> 2 & 3,
+        .user_data_32 = step->user_data >> 4 & 3,
+    };
+    giro_u128 *const balances[] = {&event.debits_pending, &event.debits_posted,
+                                   &event.credits_pending, &event.credits_posted};
+    if (step->spoilt < 4)
+        *balances[step->spoilt] = step->amount;
+    if (step->spoilt == 4)
+        event.reserved = step->amount;
+    if (step->spoilt == 5)
+        event.flags = step->flags;
+    event.timestamp =
+        timestamp_of(step->timestamp, (event.flags & GIRO_ACCOUNT_IMPORTED) != 0, ledger, clock_ns);
+    return event;
+}
+
+/* ---- Mutation: of steps ------------------------------------------------------------------ */
+
+/* Changes one field to another small value, or makes it equal to that of another step. */
+static void step_change(struct rng *rng, uint8_t *step, const uint8_t *other)
+{
+    uint32_t field = rng_below(rng, STEP_BYTES);
+    switch (rng_below(rng, 4)) {
+    case 0:
+        step[field] ^= (uint8_t)(1u << rng_below(rng, 8));
+        break;
+    case 1:
+        step[field] = (uint8_t)rng_next(rng);
+        break;
+    case 2:
+        step[field] = other[field];
+        break;
+    default: /* what one step made, another one resolves */
+        step[offsetof(struct step, pending)] = other[offsetof(struct step, id)];
+        step[offsetof(struct step, flags)] =
+            rng_chance(rng, 60) ? GIRO_TRANSFER_POST_PENDING : GIRO_TRANSFER_VOID_PENDING;
+    }
+}
+
+static size_t steps_change(struct rng *rng, uint8_t *steps, size_t count, size_t count_max)
+{
+    uint8_t copy[STEP_BYTES];
+    uint32_t at = rng_below(rng, (uint32_t)count);
+    uint32_t from = rng_below(rng, (uint32_t)count);
+    uint8_t *step = steps + (size_t)at * STEP_BYTES;
+    memcpy(copy, steps + (size_t)from * STEP_BYTES, STEP_BYTES);
+    switch (rng_below(rng, 5)) {
+    case 0: /* once more, perhaps not quite the same */
+        if (count == count_max)
+            break;
+        memmove(step + STEP_BYTES, step, (count - at) * STEP_BYTES);
+        memcpy(step, copy, STEP_BYTES);
+        if (rng_chance(rng, 60))
+            step_change(rng, step, copy);
+        return count + 1;
+    case 1:
+        memmove(step, step + STEP_BYTES, (count - at - 1) * STEP_BYTES);
+        return count - 1;
+    case 2:
+        memcpy(steps + (size_t)from * STEP_BYTES, step, STEP_BYTES);
+        memcpy(step, copy, STEP_BYTES);
+        break;
+    default:
+        step_change(rng, step, copy);
+    }
+    return count;
+}
+
+size_t steps_mutate(uint8_t *data, size_t size, size_t size_max, unsigned seed)
+{
+    struct rng rng = {seed};
+    size_t count = size > 0 ? (size - 1) / STEP_BYTES : 0;
+    size_t count_max = (size_max - 1) / STEP_BYTES;
+    if (count == 0 || rng_chance(&rng, 10))
+        return LLVMFuzzerMutate(data, size, size_max);
+    for (uint32_t i = 1 + rng_below(&rng, 4); i > 0 && count > 0; i--)
+        count = steps_change(&rng, data + 1, count, count_max < STEPS_MAX ? count_max : STEPS_MAX);
+    if (rng_chance(&rng, 5))
+        data[0] = (uint8_t)rng_next(&rng);
+    return 1 + count * STEP_BYTES;
+}
