@@ -422,6 +422,12 @@ static int run_all(const struct bench_options *options, struct report_run *runs)
 int bench_command(int argc, char **argv)
 {
     struct bench_options options;
+    if (argc > 1 && strcmp(argv[1], "crowd") == 0) {
+        signals_catch();
+        descriptors_raise();
+        prctl(PR_SET_TIMERSLACK, 1ul);
+        return crowd_command(argc - 1, argv + 1, &interrupted);
+    }
     int parsed = options_parse(argc, argv, &options);
     if (parsed != 0)
         return parsed > 0 ? 0 : 2;

@@ -146,9 +146,7 @@ static const char usage[] =
     "  --json [FILE]           JSON to FILE beside the table, or to stdout in its place\n"
     "  --progress              progress on stderr even when it is not a terminal\n";
 
-/* A decimal number with an optional k, M or G, between min and max. */
-static int parse_number(const char *name, const char *text, uint64_t min, uint64_t max,
-                        uint64_t *out)
+int options_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out)
 {
     char *end = NULL;
     errno = 0;
@@ -185,7 +183,7 @@ static int parse_number_32(const char *name, const char *text, uint32_t min, uin
                            uint32_t *out)
 {
     uint64_t value = 0;
-    int error = parse_number(name, text, min, max, &value);
+    int error = options_number(name, text, min, max, &value);
     if (error == 0)
         *out = (uint32_t)value;
     return error;
@@ -279,13 +277,13 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
     case OPTION_ACCOUNTS:
         return parse_number_32("accounts", text, 2, 1u << 30, &out->accounts);
     case OPTION_TRANSFERS:
-        return parse_number("transfers", text, 1, TRANSFERS_MAX, &out->transfers);
+        return options_number("transfers", text, 1, TRANSFERS_MAX, &out->transfers);
     case OPTION_WARMUP:
-        return parse_number("warmup", text, 0, TRANSFERS_MAX, &out->warmup);
+        return options_number("warmup", text, 0, TRANSFERS_MAX, &out->warmup);
     case OPTION_SECONDS:
-        return parse_number("seconds", text, 1, 1000000, &out->seconds);
+        return options_number("seconds", text, 1, 1000000, &out->seconds);
     case OPTION_WARMUP_SECONDS:
-        return parse_number("warmup-seconds", text, 1, 1000000, &out->warmup_seconds);
+        return options_number("warmup-seconds", text, 1, 1000000, &out->warmup_seconds);
     case OPTION_BATCH:
         return parse_number_32("batch", text, 1, FRAME_EVENTS_MAX, &out->batch);
     case OPTION_CONNECTIONS:
@@ -293,7 +291,7 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
     case OPTION_DEPTH:
         return parse_number_32("depth", text, 1, 65536, &out->depth);
     case OPTION_RATE:
-        return parse_number("rate", text, 1, 1000000000, &out->rate);
+        return options_number("rate", text, 1, 1000000000, &out->rate);
     case OPTION_CONGESTION:
         out->congestion = text;
         return 0;
@@ -308,7 +306,7 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
     case OPTION_REJECTED:
         return parse_number_32("rejected", text, 0, 100, &out->rejected_percent);
     case OPTION_SEED:
-        return parse_number("seed", text, 0, UINT64_MAX, &out->seed);
+        return options_number("seed", text, 0, UINT64_MAX, &out->seed);
     case OPTION_REPEAT:
         return parse_number_32("repeat", text, 1, 1000, &out->repeat);
     default:
@@ -367,7 +365,7 @@ static int parse_beside_option(enum option_id id, const char *text, struct bench
     case OPTION_QUERIES:
         return parse_number_32("queries", text, 0, 1000, &out->queries);
     case OPTION_QUERY_RATE:
-        return parse_number("query-rate", text, 1, 1000000000, &out->query_rate);
+        return options_number("query-rate", text, 1, 1000000000, &out->query_rate);
     case OPTION_QUERY_MIX:
         return parse_query_mix(text, out->query_mix);
     case OPTION_QUERY_ACCOUNT:
@@ -377,7 +375,7 @@ static int parse_beside_option(enum option_id id, const char *text, struct bench
     case OPTION_CHANGES_FROM:
         return parse_choice("changes-from", text, "beginning", "end", &out->changes_from_end);
     case OPTION_SNAPSHOT_EVERY:
-        return parse_number("snapshot-every", text, 1, 1000000, &out->snapshot_every);
+        return options_number("snapshot-every", text, 1, 1000000, &out->snapshot_every);
     default:
         return -ENOENT;
     }

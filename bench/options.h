@@ -60,4 +60,8 @@ struct bench_options {
  * Returns 0, 1 when help was printed, or -EINVAL. */
 int options_parse(int argc, char **argv, struct bench_options *out);
 
+/* A decimal number with an optional k, M or G, between min and max. Returns 0, or -EINVAL with a
+ * message that names the option. */
+int options_number(const char *name, const char *text, uint64_t min, uint64_t max, uint64_t *out);
+
 #endif

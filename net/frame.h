@@ -94,7 +94,8 @@ enum frame_operation {
       "an index file is damaged on disk: restart the server, which rebuilds it from the log")      \
     X(SNAPSHOT_FAILED, 34, false, "snapshot_failed",                                               \
       "the snapshot could not be written: the server's log says why; nothing else is affected")    \
-    X(QUERY_CANCELLED, 35, false, "query_cancelled", "the server stopped before it was answered")  \
+    X(QUERY_CANCELLED, 35, false, "query_cancelled",                                               \
+      "the server stopped before it was answered, or was short of descriptors: ask again")         \
     X(FOLLOWER_OFF, 36, false, "follower_off",                                                     \
       "queries need the follower, which is switched off or has stopped: see the server's log")
 

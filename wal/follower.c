@@ -737,19 +737,27 @@ static bool blocks_follow(struct follower *follower)
 
 /* Says what a reader found. An index whose bytes are wrong is put out of the way: the next start
  * makes it again. */
-static void damage_say(struct follower *follower)
+/* Says what a query has found. Returns what it is answered with: its result, or -ECANCELED when only
+ * we are short of something and nothing is damaged. */
+static int damage_say(struct follower *follower, int result)
 {
     const struct archive_reader *reader = follower->reader;
+    if (reader->damage == -EMFILE || reader->damage == -ENFILE || reader->damage == -ENOMEM) {
+        fprintf(stderr, "giro: a query could not be answered: %s: raise the limit\n",
+                reader->error.text);
+        return -ECANCELED;
+    }
     if (reader->damaged == ARCHIVE_SIDECAR && reader->damage == -EBADMSG) {
         if (sidecar_discard(follower->directory, reader->damaged_segment))
             fprintf(stderr,
                     "giro: a query found %s; it was renamed to .idx.bad, and the next start makes "
                     "it again from the log\n",
                     reader->error.text);
-        return;
+        return result;
     }
     fprintf(stderr, "giro: a query found %s: run giro verify --data %s\n", reader->error.text,
             follower->directory->path);
+    return result;
 }
 
 /* The sealed segment that holds an ordinal. */
@@ -841,6 +849,7 @@ static int changes_of_sealed(struct follower *follower, struct follower_request 
     if (request->count == 0 && *ordinal < end)
         *ordinal = end;
     if (*ordinal == before) {
+        follower->reader->damage = -EBADMSG;
         (void)error_set(&follower->reader->error, -EBADMSG, "%s/shard-0/%010u.idx: ends too early",
                         follower->directory->path, segment);
         return -EILSEQ;
@@ -866,7 +875,7 @@ static enum work changes_work(struct follower *follower, struct follower_request
             return WORK_WAIT;
         if (result < 0) {
             if (result != -ENOMEM)
-                damage_say(follower);
+                result = damage_say(follower, result);
             return changes_done(follower, request, *ordinal, result);
         }
         return request->count > 0 ? changes_done(follower, request, *ordinal, 0) : WORK_MORE;
@@ -897,7 +906,7 @@ static enum work query_work(struct follower *follower, struct follower_request *
     if (result == 0)
         return WORK_MORE;
     if (result < 0)
-        damage_say(follower);
+        result = damage_say(follower, result);
     request->count = request->query.count;
     request_complete(follower, request, result < 0 ? result : 0);
     return WORK_DONE;

@@ -1,6 +1,7 @@
 #include "tests/faults/harness.h"
 
 #include "tests/faults/kill_at.h"
+#include "tests/faults/shim.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -322,15 +323,25 @@ void data_verify(const char *data)
     giro_run("verify", data, NULL, NULL);
 }
 
-struct kill_at *kill_at_make(const char *folder, char path[PATH_BYTES])
+static void *control_make(const char *folder, const char *name, size_t size, char path[PATH_BYTES])
 {
-    path_join(path, folder, "kill_at");
+    path_join(path, folder, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    cr_assert(fd >= 0 && ftruncate(fd, sizeof(struct kill_at)) == 0, "%s", strerror(errno));
-    void *map = mmap(NULL, sizeof(struct kill_at), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert(fd >= 0 && ftruncate(fd, (off_t)size) == 0, "%s", strerror(errno));
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     cr_assert(map != MAP_FAILED, "%s", strerror(errno));
     return map;
+}
+
+struct kill_at *kill_at_make(const char *folder, char path[PATH_BYTES])
+{
+    return control_make(folder, "kill_at", sizeof(struct kill_at), path);
+}
+
+void *shim_control_make(const char *folder, size_t size, char path[PATH_BYTES])
+{
+    return control_make(folder, "shim", size, path);
 }
 
 /* Makes io_uring_setup fail as it does in a container that forbids it. */
@@ -348,31 +359,56 @@ static void uring_forbid(void)
         _exit(126);
 }
 
-static void kill_at_load(const char *path)
+static void library_load(const char *library, const char *variable, const char *control)
 {
-    (void)setenv("LD_PRELOAD", GIRO_KILL_AT, 1);
-    (void)setenv(KILL_AT_VARIABLE, path, 1);
-    (void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+    (void)setenv("LD_PRELOAD", library, 1);
+    (void)setenv(variable, control, 1);
+    char options[256];
+    const char *given = getenv("ASAN_OPTIONS");
+    (void)snprintf(options, sizeof options, "%s:verify_asan_link_order=0",
+                   given != NULL ? given : "");
+    (void)setenv("ASAN_OPTIONS", options, 1);
+}
+
+static void limit_set(__rlimit_resource_t resource, uint64_t max)
+{
+    const struct rlimit limit = {max, max};
+    if (max != 0)
+        (void)setrlimit(resource, &limit);
+}
+
+static void limits_set(const struct server_setup *setup)
+{
+    if (setup->file_bytes_max != 0)
+        (void)signal(SIGXFSZ, SIG_IGN);
+    limit_set(RLIMIT_FSIZE, setup->file_bytes_max);
+    limit_set(RLIMIT_AS, setup->address_bytes_max);
+    limit_set(RLIMIT_DATA, setup->data_bytes_max);
+    limit_set(RLIMIT_NOFILE, setup->descriptors_max);
 }
 
 /* In the child, between fork and exec. */
 static void child_prepare(const struct server_setup *setup, int text_fd)
 {
+    static const char *const libraries[] = {
+        [SHIM_NONE] = NULL,
+        [SHIM_UNSYNCED] = GIRO_UNSYNCED,
+        [SHIM_STARVE] = GIRO_STARVE,
+        [SHIM_CLOCK] = GIRO_CLOCK,
+    };
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(text_fd, STDERR_FILENO);
-    if (setup->file_bytes_max != 0) {
-        const struct rlimit limit = {setup->file_bytes_max, setup->file_bytes_max};
-        (void)signal(SIGXFSZ, SIG_IGN);
-        (void)setrlimit(RLIMIT_FSIZE, &limit);
-    }
     if (setup->quiet_core) {
         const struct rlimit limit = {0, 0};
         (void)setrlimit(RLIMIT_CORE, &limit);
     }
     if (setup->kill_at != NULL)
-        kill_at_load(setup->kill_at);
+        library_load(GIRO_KILL_AT, KILL_AT_VARIABLE, setup->kill_at);
+    if (setup->shim != SHIM_NONE)
+        library_load(libraries[setup->shim], SHIM_VARIABLE, setup->shim_control);
     if (setup->sandbox == SANDBOX_NO_URING)
         uring_forbid();
+    limits_set(setup);
 }
 
 static void server_register(const struct server *server)

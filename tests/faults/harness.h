@@ -74,6 +74,14 @@ void file_write(const char *path, uint64_t offset, const void *bytes, size_t siz
 /* A data directory with segments of 4 MiB, made by giro format. */
 void data_format(const char *data);
 
+/* A library in front of the C library, besides kill_at.c. */
+enum shim {
+    SHIM_NONE,
+    SHIM_UNSYNCED, /* tests/faults/unsynced.h */
+    SHIM_STARVE,   /* tests/faults/starve.h */
+    SHIM_CLOCK,    /* tests/faults/clock_control.h */
+};
+
 enum sandbox {
     SANDBOX_NONE,
     SANDBOX_NO_URING, /* a seccomp filter: io_uring_setup fails with EPERM */
@@ -88,6 +96,11 @@ struct server_setup {
     uint64_t file_bytes_max; /* writes beyond fail with EFBIG; 0: no limit */
     bool quiet_core;         /* it is expected to abort: no core file */
     const char *kill_at; /* file that tells tests/faults/kill_at.c what to do; NULL: not loaded */
+    enum shim shim;
+    const char *shim_control;   /* file that tells it what to do */
+    uint64_t address_bytes_max; /* RLIMIT_AS; 0: no limit */
+    uint64_t data_bytes_max;    /* RLIMIT_DATA */
+    uint32_t descriptors_max;   /* RLIMIT_NOFILE */
 };
 
 struct server {
@@ -102,6 +115,9 @@ void server_launch(struct server *server, const struct server_setup *setup);
 
 /* Makes that file inside a folder, all zeros, and maps it for good. */
 struct kill_at *kill_at_make(const char *folder, char path[PATH_BYTES]);
+
+/* The same for another library's file of this size. */
+void *shim_control_make(const char *folder, size_t size, char path[PATH_BYTES]);
 
 /* Waits until it listens. Returns false when it ended instead: then it is reaped, text is set, and
  * out_status, which may be NULL, is its exit status or 128 + signal. */

@@ -190,6 +190,7 @@ static bool request_send(struct world *world, struct client *connection,
                          struct world_request *request)
 {
     request->state = REQUEST_SENT;
+    request->after = world->timestamp_last;
     request->request_id =
         client_request(connection, FRAME_CREATE_TRANSFERS, &world->transfers[request->first],
                        (uint32_t)(request->count * sizeof(struct giro_transfer)));
@@ -224,8 +225,14 @@ static void answer_take(struct world *world, struct world_request *request,
         cr_assert(codes[i] == known->code || repeated, "transfer %u is answered %s instead of %s",
                   request->first + i, giro_transfer_result_name(codes[i]),
                   giro_transfer_result_name(known->code));
-        if (codes[i] == GIRO_TRANSFER_CREATED)
-            known->timestamp = head.timestamp_first + i;
+        if (codes[i] != GIRO_TRANSFER_CREATED)
+            continue;
+        known->timestamp = head.timestamp_first + i;
+        cr_assert(known->timestamp > request->after,
+                  "transfer %u is of %lu, and was sent after one of %lu was answered",
+                  request->first + i, known->timestamp, request->after);
+        if (world->timestamp_last < known->timestamp)
+            world->timestamp_last = known->timestamp;
     }
     request->state = REQUEST_ACKED;
     world->acked_count++;
@@ -354,22 +361,25 @@ static void found_compare(struct world *world, uint32_t i, const struct giro_tra
     known->found = true;
 }
 
-/* Looks all transfers up, in the largest requests possible. */
-static void find_all(struct world *world, struct client *connection)
+/* Looks all transfers up, in the largest requests possible. Returns FRAME_OK, or how the first
+ * request was answered that was refused. */
+static enum frame_status find_all(struct world *world, struct client *connection)
 {
+    enum frame_status status = FRAME_OK;
     giro_u128 *ids = calloc(FRAME_EVENTS_MAX, sizeof *ids);
     struct giro_transfer *found = calloc(FRAME_EVENTS_MAX, sizeof *found);
     cr_assert(ids != NULL && found != NULL);
     for (uint32_t begin = 0; begin < world->transfer_count; begin += FRAME_EVENTS_MAX) {
         uint32_t count = world->transfer_count - begin;
-        uint32_t found_count;
+        uint32_t found_count = 0;
         count = count < FRAME_EVENTS_MAX ? count : FRAME_EVENTS_MAX;
         for (uint32_t i = 0; i < count; i++) {
             ids[i] = world->transfers[begin + i].id;
             world->known[begin + i].found = false;
         }
-        cr_assert_eq(client_lookup_transfers(connection, ids, count, found, &found_count),
-                     FRAME_OK);
+        enum frame_status answer =
+            client_lookup_transfers(connection, ids, count, found, &found_count);
+        status = status == FRAME_OK ? answer : status;
         for (uint32_t i = 0, at = 0; at < found_count; i++) {
             cr_assert(i < count, "found what was not asked for");
             if (found[at].id == ids[i])
@@ -378,6 +388,7 @@ static void find_all(struct world *world, struct client *connection)
     }
     free(ids);
     free(found);
+    return status;
 }
 
 /* Whether any transfer of a request that must succeed was found; all of a chain must be. */
@@ -520,7 +531,7 @@ void world_check(struct world *world, uint16_t port)
     struct client connection;
     struct frame_stats stats;
     client_connect(&connection, port);
-    find_all(world, &connection);
+    cr_assert_eq(find_all(world, &connection), FRAME_OK);
     check_requests(world);
     check_balances(world, &connection);
     check_timestamps(world);
@@ -529,6 +540,23 @@ void world_check(struct world *world, uint16_t port)
     cr_assert_eq(stats.transfers, world_found_count(world), "%lu transfers exist, %u are known",
                  stats.transfers, world_found_count(world));
     client_close(&connection);
+}
+
+uint32_t world_lost_count(struct world *world, uint16_t port)
+{
+    struct client connection;
+    uint32_t lost = 0;
+    client_connect(&connection, port);
+    (void)find_all(world, &connection); /* what cannot be looked up is not there */
+    client_close(&connection);
+    for (uint32_t i = 0; i < world->request_count; i++) {
+        const struct world_request *request = &world->requests[i];
+        uint32_t missing = 0;
+        for (uint32_t k = request->first; k < request->first + request->count; k++)
+            missing += world->known[k].code == GIRO_TRANSFER_CREATED && !world->known[k].found;
+        lost += request->state == REQUEST_ACKED && missing > 0;
+    }
+    return lost;
 }
 
 void world_retry(struct world *world, uint16_t port)

@@ -15,6 +15,7 @@
  *   - of a client's unknown requests those found come before those that are not;
  *   - a chain is found whole or not at all;
  *   - what was found once is found with the same timestamp ever after, and no two are equal;
+ *   - what is sent after an answer came is later than what that answered, whoever asked;
  *   - the balances of every account are what the transfers found add up to;
  *   - nothing else exists. */
 #ifndef TESTS_FAULTS_WORLD_H
@@ -44,6 +45,7 @@ struct world_request {
     uint32_t client;
     enum request_state state;
     uint64_t request_id;
+    uint64_t after; /* the latest timestamp that had been answered when it was sent */
 };
 
 /* What is known about one transfer. */
@@ -74,7 +76,8 @@ struct world {
     struct world_client clients[WORLD_CLIENTS_MAX];
     uint32_t client_count;
     uint32_t chain_count;
-    uint64_t acked_count; /* requests, ever */
+    uint64_t timestamp_last; /* that was answered */
+    uint64_t acked_count;    /* requests, ever */
     uint64_t refused_count;
     uint64_t unknown_count;      /* requests, ever */
     uint64_t unknown_found;      /* of these, executed before the crash */
@@ -107,6 +110,9 @@ void world_disconnect(struct world *world);
 
 /* Compares the ledger with all that is known. */
 void world_check(struct world *world, uint16_t port);
+
+/* How many acknowledged requests are not there, for tests that expect some. */
+uint32_t world_lost_count(struct world *world, uint16_t port);
 
 /* Sends every unknown request again, until each is answered for good. */
 void world_retry(struct world *world, uint16_t port);

@@ -32,6 +32,7 @@ struct request {
     uint32_t asked;                /* position at which a query was asked */
     uint32_t settles;              /* position that its answer depends on */
     struct client_excuses excuses; /* when it was answered */
+    uint64_t losses;
     char *expected;
     uint32_t expected_bytes;
 };
@@ -60,6 +61,7 @@ static struct {
     struct client clients[CLIENTS_MAX];
     struct ledger_random random;
     uint64_t request_id;
+    uint64_t losses; /* how often that happened */
     struct {
         uint64_t timestamp;
         uint32_t result_count;
@@ -446,6 +448,7 @@ void client_executed(int fd, const struct frame_header *header)
     request->executed = true;
     request->settles = judge_position();
     request->excuses = client_excuses;
+    request->losses = all.losses;
     const giro_u128 *ids = (const giro_u128 *)(void *)request->body;
     uint32_t count = request->body_bytes / (uint32_t)sizeof *ids;
     switch (request->operation) {
@@ -482,7 +485,6 @@ static bool is_followers(uint8_t operation)
 static bool status_means_later(uint32_t status, const struct request *request)
 {
     switch (status) {
-    case FRAME_SHUTTING_DOWN:
     case FRAME_QUERY_CANCELLED:
         return true;
     case FRAME_FOLLOWER_OFF:
@@ -598,11 +600,17 @@ static void reply_take(struct client *client, const struct frame_header *header,
     }
     if (client->kind == CLIENT_STRANGER)
         return;
+    if (header->status == FRAME_TIMED_OUT || header->status == FRAME_SHUTTING_DOWN ||
+        header->status == FRAME_TOO_MANY_CONNECTIONS) {
+        client_hang_up(client);
+        return;
+    }
     if (client->request_count == 0 || header->request_id != request->id)
         machine_fail("client %td: an answer that nobody asked for: request %" PRIu64
                      ", operation %u, status %u",
                      client - all.clients, header->request_id, header->operation, header->status);
-    if (status_means_later(header->status, request)) {
+    bool lost = request->executed && request->losses != all.losses;
+    if (lost || status_means_later(header->status, request)) {
         client_hang_up(client);
         return;
     }
@@ -721,6 +729,7 @@ void clients_start(const struct client_plan *plan)
     all.random.id_next = 1;
     all.plan = *plan;
     all.request_id = 0;
+    all.losses = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct client *client = &all.clients[i];
         client->kind = i < plan->workers                       ? CLIENT_WORKER
@@ -742,6 +751,15 @@ void clients_refill(void)
         client->left = all.plan.requests;
         if (client->greeted)
             client_next(client);
+    }
+}
+
+void clients_forget_floor(void)
+{
+    all.losses++;
+    for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
+        for (uint32_t j = 0; j < all.clients[i].request_count; j++)
+            all.clients[i].requests[j].floor = 0;
     }
 }
 

@@ -46,6 +46,9 @@ void clients_stop(void);
 /* Gives every worker as much to ask as it had at first. */
 void clients_refill(void);
 
+/* What was acknowledged last is gone, and nobody can tell: requests may be executed in front of it. */
+void clients_forget_floor(void);
+
 /* Whether every worker has got an answer to all it wanted to know. */
 bool clients_done(void);
 

@@ -89,6 +89,7 @@ static struct {
     struct wound wounds[WOUNDS_MAX];
     bool tail_lost;
     struct wound *tail_wound; /* what was lost then */
+    struct wound *tail_wound_seen;
     uint64_t full_until;
 
     /* The log write under way. */
@@ -701,6 +702,7 @@ int disk_log_write_end(void)
     if (goes_wrong) {
         bool elsewhere = random_below(RANDOM_DISK, disk_faults.lost + disk_faults.misdirected) >=
                          disk_faults.lost;
+        wounds_refresh(file, disk.log_bytes, size, offset);
         disk.tail_wound = wound_add(file, offset, (uint32_t)size, disk.log_bytes);
         disk.tail_lost = true;
         if (elsewhere && log_misdirect(file, size, offset))
@@ -724,6 +726,12 @@ bool disk_names_unstable(void)
     return disk.op_count > 0;
 }
 
+bool disk_tail_unnamed(void)
+{
+    return disk.tail_file != NULL && disk.op_count > 0 &&
+           name_find(&disk.stable, path_of(disk.tail_file)) != disk.tail_file;
+}
+
 /* ---- Ends -------------------------------------------------------------------------------- */
 
 void disk_settle(void)
@@ -741,7 +749,7 @@ void disk_settle(void)
 static void tail_lose(void)
 {
     struct file *file = disk.tail_file;
-    if (file == NULL || disk.tail_lost || !random_chance(RANDOM_DISK, 10 * disk_faults.lost))
+    if (file == NULL || disk.tail_lost || disk_faults.lost == 0 || !random_chance(RANDOM_DISK, 333))
         return;
     disk.late_file = file;
     disk.late_offset = disk.tail_offset;
@@ -757,24 +765,25 @@ static void tail_lose(void)
 }
 
 /* And comes when something else was written in its place, with something more behind it. */
-static void late_write_come(void)
+static bool late_write_come(void)
 {
     struct file *file = disk.late_file;
     if (file == NULL)
-        return;
+        return false;
     bool was_due = disk.late_due;
     disk.late_due = true;
-    bool newest = file == disk.tail_file && disk.tail_offset <= disk.late_offset;
+    bool newest = file == disk.tail_file && disk.tail_offset < disk.late_offset + disk.late_bytes;
     if (!was_due || newest || disk.tail_lost)
-        return;
+        return false;
     disk.late_file = NULL;
     if (memcmp(file->stable + disk.late_offset, disk.late, disk.late_bytes) == 0)
-        return;
+        return false;
     wound_add(file, disk.late_offset, (uint32_t)disk.late_bytes, file->stable + disk.late_offset);
     log_store(file, disk.late, disk.late_bytes, disk.late_offset);
     disk_counts.late_writes++;
     machine_trace("disk: a lost write comes late, %" PRIu64 " bytes at %" PRIu64, disk.late_bytes,
                   disk.late_offset);
+    return true;
 }
 
 static void descriptors_forget(void)
@@ -936,8 +945,9 @@ static void names_restore(void)
 void disk_power_failed(void)
 {
     disk_counts.power_failures++;
-    late_write_come();
-    tail_lose();
+    /* Not both at once: what would prove the one could be the other. */
+    if (!late_write_come())
+        tail_lose();
     log_write_fail();
     for (uint32_t i = 0; i < FILES_MAX; i++) {
         if (disk.files[i].fd >= 0)
@@ -1025,12 +1035,13 @@ uint32_t disk_wounds_other(void)
 
 bool disk_tail_lost(void)
 {
+    disk.tail_wound_seen = disk.tail_wound;
     return disk.tail_lost;
 }
 
 void disk_tail_accept(void)
 {
-    disk.tail_wound->file = NULL;
+    disk.tail_wound_seen->file = NULL;
 }
 
 void disk_heal(void)

@@ -31,7 +31,7 @@ struct disk_faults {
     uint32_t short_write; /* fewer bytes than asked for */
     uint32_t interrupted; /* EINTR or EAGAIN, nothing done */
     uint32_t lost;        /* a log write that was acknowledged and not stored; the newest
-                              one at a power failure: of ten times as many; it may come late */
+                              one at a power failure: of a third; it may come late */
     uint32_t misdirected; /* ... or stored elsewhere in the log */
     uint32_t rot;         /* a flipped bit somewhere, at the end of a life */
     uint32_t full;        /* the disk is full for a while, at each file made */
@@ -95,10 +95,11 @@ int disk_log_write_end(void);
 uint64_t disk_write_latency(void);
 uint64_t disk_read_latency(void);
 
-/* Whether such a write is under way, and whether names were changed and not synced: moments at which
- * an end hurts. */
+/* Moments at which an end hurts: such a write is under way; names were changed and not synced; the
+ * newest write was acknowledged, and its file has no stable name. */
 bool disk_log_writing(void);
 bool disk_names_unstable(void);
+bool disk_tail_unnamed(void);
 
 /* ---- Ends -------------------------------------------------------------------------------- */
 
@@ -121,7 +122,8 @@ uint32_t disk_wounds_other(void);
  * still come, lives later, over what was written in its place. */
 bool disk_tail_lost(void);
 
-/* The program has gone on without it: it is missing nowhere any more. */
+/* The program has gone on without the write that was lost when disk_tail_lost() was asked last: it is
+ * missing nowhere any more. */
 void disk_tail_accept(void);
 
 /* Puts back what was lost, as from a backup. */

@@ -244,7 +244,7 @@ static void *program_main(void *unused)
     return NULL;
 }
 
-enum moment_kind { MOMENT_ANY, MOMENT_LOG_WRITE, MOMENT_NAMES };
+enum moment_kind { MOMENT_ANY, MOMENT_LOG_WRITE, MOMENT_NAMES, MOMENT_UNNAMED, MOMENT_KINDS };
 
 struct moment {
     uint64_t time;         /* 0: never */
@@ -262,6 +262,8 @@ static bool moment_fits(const struct moment *moment)
         return late || disk_log_writing();
     case MOMENT_NAMES:
         return late || disk_names_unstable();
+    case MOMENT_UNNAMED:
+        return late || disk_tail_unnamed();
     default:
         return true;
     }
@@ -322,7 +324,7 @@ static void excuses_set(void)
         .damage = wounds || disk_faults.read_error > 0 || disk_faults.lost > 0 ||
                   disk_faults.misdirected > 0 || disk_faults.write_error > 0 ||
                   disk_faults.short_write > 0,
-        .full = disk_faults.full > 0 || disk_faults.write_error > 0 ||
+        .full = disk_faults.full > 0 || disk_faults.write_error > 0 || disk_faults.read_error > 0 ||
                 disk_faults.short_write > 0 || disk_faults.interrupted > 0,
         .follower_off = plan.options.follower == 0 || wounds || disk_faults.read_error > 0 ||
                         disk_faults.write_error > 0 || disk_faults.full > 0 ||
@@ -380,8 +382,10 @@ static void life_start(void)
                 machine_fail("after a clean stop the log does not end cleanly: %s",
                              hooks_row_names[hooks_last_row]);
             stopped_cleanly = false;
-            if (hooks_tail_lost)
+            if (hooks_tail_lost) {
                 disk_tail_accept();
+                clients_forget_floor();
+            }
             return;
         }
         if (life_state() == LIFE_ABORTED)
@@ -487,8 +491,10 @@ static void directory_make(void)
 
 static void life_run(uint32_t life)
 {
-    struct moment moment = {.time =
-                                machine_now() + random_skewed(RANDOM_PLAN, NS_PER_MS, NS_PER_S)};
+    struct moment moment = {
+        .time = machine_now() + random_skewed(RANDOM_PLAN, NS_PER_MS, NS_PER_S),
+        .kind = (enum moment_kind)random_below(RANDOM_PLAN, MOMENT_KINDS),
+    };
     faults_begin();
     if (life == 0 && limits.crash_step != 0)
         moment = (struct moment){.step = limits.crash_step};
