@@ -26,7 +26,7 @@
     X(FORGET_OUTCOMES, "forget-outcomes", "a snapshot forgets which holds were posted")            \
     X(SKIP_FENCE, "skip-fence", "queries do not wait for what was acknowledged")                   \
     X(LOSE_POSTING, "lose-posting", "the index loses the credit side of pending transfers")        \
-    X(SKIP_ASIDE, "skip-aside", "a snapshot has rows of later moments")                            \
+    X(PRUNE_EARLY, "prune-early", "an old snapshot is deleted before the manifest goes without")   \
     X(SKIP_SNAPSHOT_SYNC, "skip-snapshot-sync", "a snapshot is named before it is on the disk")    \
     X(CLOCK_BACKWARDS, "clock-backwards", "timestamps follow a clock that was set back")
 

@@ -2,10 +2,12 @@
 #
 #   packages_need build            to build Giro
 #   packages_need build check      ... and to test it
+#   packages_need build coverage   ... and to see what the tests run
 
 packages_build="gcc libc6-dev pkg-config meson ninja-build liburing-dev libxxhash-dev liblmdb-dev
     libcriterion-dev libjansson-dev libedit-dev libinih-dev"
 packages_check="g++ clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3 git"
+packages_coverage="g++ gcovr python3 git"
 
 packages_missing() {
     local package
@@ -30,6 +32,7 @@ packages_need() {
         case "$task" in
         build) wanted="$wanted $packages_build" ;;
         check) wanted="$wanted $packages_check" ;;
+        coverage) wanted="$wanted $packages_coverage" ;;
         *) echo "packages_need: no such task: $task" >&2; return 2 ;;
         esac
     done

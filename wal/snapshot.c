@@ -196,6 +196,8 @@ static int file_publish(struct snapshot_writer *writer)
     if (result == 0 && (renameat(directory->shard_fd, temporary, directory->shard_fd, name) != 0 ||
                         fsync(directory->shard_fd) != 0))
         result = system_error(writer, "cannot be renamed");
+    if (result == 0 && PLANTED(PRUNE_EARLY))
+        snapshots_tidy(directory, &(struct manifest){.count = 1, .entries = {writer->entry}});
     if (result == 0)
         result = manifest_add(directory, &writer->entry, &writer->error);
     if (result != 0)
@@ -468,7 +470,7 @@ static void chunk_gather(const struct snapshot *snapshot, const struct ledger *l
     memcpy(rows, &ledger->accounts.rows[first], count * sizeof *rows);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t aside = snapshot->aside[first + i];
-        if (aside != 0 && !PLANTED(SKIP_ASIDE))
+        if (aside != 0)
             rows[i] = snapshot->rows[aside - 1];
     }
 }

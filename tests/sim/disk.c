@@ -102,6 +102,7 @@ static struct {
     uint64_t tail_offset;
     uint64_t tail_bytes;
     char *tail_before;
+    uint32_t unnamed_writes; /* of late, to a file whose name is not stable */
     /* A write that the disk has kept to itself. */
     struct file *late_file; /* NULL: none */
     uint64_t late_offset;
@@ -312,6 +313,7 @@ void disk_open(const char *folder)
     disk.log_file = NULL;
     disk.tail_file = NULL;
     disk.late_file = NULL;
+    disk.unnamed_writes = 0;
     memset(&disk_counts, 0, sizeof disk_counts);
     memset(&disk_faults, 0, sizeof disk_faults);
     (void)snprintf(disk.folder, sizeof disk.folder, "%s", folder);
@@ -696,6 +698,8 @@ int disk_log_write_end(void)
     disk.tail_offset = offset;
     disk.tail_bytes = size;
     disk.tail_lost = false;
+    bool named = disk.op_count == 0 || name_find(&disk.stable, path_of(file)) == file;
+    disk.unnamed_writes = named ? 0 : disk.unnamed_writes + 1;
     bytes_keep(&disk.tail_before, file->stable + offset, size);
     bool goes_wrong =
         random_chance(RANDOM_DISK, disk_faults.lost + disk_faults.misdirected) && offset > 0;
@@ -728,8 +732,8 @@ bool disk_names_unstable(void)
 
 bool disk_tail_unnamed(void)
 {
-    return disk.tail_file != NULL && disk.op_count > 0 &&
-           name_find(&disk.stable, path_of(disk.tail_file)) != disk.tail_file;
+    enum { FEW = 4 };
+    return disk.unnamed_writes >= FEW;
 }
 
 /* ---- Ends -------------------------------------------------------------------------------- */

@@ -96,7 +96,7 @@ uint64_t disk_write_latency(void);
 uint64_t disk_read_latency(void);
 
 /* Moments at which an end hurts: such a write is under way; names were changed and not synced; the
- * newest write was acknowledged, and its file has no stable name. */
+ * newest few were acknowledged, and their file has no stable name. */
 bool disk_log_writing(void);
 bool disk_names_unstable(void);
 bool disk_tail_unnamed(void);

@@ -178,7 +178,7 @@ static void plan_make(uint64_t seed)
                     .pipeline = plan_skewed(1, 8),
                     .bulk = random_below(RANDOM_PLAN, 5) == 0 ? 200 : 4,
                     .vanish = plan_skewed(1, 60),
-                    .snapshot = plan_skewed(0, random_below(RANDOM_PLAN, 4) == 0 ? 300 : 60),
+                    .snapshot = plan_skewed(0, random_below(RANDOM_PLAN, 4) == 0 ? 100 : 30),
                     .patience_ns = plan_skewed(1, 8) * NS_PER_S,
                     .think_ns = plan_skewed(1, 40) * NS_PER_MS / 4},
     };
@@ -834,6 +834,7 @@ static double now_s(void)
 static const char *const words_of_damage[] = {
     "no snapshot is used",
     "the snapshot before it is tried",
+    "the snapshot contradicts the log",
     "the server's memory differed",
     "is damaged on disk",
 };
