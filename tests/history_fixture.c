@@ -80,8 +80,7 @@ static void follower_open(struct history *history)
  * may be large, because they are made by segment_begin() and have holes. */
 static void directory_make(struct history *history)
 {
-    const struct directory_options format = {.segment_bytes = 4 << 20,
-                                             .shard_count = 1};
+    const struct directory_options format = {.segment_bytes = 4 << 20, .shard_count = 1};
     struct error error;
     struct directory_meta meta;
     char meta_path[SCRATCH_PATH_BYTES + 16];

@@ -2,8 +2,8 @@
  *
  * The linker lets every reference of engine, wal, net and LMDB to a function NAME of the list in
  * meson.build come to __wrap_NAME; the simulator's own references go to the C library. Calls that are
- * not in the list have no effect outside the process and do not block: tests/layers/calls.sh holds
- * this list and what the program refers to against each other. */
+ * not in the list have no effect that a run must see: calls.sh holds this list and what the program
+ * refers to against each other. */
 #include "tests/sim/disk.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/network.h"

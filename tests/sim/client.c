@@ -754,12 +754,27 @@ void clients_refill(void)
     }
 }
 
+/* What it has read may be gone as well: it begins again. */
+static void subscriber_begin(struct client *client)
+{
+    client_hang_up(client);
+    for (uint32_t i = 0; i < client->request_count; i++)
+        request_free(&client->requests[i]);
+    client->request_count = 0;
+    client->left = 1;
+    client->seen = 0;
+    client->ordinal = 0;
+}
+
 void clients_forget_floor(void)
 {
     all.losses++;
     for (uint32_t i = 0; i < CLIENTS_MAX; i++) {
-        for (uint32_t j = 0; j < all.clients[i].request_count; j++)
-            all.clients[i].requests[j].floor = 0;
+        struct client *client = &all.clients[i];
+        for (uint32_t j = 0; j < client->request_count; j++)
+            client->requests[j].floor = 0;
+        if (client->used && client->kind == CLIENT_SUBSCRIBER)
+            subscriber_begin(client);
     }
 }
 

@@ -46,7 +46,8 @@ void clients_stop(void);
 /* Gives every worker as much to ask as it had at first. */
 void clients_refill(void);
 
-/* What was acknowledged last is gone, and nobody can tell: requests may be executed in front of it. */
+/* What was acknowledged last is gone, and nobody can tell: requests may be executed in front of it, and
+ * subscribers begin again. */
 void clients_forget_floor(void);
 
 /* Whether every worker has got an answer to all it wanted to know. */

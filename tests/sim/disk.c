@@ -730,6 +730,16 @@ bool disk_names_unstable(void)
     return disk.op_count > 0;
 }
 
+bool disk_name_removed(void)
+{
+    for (uint32_t i = 0; i < disk.op_count; i++) {
+        const struct name_op *op = &disk.ops[i];
+        if (op->kind == NAME_REMOVE && strstr(op->path, ".tmp") == NULL)
+            return true;
+    }
+    return false;
+}
+
 bool disk_tail_unnamed(void)
 {
     enum { FEW = 4 };
@@ -796,6 +806,35 @@ static void descriptors_forget(void)
     disk.full_until = 0;
 }
 
+static bool names_have(const struct names *names, const struct file *file)
+{
+    for (uint32_t i = 0; i < NAMES_MAX; i++) {
+        if (names->names[i].path[0] != 0 && names->names[i].file == file)
+            return true;
+    }
+    return false;
+}
+
+/* Forgets the files that no name leads to any more, not even after a power failure. */
+static void files_tidy(void)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        struct file *file = &disk.files[i];
+        bool named = names_have(&disk.now, file) || names_have(&disk.stable, file);
+        for (uint32_t j = 0; j < disk.op_count; j++)
+            named = named || disk.ops[j].file == file;
+        if (file->fd < 0 || named)
+            continue;
+        for (uint32_t j = 0; j < WOUNDS_MAX; j++) {
+            if (disk.wounds[j].file == file)
+                disk.wounds[j].file = NULL;
+        }
+        disk.tail_file = disk.tail_file == file ? NULL : disk.tail_file;
+        disk.late_file = disk.late_file == file ? NULL : disk.late_file;
+        file_free(file);
+    }
+}
+
 void disk_process_died(void)
 {
     disk_counts.process_deaths++;
@@ -803,6 +842,7 @@ void disk_process_died(void)
         log_store(disk.log_file, disk.log_bytes, disk.log_size, disk.log_offset);
     disk.log_file = NULL;
     descriptors_forget();
+    files_tidy();
 }
 
 /* What became of one sector: old is what was stable, new what was being written. */
@@ -966,18 +1006,7 @@ void disk_power_failed(void)
     disk.op_count = 0;
     names_restore();
     descriptors_forget();
-    for (uint32_t i = 0; i < FILES_MAX; i++) {
-        struct file *file = &disk.files[i];
-        bool named = false;
-        for (uint32_t j = 0; j < NAMES_MAX; j++)
-            named = named || (disk.now.names[j].path[0] != 0 && disk.now.names[j].file == file);
-        for (uint32_t j = 0; j < WOUNDS_MAX && !named; j++) {
-            if (disk.wounds[j].file == file)
-                disk.wounds[j].file = NULL;
-        }
-        if (file->fd >= 0 && !named)
-            file_free(file);
-    }
+    files_tidy();
 }
 
 /* ---- Rot and wounds ---------------------------------------------------------------------- */
@@ -1063,6 +1092,19 @@ void disk_heal(void)
     }
     disk.tail_lost = false;
     disk.late_file = NULL;
+}
+
+bool disk_is_zero_from(const char *path, uint64_t offset)
+{
+    const struct file *file = name_find(&disk.now, path);
+    char bytes[4096];
+    ssize_t got = 0;
+    bool zero = file != NULL;
+    while (zero && (got = pread(file->fd, bytes, sizeof bytes, (off_t)offset)) > 0) {
+        zero = bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)got - 1) == 0;
+        offset += (uint64_t)got;
+    }
+    return zero && got == 0;
 }
 
 uint64_t disk_log_digest(void)

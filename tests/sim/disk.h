@@ -101,6 +101,9 @@ bool disk_log_writing(void);
 bool disk_names_unstable(void);
 bool disk_tail_unnamed(void);
 
+/* ... and a file was deleted that is not a temporary one. */
+bool disk_name_removed(void);
+
 /* ---- Ends -------------------------------------------------------------------------------- */
 
 /* The process is gone; its writes under way were finished or never begun. */
@@ -128,6 +131,9 @@ void disk_tail_accept(void);
 
 /* Puts back what was lost, as from a backup. */
 void disk_heal(void);
+
+/* Whether a file, by its path inside the root, holds only zeros from an offset on. */
+bool disk_is_zero_from(const char *path, uint64_t offset);
 
 /* Checksum of the log's files, and of giro.meta, as they are. */
 uint64_t disk_log_digest(void);

@@ -4,9 +4,11 @@
 
 #include "net/shard_state.h"
 #include "tests/sim/client.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/machine.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
@@ -70,11 +72,27 @@ void hooks_life_ended(void)
 
 /* ---- The start --------------------------------------------------------------------------- */
 
+static struct log_end last_end;
+
+/* What is left of a torn block is zeroed before anything is written in its place. */
+static void cut_check(const struct shard *shard)
+{
+    char path[64];
+    bool torn = hooks_last_row == ROW_TORN_BODY || hooks_last_row == ROW_TORN_GARBAGE;
+    if (!torn || disk_wounds_log() > 0)
+        return;
+    (void)snprintf(path, sizeof path, "shard-0/%010u.log", last_end.segment);
+    /* Nothing but the first block of this start. */
+    if (!disk_is_zero_from(path, last_end.offset + shard->directory.meta.sector_bytes))
+        machine_fail("%s: what was torn is not gone behind %u", path, last_end.offset);
+}
+
 int __wrap_shard_log_start(struct shard *shard, struct error *error)
 {
     int result = shard_log_start(shard, error);
     if (result == 0) {
         running = shard;
+        cut_check(shard);
         judge_recovered(shard->ledger, hooks_tail_lost);
     }
     return result;
@@ -110,6 +128,7 @@ int __wrap_log_reader_next(struct log_reader *reader, const struct block_header 
     if (result == 0) {
         hooks_last_row = row_of(&reader->end);
         hooks_rows[hooks_last_row]++;
+        last_end = reader->end;
     }
     return result;
 }

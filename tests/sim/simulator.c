@@ -152,7 +152,7 @@ static void options_choose(struct shard_options *options)
     options->holds_max = 1 << 12;
     options->connections_max = 16;
     options->large_buffers = 2 + plan_skewed(0, 6);
-    options->window_bytes = (uint64_t)SEGMENT_BYTES << (2 + random_below(RANDOM_PLAN, 2));
+    options->window_bytes = (uint64_t)SEGMENT_BYTES << (2 + random_below(RANDOM_PLAN, 4) / 3);
     options->block_bytes_max = SEGMENT_BYTES;
     options->segments_ahead = plan_skewed(1, 3);
     options->idle_mark_ms = plan_skewed(1, 50);
@@ -244,7 +244,14 @@ static void *program_main(void *unused)
     return NULL;
 }
 
-enum moment_kind { MOMENT_ANY, MOMENT_LOG_WRITE, MOMENT_NAMES, MOMENT_UNNAMED, MOMENT_KINDS };
+enum moment_kind {
+    MOMENT_ANY,
+    MOMENT_LOG_WRITE,
+    MOMENT_NAMES,
+    MOMENT_UNNAMED,
+    MOMENT_REMOVED,
+    MOMENT_KINDS
+};
 
 struct moment {
     uint64_t time;         /* 0: never */
@@ -264,6 +271,8 @@ static bool moment_fits(const struct moment *moment)
         return late || disk_names_unstable();
     case MOMENT_UNNAMED:
         return late || disk_tail_unnamed();
+    case MOMENT_REMOVED:
+        return late || disk_name_removed();
     default:
         return true;
     }
