@@ -101,6 +101,7 @@ static struct {
     uint64_t refused_starts;
     uint64_t aborts;
     uint64_t stops;
+    uint64_t kills;
     uint64_t heals;
     uint64_t jumps;
     struct disk_counts disk;
@@ -440,6 +441,7 @@ static void life_finish(const struct moment *moment)
         if (returned && life_leftovers() > 0)
             machine_fail("%u things were not given back at a clean stop", life_leftovers());
         bool power = has(FAULT_POWER) && (!has(FAULT_CRASH) || random_below(RANDOM_PLAN, 2) == 0);
+        totals.kills += !returned && !power;
         life_clear(power ? disk_power_failed : disk_process_died);
     }
 }
@@ -618,8 +620,8 @@ static void summary_print(double seconds)
            client->stranger_frames);
     printf("lives %" PRIu64 ": power failures %" PRIu64 ", kills %" PRIu64 ", stops %" PRIu64
            ", aborts %" PRIu64 ", refused starts %" PRIu64 ", heals %" PRIu64 "\n",
-           totals.lives, disk->power_failures, disk->process_deaths - totals.stops, totals.stops,
-           totals.aborts, totals.refused_starts, totals.heals);
+           totals.lives, disk->power_failures, totals.kills, totals.stops, totals.aborts,
+           totals.refused_starts, totals.heals);
     printf("sectors unstable %" PRIu64 ": old %" PRIu64 ", torn %" PRIu64 ", garbage %" PRIu64
            "; names lost %" PRIu64 "\n",
            disk->sectors_unstable, disk->sectors_old, disk->sectors_torn, disk->sectors_garbage,
