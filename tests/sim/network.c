@@ -60,7 +60,7 @@ static void bytes_add(struct bytes *bytes, const void *data, size_t size)
 {
     if (size == 0)
         return;
-    if (bytes->end + size > bytes->capacity) {
+    if (bytes->end + size > bytes->capacity && bytes->begin > 0) {
         memmove(bytes->data, bytes->data + bytes->begin, bytes->end - bytes->begin);
         bytes->end -= bytes->begin;
         bytes->begin = 0;
