@@ -52,7 +52,18 @@ enum giro_transfer_flag {
     GIRO_TRANSFER_CLOSING_DEBIT = 1 << 6,
     GIRO_TRANSFER_CLOSING_CREDIT = 1 << 7,
     GIRO_TRANSFER_IMPORTED = 1 << 8,
-    GIRO_TRANSFER_FLAGS_ALL = (1 << 9) - 1,
+    GIRO_TRANSFER_RETURN = 1 << 9,     /* of the posted transfer pending_id, the other way */
+    GIRO_TRANSFER_KEEP_OPEN = 1 << 10, /* with post or void: the rest stays pending */
+    GIRO_TRANSFER_ADJUST = 1 << 11,    /* with pending: raises the hold pending_id */
+    GIRO_TRANSFER_FACT = 1 << 12,      /* has happened: limits mark it, they do not refuse it */
+    GIRO_TRANSFER_NO_LIMIT = 1 << 13,  /* not counted by velocity limits */
+    GIRO_TRANSFER_FLAGS_ALL = (1 << 14) - 1,
+};
+
+/* What an accepted transfer went over. */
+enum giro_transfer_mark {
+    GIRO_MARK_OVER_CAP = 1 << 0, /* more than the hold, or the returned transfer, had left */
+    GIRO_MARK_NEGATIVE = 1 << 1, /* an account is beyond its own limit flag */
 };
 
 struct giro_account {

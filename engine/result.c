@@ -36,6 +36,8 @@ bool giro_transfer_result_is_transient(uint32_t code)
     case GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED:
     case GIRO_TRANSFER_EXCEEDS_CREDITS:
     case GIRO_TRANSFER_EXCEEDS_DEBITS:
+    case GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT:
+    case GIRO_TRANSFER_ORIGIN_NOT_FOUND:
         return true;
     default:
         return false;

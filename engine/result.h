@@ -115,7 +115,12 @@ extern "C" {
     X(DEBIT_ACCOUNT_ALREADY_CLOSED, 65, "debit_account_already_closed")                            \
     X(CREDIT_ACCOUNT_ALREADY_CLOSED, 66, "credit_account_already_closed")                          \
     X(EXISTS_WITH_DIFFERENT_LEDGER, 67, "exists_with_different_ledger")                            \
-    X(ID_ALREADY_FAILED, 68, "id_already_failed")
+    X(ID_ALREADY_FAILED, 68, "id_already_failed")                                                  \
+    X(EXCEEDS_ORIGIN_AMOUNT, 128, "exceeds_origin_amount")                                         \
+    X(ORIGIN_NOT_FOUND, 129, "origin_not_found")                                                   \
+    X(ORIGIN_NOT_RETURNABLE, 130, "origin_not_returnable")                                         \
+    X(ADJUST_TARGET_NOT_OPEN, 131, "adjust_target_not_open")                                       \
+    X(ORIGIN_HAS_DIFFERENT_ACCOUNTS, 138, "origin_has_different_accounts")
 
 #define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_ACCOUNT_##name = (code),
 enum giro_account_result { GIRO_ACCOUNT_RESULTS(GIRO_RESULT_ENUMERATOR) };
@@ -125,7 +130,7 @@ enum giro_account_result { GIRO_ACCOUNT_RESULTS(GIRO_RESULT_ENUMERATOR) };
 enum giro_transfer_result { GIRO_TRANSFER_RESULTS(GIRO_RESULT_ENUMERATOR) };
 #undef GIRO_RESULT_ENUMERATOR
 
-enum { GIRO_ACCOUNT_RESULT_MAX = 26, GIRO_TRANSFER_RESULT_MAX = 68 };
+enum { GIRO_ACCOUNT_RESULT_MAX = 26, GIRO_TRANSFER_RESULT_MAX = 138 };
 
 /* The name of a code as docs/protocol.md spells it, "unknown" for a code that has none. Static. */
 const char *giro_account_result_name(uint32_t code);
