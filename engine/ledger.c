@@ -26,6 +26,9 @@ enum {
     TIMESTAMP_MUST_BE_ZERO = GIRO_TRANSFER_TIMESTAMP_MUST_BE_ZERO,
     FLAG_LINKED = GIRO_TRANSFER_LINKED,
 };
+/* Transfers that name a hold, and inherit from it what they leave out. */
+#define HOLD_FLAGS (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST)
+
 _Static_assert(LINKED_EVENT_FAILED == (int)GIRO_ACCOUNT_LINKED_EVENT_FAILED, "shared code");
 _Static_assert(LINKED_EVENT_CHAIN_OPEN == (int)GIRO_ACCOUNT_LINKED_EVENT_CHAIN_OPEN, "shared code");
 _Static_assert(TIMESTAMP_MUST_BE_ZERO == (int)GIRO_ACCOUNT_TIMESTAMP_MUST_BE_ZERO, "shared code");
@@ -44,6 +47,9 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
                       config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
+        payments_init(&ledger->payments,
+                      config->payments_max != 0 ? config->payments_max : LEDGER_PAYMENTS_DEFAULT,
+                      LEDGER_EVENTS_MAX, config->hash_seed) != 0 ||
         (config->transfers_max != 0 &&
          index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
                     INDEX_LOAD_DENSE) != 0)) {
@@ -60,6 +66,7 @@ void ledger_destroy(struct ledger *ledger)
         return;
     accounts_free(&ledger->accounts);
     holds_free(&ledger->holds);
+    payments_free(&ledger->payments);
     index_free(&ledger->transfers);
     free(ledger->events);
     free(ledger->ended);
@@ -78,12 +85,28 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
     if (ledger->transfers.capacity - ledger->transfers.count < count)
         return LEDGER_FULL_TRANSFERS;
     uint32_t holds_left = ledger->holds.capacity - ledger->holds.count;
-    if (holds_left >= count)
+    uint32_t payments_left =
+        (ledger->payments.capacity - ledger->payments.count) / PAYMENT_ROWS_PER_EVENT;
+    if (holds_left >= count && payments_left >= count)
         return LEDGER_ROOM;
     uint32_t pending = 0;
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t payments = 0;
+    for (uint32_t i = 0; i < count; i++) {
         pending += (events[i].flags & GIRO_TRANSFER_PENDING) != 0;
-    return pending > holds_left ? LEDGER_FULL_HOLDS : LEDGER_ROOM;
+        payments += (events[i].flags & PAYMENT_FLAGS) != 0;
+    }
+    if (pending > holds_left)
+        return LEDGER_FULL_HOLDS;
+    return payments > payments_left ? LEDGER_FULL_PAYMENTS : LEDGER_ROOM;
+}
+
+/* With a transfer that is a return or a fact may come a RECORD_SYSTEM_PAYMENT. */
+uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count)
+{
+    uint32_t records = count;
+    for (uint32_t i = 0; i < count; i++)
+        records += (events[i].flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0;
+    return records;
 }
 
 /* ---- Identity ---------------------------------------------------------------------------- */
@@ -112,6 +135,7 @@ struct pending {
     const struct giro_transfer *record; /* NULL: not found */
     struct hold *hold;                  /* NULL when it ended before this request */
     enum hold_state state;
+    giro_u128 left; /* of its amount; when it has ended: just before it did */
 };
 
 static struct pending pending_find(const struct ledger *ledger, const struct record_cache *cache,
@@ -119,16 +143,21 @@ static struct pending pending_find(const struct ledger *ledger, const struct rec
 {
     struct hold *hold = holds_find(&ledger->holds, id);
     if (hold != NULL)
-        return (struct pending){.record = &hold->record, .hold = hold, .state = hold->state};
+        return (struct pending){.record = &hold->record,
+                                .hold = hold,
+                                .state = hold->state,
+                                .left = hold->record.amount};
 
     uint64_t address = 0;
     const union record *record =
         record_find(ledger, cache, id, id_hash(id, ledger->hash_seed), &address);
     if (record == NULL || record_kind(record) != RECORD_TRANSFER)
         return (struct pending){0};
+    uint32_t row = payments_find(&ledger->payments, id);
     return (struct pending){
         .record = &record->transfer,
         .state = holds_outcome(&ledger->holds, address),
+        .left = row == PAYMENTS_NONE ? record->transfer.amount : ledger->payments.rows[row].left,
     };
 }
 
@@ -142,7 +171,8 @@ static enum giro_transfer_result exists_plain(const struct giro_transfer *event,
     /* A balancing transfer's amount is an upper limit, the stored one is what was moved. */
     bool balancing =
         (event->flags & (GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT)) != 0;
-    if (balancing ? event->amount < existing->amount : event->amount != existing->amount)
+    bool rest = (event->flags & GIRO_TRANSFER_RETURN) != 0 && event->amount == GIRO_U128_MAX;
+    if (balancing ? event->amount < existing->amount : !rest && event->amount != existing->amount)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
     if (event->user_data_128 != existing->user_data_128)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_128;
@@ -157,18 +187,26 @@ static enum giro_transfer_result exists_plain(const struct giro_transfer *event,
     return GIRO_TRANSFER_EXISTS;
 }
 
+/* The amount that an event takes of a hold, of which so much is, or was, left. */
+static giro_u128 resolve_amount(const struct giro_transfer *event, giro_u128 left)
+{
+    if ((event->flags & (GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_ADJUST)) != 0)
+        return event->amount;
+    giro_u128 all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? 0 : GIRO_U128_MAX;
+    return event->amount == all ? left : event->amount;
+}
+
 /* As exists_plain(), where a zero field stands for what was inherited from the pending transfer. */
 static enum giro_transfer_result exists_resolved(const struct giro_transfer *event,
                                                  const struct giro_transfer *existing,
-                                                 const struct giro_transfer *pending)
+                                                 const struct pending *resolved)
 {
+    const struct giro_transfer *pending = resolved->record;
     if (event->debit_account_id != 0 && event->debit_account_id != existing->debit_account_id)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID;
     if (event->credit_account_id != 0 && event->credit_account_id != existing->credit_account_id)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
-    bool all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? event->amount == 0
-                                                                : event->amount == GIRO_U128_MAX;
-    if (existing->amount != (all ? pending->amount : event->amount))
+    if (existing->amount != resolve_amount(event, resolved->left))
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
     giro_u128 user_data_128 =
         event->user_data_128 != 0 ? event->user_data_128 : pending->user_data_128;
@@ -198,11 +236,11 @@ static enum giro_transfer_result transfer_exists(const struct ledger *ledger,
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_PENDING_ID;
     if (event->timeout != existing->timeout)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_TIMEOUT;
-    if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) == 0)
+    if ((event->flags & HOLD_FLAGS) == 0)
         return exists_plain(event, existing);
     struct pending pending = pending_find(ledger, cache, event->pending_id);
-    assert(pending.record != NULL); /* the existing transfer resolved it */
-    return exists_resolved(event, existing, pending.record);
+    assert(pending.record != NULL); /* the existing transfer resolved or adjusted it */
+    return exists_resolved(event, existing, &pending);
 }
 
 /* GIRO_TRANSFER_CREATED when the event is well-formed and its id is new. */
@@ -263,6 +301,17 @@ static enum giro_account_result account_identity(const struct ledger *ledger,
 
 /* ---- Plain and pending transfers --------------------------------------------------------- */
 
+static enum giro_transfer_result pending_id_check(const struct giro_transfer *event)
+{
+    if (event->pending_id == 0)
+        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_ZERO;
+    if (event->pending_id == GIRO_U128_MAX)
+        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_INT_MAX;
+    if (event->pending_id == event->id)
+        return GIRO_TRANSFER_PENDING_ID_MUST_BE_DIFFERENT;
+    return GIRO_TRANSFER_CREATED;
+}
+
 static enum giro_transfer_result plain_check_fields(const struct giro_transfer *event)
 {
     if (event->debit_account_id == 0)
@@ -275,8 +324,13 @@ static enum giro_transfer_result plain_check_fields(const struct giro_transfer *
         return GIRO_TRANSFER_CREDIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
     if (event->debit_account_id == event->credit_account_id)
         return GIRO_TRANSFER_ACCOUNTS_MUST_BE_DIFFERENT;
-    if (event->pending_id != 0)
+    if ((event->flags & GIRO_TRANSFER_RETURN) != 0) {
+        enum giro_transfer_result result = pending_id_check(event);
+        if (result != GIRO_TRANSFER_CREATED)
+            return result;
+    } else if (event->pending_id != 0) {
         return GIRO_TRANSFER_PENDING_ID_MUST_BE_ZERO;
+    }
     if ((event->flags & GIRO_TRANSFER_PENDING) == 0) {
         if (event->timeout != 0)
             return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
@@ -352,9 +406,9 @@ static bool sum_overflows(giro_u128 a, giro_u128 b)
     return a > GIRO_U128_MAX - b;
 }
 
-static enum giro_transfer_result plain_check_amount(const struct giro_transfer *transfer,
-                                                    const struct giro_account *debit,
-                                                    const struct giro_account *credit)
+static enum giro_transfer_result plain_check_overflow(const struct giro_transfer *transfer,
+                                                      const struct giro_account *debit,
+                                                      const struct giro_account *credit)
 {
     giro_u128 amount = transfer->amount;
     if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
@@ -374,6 +428,14 @@ static enum giro_transfer_result plain_check_amount(const struct giro_transfer *
         return GIRO_TRANSFER_OVERFLOWS_CREDITS;
     if (transfer->timeout * GIRO_NS_PER_S > GIRO_TIMESTAMP_MAX - transfer->timestamp)
         return GIRO_TRANSFER_OVERFLOWS_TIMEOUT;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* What accounts forbid; the amount overflows nothing. */
+static enum giro_transfer_result plain_check_limits(giro_u128 amount,
+                                                    const struct giro_account *debit,
+                                                    const struct giro_account *credit)
+{
     if ((debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 && !PLANTED(SKIP_LIMIT) &&
         debit->debits_pending + debit->debits_posted + amount > debit->credits_posted)
         return GIRO_TRANSFER_EXCEEDS_CREDITS;
@@ -383,6 +445,20 @@ static enum giro_transfer_result plain_check_amount(const struct giro_transfer *
     return GIRO_TRANSFER_CREATED;
 }
 
+static enum giro_transfer_result plain_check_amount(const struct giro_transfer *transfer,
+                                                    const struct giro_account *debit,
+                                                    const struct giro_account *credit)
+{
+    enum giro_transfer_result result = plain_check_overflow(transfer, debit, credit);
+    return result != GIRO_TRANSFER_CREATED ? result
+                                           : plain_check_limits(transfer->amount, debit, credit);
+}
+
+static bool is_fact(const struct giro_transfer *transfer)
+{
+    return (transfer->flags & GIRO_TRANSFER_FACT) != 0;
+}
+
 /* ---- Post and void ----------------------------------------------------------------------- */
 
 static enum giro_transfer_result resolve_check_fields(const struct giro_transfer *event)
@@ -390,15 +466,15 @@ static enum giro_transfer_result resolve_check_fields(const struct giro_transfer
     const unsigned both = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
     const unsigned excluded = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_BALANCING_DEBIT |
                               GIRO_TRANSFER_BALANCING_CREDIT | GIRO_TRANSFER_CLOSING_DEBIT |
-                              GIRO_TRANSFER_CLOSING_CREDIT;
-    if ((event->flags & both) == both || (event->flags & excluded) != 0)
+                              GIRO_TRANSFER_CLOSING_CREDIT | GIRO_TRANSFER_RETURN |
+                              GIRO_TRANSFER_ADJUST;
+    const unsigned void_fact = GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_FACT;
+    if ((event->flags & both) == both || (event->flags & excluded) != 0 ||
+        (event->flags & void_fact) == void_fact)
         return GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
-    if (event->pending_id == 0)
-        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_ZERO;
-    if (event->pending_id == GIRO_U128_MAX)
-        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_INT_MAX;
-    if (event->pending_id == event->id)
-        return GIRO_TRANSFER_PENDING_ID_MUST_BE_DIFFERENT;
+    enum giro_transfer_result result = pending_id_check(event);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
     if (event->timeout != 0)
         return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
     return GIRO_TRANSFER_CREATED;
@@ -409,7 +485,7 @@ static enum giro_transfer_result resolve_check_pending(const struct giro_transfe
 {
     if (pending == NULL)
         return GIRO_TRANSFER_PENDING_TRANSFER_NOT_FOUND;
-    if ((pending->flags & GIRO_TRANSFER_PENDING) == 0)
+    if ((pending->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST)) != GIRO_TRANSFER_PENDING)
         return GIRO_TRANSFER_PENDING_TRANSFER_NOT_PENDING;
     if (event->debit_account_id != 0 && event->debit_account_id != pending->debit_account_id)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID;
@@ -422,22 +498,16 @@ static enum giro_transfer_result resolve_check_pending(const struct giro_transfe
     return GIRO_TRANSFER_CREATED;
 }
 
-static giro_u128 resolve_amount(const struct giro_transfer *event,
-                                const struct giro_transfer *pending)
-{
-    giro_u128 all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? 0 : GIRO_U128_MAX;
-    return event->amount == all ? pending->amount : event->amount;
-}
-
 /* now: the server's time, which an imported transfer's timestamp is not. */
 static enum giro_transfer_result resolve_check_state(const struct ledger *ledger,
                                                      const struct giro_transfer *transfer,
                                                      const struct pending *pending, uint64_t now)
 {
     bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
-    if (transfer->amount > pending->record->amount)
+    bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    if (transfer->amount > pending->left && !is_fact(transfer))
         return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
-    if (is_void && transfer->amount < pending->record->amount)
+    if (is_void && !keeps_open && transfer->amount < pending->left)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
     switch (pending->state) {
     case HOLD_POSTED:
@@ -462,6 +532,154 @@ static enum giro_transfer_result resolve_check_state(const struct ledger *ledger
         if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
             return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
     }
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* A post of more than is left of its hold, which only a fact may: what it marks. */
+static enum giro_transfer_result resolve_check_over(const struct ledger *ledger,
+                                                    const struct giro_transfer *transfer,
+                                                    const struct hold *hold, uint32_t *out_marks)
+{
+    struct giro_account debit = ledger->accounts.rows[hold->debit_row];
+    struct giro_account credit = ledger->accounts.rows[hold->credit_row];
+    giro_u128 amount = transfer->amount;
+    debit.debits_pending -= hold->record.amount;
+    credit.credits_pending -= hold->record.amount;
+    if (sum_overflows(debit.debits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_DEBITS_POSTED;
+    if (sum_overflows(credit.credits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_CREDITS_POSTED;
+    if (sum_overflows(debit.debits_pending + debit.debits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_DEBITS;
+    if (sum_overflows(credit.credits_pending + credit.credits_posted, amount))
+        return GIRO_TRANSFER_OVERFLOWS_CREDITS;
+    *out_marks = GIRO_MARK_OVER_CAP;
+    if (plain_check_limits(amount, &debit, &credit) != GIRO_TRANSFER_CREATED)
+        *out_marks |= GIRO_MARK_NEGATIVE;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* ---- Adjustments and returns ------------------------------------------------------------- */
+
+static enum giro_transfer_result adjust_check_fields(const struct giro_transfer *event)
+{
+    const unsigned excluded = GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT |
+                              GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT |
+                              GIRO_TRANSFER_RETURN | GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_FACT;
+    if ((event->flags & GIRO_TRANSFER_PENDING) == 0 || (event->flags & excluded) != 0)
+        return GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
+    return pending_id_check(event);
+}
+
+/* Whether a hold may be raised by a transfer, but for what its accounts say to the amount. */
+static enum giro_transfer_result adjust_check_state(const struct ledger *ledger,
+                                                    const struct giro_transfer *transfer,
+                                                    const struct pending *pending, uint64_t now)
+{
+    const struct hold *hold = pending->hold;
+    if (pending->state != HOLD_OPEN || (hold->expires_at != 0 && hold->expires_at <= now))
+        return GIRO_TRANSFER_ADJUST_TARGET_NOT_OPEN;
+    if ((transfer->flags & GIRO_TRANSFER_IMPORTED) != 0) {
+        if (transfer_timestamp_regresses(ledger, transfer->timestamp))
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
+        if (transfer->timeout != 0)
+            return GIRO_TRANSFER_IMPORTED_EVENT_TIMEOUT_MUST_BE_ZERO;
+    }
+    if ((ledger->accounts.rows[hold->debit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
+        return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
+    if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
+        return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
+    uint32_t parent = hold->payment == 0 ? 0 : ledger->payments.rows[hold->payment - 1].parent;
+    if (parent != 0 && transfer->amount > payment_rest(&ledger->payments, parent - 1))
+        return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
+    return GIRO_TRANSFER_CREATED;
+}
+
+static enum giro_transfer_result payment_check_fields(const struct giro_transfer *event)
+{
+    const unsigned balancing = GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT;
+    const unsigned closing = GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT;
+    unsigned excluded = GIRO_TRANSFER_KEEP_OPEN;
+    if ((event->flags & GIRO_TRANSFER_RETURN) != 0)
+        excluded |= balancing | closing;
+    if (is_fact(event))
+        excluded |= balancing;
+    return (event->flags & excluded) != 0 ? GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE
+                                          : GIRO_TRANSFER_CREATED;
+}
+
+/* What a return names. */
+struct origin {
+    uint32_t row; /* of payments; PAYMENTS_NONE: its first return, the rest is from its record */
+    uint32_t debit_row;
+    uint32_t credit_row;
+    giro_u128 amount;
+};
+
+static enum giro_transfer_result origin_find(const struct ledger *ledger,
+                                             const struct record_cache *cache, giro_u128 id,
+                                             struct origin *out)
+{
+    out->row = payments_find(&ledger->payments, id);
+    if (out->row != PAYMENTS_NONE) {
+        const struct payment *payment = &ledger->payments.rows[out->row];
+        if (payment->kind != PAYMENT_POSTED || payment->depth == PAYMENT_DEPTH_MAX)
+            return GIRO_TRANSFER_ORIGIN_NOT_RETURNABLE;
+        out->debit_row = payment->debit_row;
+        out->credit_row = payment->credit_row;
+        out->amount = payment->amount;
+        return GIRO_TRANSFER_CREATED;
+    }
+    if (holds_find(&ledger->holds, id) != NULL)
+        return GIRO_TRANSFER_ORIGIN_NOT_RETURNABLE;
+    uint64_t address;
+    const union record *record =
+        record_find(ledger, cache, id, id_hash(id, ledger->hash_seed), &address);
+    if (record == NULL || record_kind(record) != RECORD_TRANSFER)
+        return GIRO_TRANSFER_ORIGIN_NOT_FOUND;
+    const struct giro_transfer *transfer = &record->transfer;
+    if ((transfer->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+        return GIRO_TRANSFER_ORIGIN_NOT_RETURNABLE;
+    out->debit_row = accounts_find(&ledger->accounts, transfer->debit_account_id);
+    out->credit_row = accounts_find(&ledger->accounts, transfer->credit_account_id);
+    out->amount = transfer->amount;
+    return GIRO_TRANSFER_CREATED;
+}
+
+static bool same_owner(const struct ledger *ledger, uint32_t a, uint32_t b)
+{
+    giro_u128 owner = ledger->accounts.rows[a].user_data_128;
+    return a == b || (owner != 0 && owner == ledger->accounts.rows[b].user_data_128);
+}
+
+/* Decides the amount of a return, whose accounts are known. */
+static enum giro_transfer_result return_check(const struct ledger *ledger,
+                                              const struct record_cache *cache,
+                                              const struct ledger_event *prepared,
+                                              struct giro_transfer *transfer, struct origin *origin,
+                                              uint32_t *out_marks)
+{
+    enum giro_transfer_result result = origin_find(ledger, cache, transfer->pending_id, origin);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    const uint32_t debit = prepared->debit_row;
+    const uint32_t credit = prepared->credit_row;
+    bool from = debit == origin->credit_row && same_owner(ledger, credit, origin->debit_row);
+    bool to = credit == origin->debit_row && same_owner(ledger, debit, origin->credit_row);
+    if (!from && !to)
+        return GIRO_TRANSFER_ORIGIN_HAS_DIFFERENT_ACCOUNTS;
+    giro_u128 rest = origin->row == PAYMENTS_NONE ? origin->amount
+                                                  : payment_rest(&ledger->payments, origin->row);
+    if (transfer->amount == GIRO_U128_MAX) {
+        if (rest == 0)
+            return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
+        transfer->amount = rest;
+    }
+    if (transfer->amount <= rest)
+        return GIRO_TRANSFER_CREATED;
+    if (!is_fact(transfer))
+        return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
+    *out_marks |= GIRO_MARK_OVER_CAP;
     return GIRO_TRANSFER_CREATED;
 }
 
@@ -503,6 +721,42 @@ static void plain_undo(struct ledger *ledger, const struct giro_transfer *transf
     hold_remove(&ledger->holds, hold);
 }
 
+/* What is pending is put back with the hold's entry in the journal. */
+static void keep_open_undo(struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    const struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+    if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) == 0)
+        return;
+    ledger->accounts.rows[hold->debit_row].debits_posted -= transfer->amount;
+    ledger->accounts.rows[hold->credit_row].credits_posted -= transfer->amount;
+}
+
+/* Puts back the hold that a record amended. */
+static void hold_undo(struct ledger *ledger, const struct journal_entry *entry)
+{
+    struct hold *hold = &ledger->holds.slots[entry->slot];
+    giro_u128 more = entry->before.hold.amount - hold->record.amount; /* or less: it wraps around */
+    ledger->accounts.rows[hold->debit_row].debits_pending += more;
+    ledger->accounts.rows[hold->credit_row].credits_pending += more;
+    hold->record.amount = entry->before.hold.amount;
+    hold->payment = entry->before.hold.payment;
+    hold_set_deadline(&ledger->holds, hold, entry->before.hold.expires_at);
+}
+
+/* Takes back what the record at an address, the newest, did to payments and amended holds. */
+static void journal_undo(struct ledger *ledger, uint64_t address)
+{
+    struct payments *payments = &ledger->payments;
+    while (payments->journal_count > 0 &&
+           payments->journal[payments->journal_count - 1].address == address) {
+        const struct journal_entry *entry = &payments->journal[--payments->journal_count];
+        if (entry->kind == JOURNAL_HOLD)
+            hold_undo(ledger, entry);
+        else
+            payments_restore(payments, entry);
+    }
+}
+
 /* Takes back one record; records are undone newest first. */
 static void record_undo(struct ledger *ledger, const union record *record, uint64_t address)
 {
@@ -510,6 +764,8 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         accounts_pop(&ledger->accounts);
         return;
     }
+    if (record_kind(record) == RECORD_SYSTEM)
+        return; /* what it did is in the journal, under the transfer behind it */
     const struct giro_transfer *transfer = &record->transfer;
     index_remove(&ledger->transfers, id_hash(transfer->id, ledger->hash_seed), address);
     if (record_kind(record) == RECORD_BURNT) {
@@ -517,10 +773,13 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         return;
     }
     ledger->transfers_count--;
-    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+    if ((transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0)
+        keep_open_undo(ledger, transfer);
+    else if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
         resolve_undo(ledger, transfer);
-    else
+    else if ((transfer->flags & GIRO_TRANSFER_ADJUST) == 0)
         plain_undo(ledger, transfer);
+    journal_undo(ledger, address);
 }
 
 /* ---- Old records ------------------------------------------------------------------------- */
@@ -547,9 +806,12 @@ static uint32_t chunk_missing(const struct ledger *ledger, const struct giro_tra
     for (uint32_t i = begin; i < end; i++) {
         giro_u128 pending_id = events[i].pending_id;
         missing = missing_add(ledger, cache, ledger->events[i].id_hash, addresses, missing);
-        if (pending_id != 0 && holds_find(&ledger->holds, pending_id) == NULL)
-            missing = missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses,
-                                  missing);
+        if (pending_id == 0 || holds_find(&ledger->holds, pending_id) != NULL ||
+            ((events[i].flags & GIRO_TRANSFER_RETURN) != 0 &&
+             payments_find(&ledger->payments, pending_id) != PAYMENTS_NONE))
+            continue;
+        missing =
+            missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses, missing);
     }
     return missing;
 }
@@ -616,54 +878,186 @@ static uint32_t plain_execute(struct ledger *ledger, const struct giro_transfer 
     return GIRO_TRANSFER_CREATED;
 }
 
-static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache *cache,
-                                const struct giro_transfer *event,
-                                const struct ledger_event *prepared, uint64_t now,
-                                uint64_t timestamp, struct giro_transfer *transfer,
-                                uint64_t address)
+/* What has to be logged in front of a transfer, because its record cannot tell: see
+ * RECORD_SYSTEM_PAYMENT. */
+struct companion {
+    uint32_t marks;
+    const struct origin *origin; /* of a first return; NULL: none */
+};
+
+/* Puts a companion, if one is needed, in front of the transfer in records[0]. Returns where the
+ * transfer is then. */
+static uint32_t companion_execute(struct ledger *ledger, const struct companion *companion,
+                                  union record *records, uint64_t address)
 {
+    const struct origin *origin = companion->origin;
+    if (companion->marks == 0 && origin == NULL)
+        return 0;
+    const struct giro_transfer *transfer = &records[0].transfer;
+    struct giro_transfer record = {
+        .user_data_128 = transfer->id,
+        .user_data_32 = companion->marks,
+        .ledger = transfer->ledger,
+        .code = RECORD_SYSTEM_PAYMENT,
+        .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+        .timestamp = transfer->timestamp,
+    };
+    if (origin != NULL) {
+        record.pending_id = transfer->pending_id;
+        record.debit_account_id = ledger->accounts.rows[origin->debit_row].id;
+        record.credit_account_id = ledger->accounts.rows[origin->credit_row].id;
+        record.amount = origin->amount;
+    }
+    records[1] = records[0];
+    records[0].transfer = record;
+    companion_apply(ledger, &record, address + 1, origin != NULL ? origin->debit_row : 0,
+                    origin != NULL ? origin->credit_row : 0);
+    return 1;
+}
+
+/* An event that is executed, and where to. */
+struct execution {
+    const struct record_cache *cache;
+    const struct giro_transfer *event;
+    const struct ledger_event *prepared;
+    uint64_t now;
+    uint64_t timestamp;    /* now, or the event's own when it is imported */
+    union record *records; /* room for two */
+    uint64_t address;      /* of the first */
+    uint32_t record_count; /* out */
+};
+
+/* What a transfer leaves out it inherits from the hold that it names. */
+static void transfer_inherit(const struct execution *execution, const struct pending *pending,
+                             struct giro_transfer *transfer)
+{
+    const struct giro_transfer *event = execution->event;
+    *transfer = *event;
+    transfer->timestamp = execution->timestamp;
+    transfer->amount = resolve_amount(event, pending->left);
+    transfer->debit_account_id = pending->record->debit_account_id;
+    transfer->credit_account_id = pending->record->credit_account_id;
+    transfer->ledger = pending->record->ledger;
+    transfer->code = pending->record->code;
+    if (event->user_data_128 == 0)
+        transfer->user_data_128 = pending->record->user_data_128;
+    if (event->user_data_64 == 0)
+        transfer->user_data_64 = pending->record->user_data_64;
+    if (event->user_data_32 == 0)
+        transfer->user_data_32 = pending->record->user_data_32;
+}
+
+static uint32_t resolve_execute(struct ledger *ledger, struct execution *execution)
+{
+    const struct giro_transfer *event = execution->event;
     enum giro_transfer_result result = resolve_check_fields(event);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
-    struct pending pending = pending_find(ledger, cache, event->pending_id);
+    struct pending pending = pending_find(ledger, execution->cache, event->pending_id);
     result = resolve_check_pending(event, pending.record);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
-
-    *transfer = *event;
-    transfer->timestamp = timestamp;
-    transfer->amount = resolve_amount(event, pending.record);
-    transfer->debit_account_id = pending.record->debit_account_id;
-    transfer->credit_account_id = pending.record->credit_account_id;
-    transfer->ledger = pending.record->ledger;
-    transfer->code = pending.record->code;
-    if (event->user_data_128 == 0)
-        transfer->user_data_128 = pending.record->user_data_128;
-    if (event->user_data_64 == 0)
-        transfer->user_data_64 = pending.record->user_data_64;
-    if (event->user_data_32 == 0)
-        transfer->user_data_32 = pending.record->user_data_32;
-    result = resolve_check_state(ledger, transfer, &pending, now);
+    struct giro_transfer *transfer = &execution->records[0].transfer;
+    struct companion companion = {0};
+    transfer_inherit(execution, &pending, transfer);
+    result = resolve_check_state(ledger, transfer, &pending, execution->now);
+    if (result == GIRO_TRANSFER_CREATED && transfer->amount > pending.left)
+        result = resolve_check_over(ledger, transfer, pending.hold, &companion.marks);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
-    resolve_apply(ledger, transfer, address, prepared->id_hash, pending.hold);
+    uint32_t at = companion_execute(ledger, &companion, execution->records, execution->address);
+    resolve_apply(ledger, &execution->records[at].transfer, execution->address + at,
+                  execution->prepared->id_hash, pending.hold);
+    execution->record_count = at + 1;
     return GIRO_TRANSFER_CREATED;
 }
 
-/* timestamp: now, or the event's own when it is imported. */
-static uint32_t transfer_execute(struct ledger *ledger, const struct record_cache *cache,
-                                 const struct giro_transfer *event,
-                                 const struct ledger_event *prepared, uint64_t now,
-                                 uint64_t timestamp, struct giro_transfer *transfer,
-                                 uint64_t address)
+static uint32_t adjust_execute(struct ledger *ledger, struct execution *execution)
 {
-    enum giro_transfer_result result = transfer_identity(ledger, cache, event, prepared->id_hash);
+    const struct giro_transfer *event = execution->event;
+    enum giro_transfer_result result = adjust_check_fields(event);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
+    struct pending pending = pending_find(ledger, execution->cache, event->pending_id);
+    result = resolve_check_pending(event, pending.record);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    struct giro_transfer *transfer = &execution->records[0].transfer;
+    transfer_inherit(execution, &pending, transfer);
+    result = adjust_check_state(ledger, transfer, &pending, execution->now);
+    if (result == GIRO_TRANSFER_CREATED)
+        result = plain_check_amount(transfer, &ledger->accounts.rows[pending.hold->debit_row],
+                                    &ledger->accounts.rows[pending.hold->credit_row]);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+
+    adjust_apply(ledger, transfer, execution->address, execution->prepared->id_hash, pending.hold);
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* A plain or pending transfer that is a return, a fact, or both. */
+static uint32_t payment_execute(struct ledger *ledger, struct execution *execution)
+{
+    const struct giro_transfer *event = execution->event;
+    const struct ledger_event *prepared = execution->prepared;
+    enum giro_transfer_result result = payment_check_fields(event);
+    if (result == GIRO_TRANSFER_CREATED)
+        result = plain_check_fields(event);
+    if (result == GIRO_TRANSFER_CREATED)
+        result = plain_check_accounts(ledger, event, prepared);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
+    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
+    struct giro_transfer *transfer = &execution->records[0].transfer;
+    struct companion companion = {0};
+    struct origin origin;
+    *transfer = *event;
+    transfer->timestamp = execution->timestamp;
+    if ((event->flags & GIRO_TRANSFER_RETURN) != 0) {
+        result =
+            return_check(ledger, execution->cache, prepared, transfer, &origin, &companion.marks);
+        companion.origin = origin.row == PAYMENTS_NONE ? &origin : NULL;
+    }
+    if (result == GIRO_TRANSFER_CREATED)
+        result = plain_check_overflow(transfer, debit, credit);
+    if (result == GIRO_TRANSFER_CREATED) {
+        result = plain_check_limits(transfer->amount, debit, credit);
+        if (result != GIRO_TRANSFER_CREATED && is_fact(event)) {
+            companion.marks |= GIRO_MARK_NEGATIVE;
+            result = GIRO_TRANSFER_CREATED;
+        }
+    }
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+
+    uint32_t at = companion_execute(ledger, &companion, execution->records, execution->address);
+    plain_apply(ledger, &execution->records[at].transfer, execution->address + at,
+                prepared->id_hash, prepared->debit_row, prepared->credit_row);
+    execution->record_count = at + 1;
+    return GIRO_TRANSFER_CREATED;
+}
+
+static uint32_t transfer_execute(struct ledger *ledger, struct execution *execution)
+{
+    const struct giro_transfer *event = execution->event;
+    enum giro_transfer_result result =
+        transfer_identity(ledger, execution->cache, event, execution->prepared->id_hash);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    const unsigned plain = GIRO_TRANSFER_LINKED | GIRO_TRANSFER_PENDING |
+                           GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT |
+                           GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT |
+                           GIRO_TRANSFER_IMPORTED | GIRO_TRANSFER_NO_LIMIT;
+    if ((event->flags & ~plain) == 0)
+        return plain_execute(ledger, event, execution->prepared, execution->timestamp,
+                             &execution->records[0].transfer, execution->address);
     if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
-        return resolve_execute(ledger, cache, event, prepared, now, timestamp, transfer, address);
-    return plain_execute(ledger, event, prepared, timestamp, transfer, address);
+        return resolve_execute(ledger, execution);
+    if ((event->flags & GIRO_TRANSFER_ADJUST) != 0)
+        return adjust_execute(ledger, execution);
+    return payment_execute(ledger, execution);
 }
 
 /* ---- The request loop -------------------------------------------------------------------- */
@@ -775,19 +1169,24 @@ static uint32_t event_execute(struct ledger *ledger, const struct request *reque
 {
     const union record *event = &request->events[index];
     struct ledger_output *output = request->output;
-    union record *record = &output->records[output->record_count];
-    uint64_t address = output->address + output->record_count;
+    union record *records = &output->records[output->record_count];
     bool imported = (event->transfer.flags & request->flag_imported) != 0;
     uint64_t now = request->timestamp + index;
-    uint64_t timestamp = imported ? event->transfer.timestamp : now;
-    uint32_t code;
-    if (request->kind == RECORD_ACCOUNT)
-        code = account_execute(ledger, &event->account, timestamp, record);
-    else
-        code = transfer_execute(ledger, request->cache, &event->transfer, &ledger->events[index],
-                                now, timestamp, &record->transfer, address);
+    struct execution execution = {
+        .cache = request->cache,
+        .event = &event->transfer,
+        .prepared = &ledger->events[index],
+        .now = now,
+        .timestamp = imported ? event->transfer.timestamp : now,
+        .records = records,
+        .address = output->address + output->record_count,
+        .record_count = 1,
+    };
+    uint32_t code = request->kind == RECORD_ACCOUNT
+                        ? account_execute(ledger, &event->account, execution.timestamp, records)
+                        : transfer_execute(ledger, &execution);
     if (code == 0)
-        output->record_count++;
+        output->record_count += execution.record_count;
     return code;
 }
 
@@ -876,6 +1275,7 @@ static uint32_t request_execute(struct ledger *ledger, const struct request *req
     assert(request->timestamp > ledger->timestamp_last);
     request->output->record_count = 0;
     request->output->result_count = 0;
+    payments_journal_clear(&ledger->payments);
     chain_begin(ledger, request, 0, &before);
     for (uint32_t begin = 0, end; begin < request->count; begin = end) {
         end = chunk_end(request, begin);
@@ -948,12 +1348,29 @@ uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids
     return missing;
 }
 
+bool ledger_payment(const struct ledger *ledger, giro_u128 id, struct ledger_payment *out)
+{
+    uint32_t row = payments_find(&ledger->payments, id);
+    if (row == PAYMENTS_NONE)
+        return false;
+    const struct payment *payment = &ledger->payments.rows[row];
+    *out = (struct ledger_payment){
+        .amount = payment->amount,
+        .taken = payment->taken,
+        .left = payment->left,
+        .marks = payment->marks,
+        .depth = payment->depth,
+    };
+    return true;
+}
+
 /* ---- Expiry ------------------------------------------------------------------------------ */
 
 void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                    struct ledger_output *output)
 {
     assert(timestamp > ledger->timestamp_last);
+    payments_journal_clear(&ledger->payments);
     output->record_count = 0;
     output->result_count = 0;
     while (output->record_count < records_max && ledger_expiry_due(ledger, timestamp)) {
@@ -969,7 +1386,7 @@ void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_m
             .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
             .timestamp = timestamp + output->record_count,
         };
-        expiry_apply(ledger, hold, record->timestamp);
+        expiry_apply(ledger, hold, record->timestamp, output->address + output->record_count);
         output->record_count++;
     }
 }

@@ -15,6 +15,9 @@
  *   RECORD_SYSTEM_EXPIRY: pending_id = the expired transfer, debit_account_id, credit_account_id,
  *   amount and ledger copied from it; timestamp = when its balances were released.
  *   RECORD_SYSTEM_DIGEST, RECORD_SYSTEM_SNAPSHOT: see below; they change nothing.
+ *   RECORD_SYSTEM_PAYMENT: what the transfer right behind it cannot tell by itself; its id is
+ *   user_data_128, its marks user_data_32. When it is the first return of an ordinary transfer,
+ *   pending_id, amount and both accounts are those of that one; else they are zero.
  *
  * The engine performs no I/O. It reads recent records from the log window, the memory in which the
  * log's blocks are built, and older ones from a record_cache, which the caller fills with exactly
@@ -46,6 +49,7 @@ enum record_system {
     RECORD_SYSTEM_EXPIRY = 1,
     RECORD_SYSTEM_DIGEST = 2,
     RECORD_SYSTEM_SNAPSHOT = 3,
+    RECORD_SYSTEM_PAYMENT = 4,
 };
 
 /* What the server's own state was when it had executed every record before this one. Whoever
@@ -62,9 +66,12 @@ struct record_digest {
     uint64_t holds;
     uint64_t account_timestamp_last;
     uint64_t transfer_timestamp_last;
-    uint64_t reserved[3]; /* 0 */
-    uint32_t reserved_1;  /* 0 */
-    uint16_t code;        /* RECORD_SYSTEM_DIGEST */
+    uint64_t payments;
+    uint64_t payment_rows; /* low half of the checksum of payment_count rows from _first on */
+    uint32_t payment_first;
+    uint32_t payment_count;
+    uint32_t reserved; /* 0 */
+    uint16_t code;     /* RECORD_SYSTEM_DIGEST */
     uint16_t flags;
     uint64_t timestamp; /* when it was taken */
 };

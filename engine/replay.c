@@ -27,7 +27,77 @@ static bool transfer_formed(const struct giro_transfer *transfer)
 {
     const uint16_t ways = transfer->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_POST_PENDING |
                                              GIRO_TRANSFER_VOID_PENDING);
-    return transfer->id != 0 && (ways & (ways - 1)) == 0;
+    const uint16_t resolving = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
+    if (transfer->id == 0 || (ways & (ways - 1)) != 0)
+        return false;
+    if ((transfer->flags & GIRO_TRANSFER_ADJUST) != 0 &&
+        (ways != GIRO_TRANSFER_PENDING || (transfer->flags & GIRO_TRANSFER_RETURN) != 0))
+        return false;
+    if ((transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0 && (ways & resolving) == 0)
+        return false;
+    return (transfer->flags & GIRO_TRANSFER_RETURN) == 0 || (ways & resolving) == 0;
+}
+
+static bool payments_full(const struct ledger *ledger)
+{
+    return ledger->payments.capacity - ledger->payments.count < PAYMENT_ROWS_PER_EVENT;
+}
+
+/* Whether a new transfer may get a row: none has its id, but for one that a mark made. */
+static bool payment_is_new(const struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    uint32_t row = payments_find(&ledger->payments, transfer->id);
+    return row == PAYMENTS_NONE ||
+           ((transfer->flags & GIRO_TRANSFER_FACT) != 0 && ledger->payments.rows[row].kind == 0);
+}
+
+/* The hold that a transfer resolves or adjusts, NULL when its accounts are not the hold's. */
+static struct hold *replay_hold(const struct ledger *ledger, const struct giro_transfer *transfer,
+                                const struct ledger_event *prepared)
+{
+    struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+    if (hold == NULL || hold->debit_row != prepared->debit_row ||
+        hold->credit_row != prepared->credit_row)
+        return NULL;
+    return hold;
+}
+
+static int replay_resolve(struct ledger *ledger, const struct giro_transfer *transfer,
+                          uint64_t address, const struct ledger_event *prepared,
+                          giro_u128 *out_released)
+{
+    struct hold *hold = replay_hold(ledger, transfer, prepared);
+    bool voids = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
+    bool fact = (transfer->flags & GIRO_TRANSFER_FACT) != 0;
+    bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    if (hold == NULL || (voids && fact) || !payment_is_new(ledger, transfer))
+        return -EBADMSG;
+    giro_u128 left = hold->record.amount;
+    if ((transfer->amount > left && !fact) || (voids && !keeps_open && transfer->amount != left))
+        return -EBADMSG;
+    giro_u128 part = transfer->amount < left ? transfer->amount : left;
+    *out_released = keeps_open ? part : left;
+    resolve_apply(ledger, transfer, address, prepared->id_hash, hold);
+    ended_holds_remove(ledger);
+    return 0;
+}
+
+static int replay_adjust(struct ledger *ledger, const struct giro_transfer *transfer,
+                         uint64_t address, const struct ledger_event *prepared)
+{
+    struct hold *hold = replay_hold(ledger, transfer, prepared);
+    if (hold == NULL || transfer->amount > GIRO_U128_MAX - hold->record.amount)
+        return -EBADMSG;
+    adjust_apply(ledger, transfer, address, prepared->id_hash, hold);
+    return 0;
+}
+
+/* Whether a return names a transfer that was posted and may be returned. */
+static bool return_formed(const struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    uint32_t origin = payments_find(&ledger->payments, transfer->pending_id);
+    return origin != PAYMENTS_NONE && ledger->payments.rows[origin].kind == PAYMENT_POSTED &&
+           ledger->payments.rows[origin].depth < PAYMENT_DEPTH_MAX;
 }
 
 static int replay_transfer(struct ledger *ledger, const struct giro_transfer *transfer,
@@ -39,18 +109,17 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
     if (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE ||
         prepared->debit_row == prepared->credit_row || !transfer_formed(transfer))
         return -EBADMSG;
-    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
-        struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
-        bool voids = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
-        if (hold == NULL || transfer->amount > hold->record.amount ||
-            (voids && transfer->amount != hold->record.amount) ||
-            hold->debit_row != prepared->debit_row || hold->credit_row != prepared->credit_row)
-            return -EBADMSG;
-        *out_released = hold->record.amount;
-        resolve_apply(ledger, transfer, address, prepared->id_hash, hold);
-        ended_holds_remove(ledger);
-        return 0;
-    }
+    if ((transfer->flags & PAYMENT_FLAGS) != 0 && payments_full(ledger))
+        return -ENOSPC;
+    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+        return replay_resolve(ledger, transfer, address, prepared, out_released);
+    if ((transfer->flags & GIRO_TRANSFER_ADJUST) != 0)
+        return replay_adjust(ledger, transfer, address, prepared);
+    if ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 && !return_formed(ledger, transfer))
+        return -EBADMSG;
+    if ((transfer->flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0 &&
+        !payment_is_new(ledger, transfer))
+        return -EBADMSG;
     bool pends = (transfer->flags & GIRO_TRANSFER_PENDING) != 0;
     if (pends && ledger->holds.count == ledger->holds.capacity)
         return -ENOSPC;
@@ -58,6 +127,24 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
         return -EBADMSG;
     plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
                 prepared->credit_row);
+    return 0;
+}
+
+/* What a transfer behind it needs. */
+static int replay_companion(struct ledger *ledger, const struct giro_transfer *companion,
+                            uint64_t address, const struct ledger_event *prepared)
+{
+    if (payments_full(ledger))
+        return -ENOSPC;
+    if (companion->pending_id != 0 &&
+        (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE ||
+         companion->pending_id == companion->user_data_128 ||
+         payments_find(&ledger->payments, companion->pending_id) != PAYMENTS_NONE))
+        return -EBADMSG;
+    if (companion->user_data_32 > UINT16_MAX || companion->user_data_128 == 0 ||
+        payments_find(&ledger->payments, companion->user_data_128) != PAYMENTS_NONE)
+        return -EBADMSG;
+    companion_apply(ledger, companion, address + 1, prepared->debit_row, prepared->credit_row);
     return 0;
 }
 
@@ -72,8 +159,10 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
             hold->debit_row != prepared->debit_row || hold->credit_row != prepared->credit_row)
             return -EBADMSG;
         *out_released = hold->record.amount;
-        expiry_apply(ledger, hold, record->transfer.timestamp);
+        expiry_apply(ledger, hold, record->transfer.timestamp, address);
         return 0;
+    case RECORD_SYSTEM_PAYMENT:
+        return replay_companion(ledger, &record->transfer, address, prepared);
     case RECORD_SYSTEM_DIGEST:
         ledger->digests_checked++;
         if (!ledger_digest_matches(ledger, &record->digest) && ledger->digests_failed++ == 0)
@@ -164,6 +253,7 @@ static void effect_set(const struct ledger *ledger, const union record *record,
 int ledger_replay_apply(struct ledger *ledger, const union record *records, uint32_t count,
                         uint64_t address, struct ledger_effect *effects, uint32_t *out_index)
 {
+    payments_journal_clear(&ledger->payments);
     for (uint32_t i = 0; i < count; i++) {
         giro_u128 released = 0;
         int error = replay_record(ledger, &records[i], address + i, &ledger->events[i], &released);
@@ -194,12 +284,22 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
 
 /* ---- Digest records ---------------------------------------------------------------------- */
 
+/* 0 for no rows. */
+static uint64_t payments_sum(const struct payments *payments, uint32_t first, uint32_t count)
+{
+    return count == 0 ? 0 : checksum_of(&payments->rows[first], count * sizeof *payments->rows).low;
+}
+
 void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
                           struct record_digest *out)
 {
     uint32_t first = ledger->digest_row < ledger->accounts.count ? ledger->digest_row : 0;
     uint32_t left = ledger->accounts.count - first;
     uint32_t count = left < rows_max ? left : rows_max;
+    const struct payments *payments = &ledger->payments;
+    uint32_t payment = ledger->digest_payment < payments->count ? ledger->digest_payment : 0;
+    uint32_t payments_left = payments->count - payment;
+    uint32_t payment_count = payments_left < rows_max ? payments_left : rows_max;
     *out = (struct record_digest){
         .rows = checksum_of(&ledger->accounts.rows[first], count * sizeof(struct giro_account)),
         .row_first = first,
@@ -211,17 +311,24 @@ void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t tim
         .holds = ledger->holds.count,
         .account_timestamp_last = ledger->account_timestamp_last,
         .transfer_timestamp_last = ledger->transfer_timestamp_last,
+        .payments = payments->count,
+        .payment_rows = payments_sum(payments, payment, payment_count),
+        .payment_first = payment,
+        .payment_count = payment_count,
         .code = RECORD_SYSTEM_DIGEST,
         .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
         .timestamp = timestamp,
     };
     ledger->digest_row = first + count;
+    ledger->digest_payment = payment + payment_count;
 }
 
 bool ledger_digest_matches(const struct ledger *ledger, const struct record_digest *digest)
 {
     if (digest->accounts != ledger->accounts.count || digest->row_first > digest->accounts ||
-        digest->row_count > digest->accounts - digest->row_first)
+        digest->row_count > digest->accounts - digest->row_first ||
+        digest->payments != ledger->payments.count || digest->payment_first > digest->payments ||
+        digest->payment_count > digest->payments - digest->payment_first)
         return false;
     struct checksum rows = checksum_of(&ledger->accounts.rows[digest->row_first],
                                        digest->row_count * sizeof(struct giro_account));
@@ -229,7 +336,9 @@ bool ledger_digest_matches(const struct ledger *ledger, const struct record_dige
            digest->burnt == ledger->burnt_count && digest->expired == ledger->expired_count &&
            digest->holds == ledger->holds.count &&
            digest->account_timestamp_last == ledger->account_timestamp_last &&
-           digest->transfer_timestamp_last == ledger->transfer_timestamp_last;
+           digest->transfer_timestamp_last == ledger->transfer_timestamp_last &&
+           digest->payment_rows ==
+               payments_sum(&ledger->payments, digest->payment_first, digest->payment_count);
 }
 
 /* ---- Restoring --------------------------------------------------------------------------- */
@@ -270,7 +379,23 @@ int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *ro
     return 0;
 }
 
-int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address)
+int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count)
+{
+    if (ledger->payments.capacity - ledger->payments.count < count)
+        return -ENOSPC;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct payment *row = &rows[i];
+        if (row->debit_row >= ledger->accounts.count || row->credit_row >= ledger->accounts.count ||
+            row->parent > ledger->payments.count || row->depth > PAYMENT_DEPTH_MAX ||
+            (row->kind != PAYMENT_HOLD && row->kind != PAYMENT_POSTED))
+            return -EBADMSG;
+        (void)payments_append(&ledger->payments, row);
+    }
+    return 0;
+}
+
+int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address,
+                        uint64_t expires_at)
 {
     if (ledger->holds.count == ledger->holds.capacity)
         return -ENOSPC;
@@ -279,7 +404,9 @@ int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *recor
     if (debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE || address == 0 ||
         address >= ledger->holds.addresses)
         return -EBADMSG;
-    (void)holds_insert(&ledger->holds, record, address, debit_row, credit_row);
+    struct hold *hold = holds_insert(&ledger->holds, record, address, debit_row, credit_row);
+    hold_set_deadline(&ledger->holds, hold, expires_at);
+    hold->payment = payments_find(&ledger->payments, record->id) + 1; /* NONE + 1 is 0 */
     holds_outcome_reset(&ledger->holds, address);
     return 0;
 }
@@ -307,11 +434,13 @@ int ledger_restore_ids(struct ledger *ledger, const uint64_t *hashes, uint32_t c
 int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_end)
 {
     int error = ledger_restore_accounts(to, from->accounts.rows, from->accounts.count);
+    if (error == 0)
+        error = ledger_restore_payments(to, from->payments.rows, from->payments.count);
     holds_outcomes_copy(&to->holds, &from->holds, address_end);
     for (uint32_t i = 0; i < from->holds.slots_used && error == 0; i++) {
         const struct hold *hold = &from->holds.slots[i];
         if (hold->record.id != 0)
-            error = ledger_restore_hold(to, &hold->record, hold->address);
+            error = ledger_restore_hold(to, &hold->record, hold->address, hold->expires_at);
     }
     struct ledger_totals totals = ledger_totals(from);
     ledger_restore_totals(to, &totals);
@@ -325,24 +454,31 @@ uint64_t ledger_digest_holds(const struct ledger *ledger)
 {
     uint64_t sum = 0; /* a sum, because slot numbers depend on history */
     for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
-        const struct giro_transfer *record = &ledger->holds.slots[i].record;
-        if (record->id != 0)
-            sum += checksum_of(record, sizeof *record).low;
+        const struct hold *hold = &ledger->holds.slots[i];
+        const struct {
+            struct giro_transfer record;
+            uint64_t expires_at;
+            uint64_t reserved;
+        } state = {.record = hold->record, .expires_at = hold->expires_at};
+        if (hold->record.id != 0)
+            sum += checksum_of(&state, sizeof state).low;
     }
     return sum;
 }
 
-struct checksum ledger_digest_of(struct checksum rows, uint64_t holds,
+struct checksum ledger_digest_of(struct checksum rows, struct checksum payments, uint64_t holds,
                                  const struct ledger_totals *totals)
 {
     struct {
         struct checksum accounts;
+        struct checksum payments;
         uint64_t holds;
         uint64_t account_timestamp_last;
         uint64_t transfer_timestamp_last;
         uint64_t counts[3];
     } state = {
         .accounts = rows,
+        .payments = payments,
         .holds = holds,
         .account_timestamp_last = totals->account_timestamp_last,
         .transfer_timestamp_last = totals->transfer_timestamp_last,
@@ -356,7 +492,9 @@ struct checksum ledger_digest(const struct ledger *ledger)
     struct ledger_totals totals = ledger_totals(ledger);
     struct checksum rows = checksum_of(ledger->accounts.rows, (size_t)ledger->accounts.count *
                                                                   sizeof(struct giro_account));
-    return ledger_digest_of(rows, ledger_digest_holds(ledger), &totals);
+    struct checksum payments =
+        checksum_of(ledger->payments.rows, (size_t)ledger->payments.count * sizeof(struct payment));
+    return ledger_digest_of(rows, payments, ledger_digest_holds(ledger), &totals);
 }
 
 struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)

@@ -17,6 +17,13 @@
 /* Transfers that are worked on together. */
 enum { CHUNK_EVENTS = LEDGER_CHUNK_EVENTS };
 
+static inline void stage_hold(const struct ledger *ledger, uint64_t hash)
+{
+    index_prefetch(&ledger->holds.index, hash);
+    if (ledger->payments.count != 0)
+        index_prefetch(&ledger->payments.index, hash);
+}
+
 static inline void stage_ids(const struct ledger *ledger, const struct giro_transfer *event,
                              struct ledger_event *prepared)
 {
@@ -24,7 +31,7 @@ static inline void stage_ids(const struct ledger *ledger, const struct giro_tran
     if (ledger->transfers.capacity != 0)
         index_prefetch(&ledger->transfers, prepared->id_hash);
     if (event->pending_id != 0)
-        index_prefetch(&ledger->holds.index, id_hash(event->pending_id, ledger->hash_seed));
+        stage_hold(ledger, id_hash(event->pending_id, ledger->hash_seed));
 }
 
 static inline void stage_accounts(const struct ledger *ledger, const struct giro_transfer *event,

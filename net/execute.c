@@ -263,6 +263,8 @@ static enum frame_status transfers_room(const struct shard *shard,
         return FRAME_TRANSFERS_FULL;
     case LEDGER_FULL_HOLDS:
         return FRAME_HOLDS_FULL;
+    case LEDGER_FULL_PAYMENTS:
+        return FRAME_PAYMENTS_FULL;
     default:
         return FRAME_OK;
     }
@@ -278,6 +280,9 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     if (!record_count(header, sizeof(struct giro_transfer), &count, &status))
         return shard_reply_status(shard, connection, status);
     status = transfers_room(shard, events, count);
+    const uint32_t records = ledger_records_max(events, count);
+    if (status == FRAME_OK && records > log_records_max(&shard->log))
+        status = FRAME_TOO_MANY_EVENTS; /* with block_bytes_max set to less than 2 MiB */
     if (status != FRAME_OK)
         return shard_reply_status(shard, connection, status);
     char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
@@ -288,7 +293,7 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     struct ledger_output output = {
         .results = (struct giro_result *)(void *)(body + sizeof(struct frame_created)),
     };
-    if (!log_room(shard, connection, count, &output, &wait))
+    if (!log_room(shard, connection, records, &output, &wait))
         return wait;
     uint64_t timestamp = timestamp_next(shard);
     uint32_t missing =

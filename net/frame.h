@@ -97,7 +97,8 @@ enum frame_operation {
     X(QUERY_CANCELLED, 35, false, "query_cancelled",                                               \
       "the server stopped before it was answered, or was short of descriptors: ask again")         \
     X(FOLLOWER_OFF, 36, false, "follower_off",                                                     \
-      "queries need the follower, which is switched off or has stopped: see the server's log")
+      "queries need the follower, which is switched off or has stopped: see the server's log")     \
+    X(PAYMENTS_FULL, 37, false, "payments_full", "payments_max is reached: raise it and restart")
 
 #define FRAME_STATUS_ENUMERATOR(name, status, closes, text, meaning) FRAME_##name = (status),
 enum frame_status { FRAME_STATUSES(FRAME_STATUS_ENUMERATOR) };

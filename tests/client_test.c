@@ -1289,6 +1289,7 @@ Test(client_reply, statuses_become_errors)
         {FRAME_ACCOUNTS_FULL, GIRO_EACCOUNTSFULL, 1},
         {FRAME_TRANSFERS_FULL, GIRO_ETRANSFERSFULL, 1},
         {FRAME_HOLDS_FULL, GIRO_EHOLDSFULL, 1},
+        {FRAME_PAYMENTS_FULL, GIRO_EPAYMENTSFULL, 1},
         {FRAME_RECORD_DAMAGED, GIRO_EDAMAGED, 1},
         {FRAME_TOO_MANY_EVENTS, GIRO_ETOOBIG, 1},
         {FRAME_BODY_SIZE, GIRO_EREFUSED, 1},
@@ -1974,13 +1975,13 @@ Test(client_close, works_in_every_state_of_the_connection)
 
 Test(client_error, every_code_has_a_name_a_text_and_an_outcome)
 {
-    for (int error = 0; error >= GIRO_EFOLLOWEROFF; error--) {
+    for (int error = 0; error >= GIRO_EPAYMENTSFULL; error--) {
         bool unknown = error <= GIRO_ETIMEDOUT && error >= GIRO_EPROTOCOL;
         cr_expect_str_neq(giro_error_name(error), "unknown", "%d", error);
         cr_expect_str_neq(giro_error_text(error), "unknown", "%d", error);
         cr_expect_eq(giro_error_outcome_unknown(error), unknown, "%d", error);
     }
-    cr_expect_str_eq(giro_error_name(GIRO_EFOLLOWEROFF - 1), "unknown");
+    cr_expect_str_eq(giro_error_name(GIRO_EPAYMENTSFULL - 1), "unknown");
     cr_expect_str_eq(giro_error_text(1), "unknown");
 }
 

@@ -646,17 +646,17 @@ Test(replay, restores_within_limits)
     cr_assert_eq(ledger_restore_accounts(ledger, &rows[2], 1), 0);
     cr_assert_eq(ledger_restore_accounts(ledger, rows, 0), 0);
 
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.credit_account_id = 2;
     hold.debit_account_id = 9;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.debit_account_id = 1;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 0), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX + 1), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, UINT64_MAX), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX), 0);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 0, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX + 1, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, UINT64_MAX, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX, 0), 0);
     hold.id = 6;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 8), -ENOSPC);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 8, 0), -ENOSPC);
     cr_assert_eq(ledger->holds.count, 1);
 
     cr_assert_eq(ledger_restore_ids(ledger, hashes, 201, 1), -ENOSPC);

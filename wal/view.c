@@ -244,7 +244,8 @@ static struct view_slot *slot_of(struct view_maker *maker, giro_u128 account_id)
     return slot == 0 ? NULL : &maker->table[slot - 1];
 }
 
-/* What a record did to its two accounts. released: what left pending, besides what was posted. */
+/* What a record did to its two accounts. released: what left pending, besides what was posted; with
+ * a fact, which may post more than was pending, all that left it. */
 static void record_follow(const union record *record, giro_u128 released,
                           struct giro_balances *debit, struct giro_balances *credit)
 {
@@ -259,8 +260,10 @@ static void record_follow(const union record *record, giro_u128 released,
         credit->credits_pending += amount;
     } else {
         if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0) {
-            debit->debits_pending -= amount + released;
-            credit->credits_pending -= amount + released;
+            if ((transfer->flags & GIRO_TRANSFER_FACT) == 0)
+                released += amount;
+            debit->debits_pending -= released;
+            credit->credits_pending -= released;
         }
         debit->debits_posted += amount;
         credit->credits_posted += amount;

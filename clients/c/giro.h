@@ -150,7 +150,8 @@ enum {
       "the server could not write the snapshot: its log says why; nothing else is affected")       \
     X(GIRO_EQUERYCANCELED, -27, false, "the server stopped before it answered: ask again")         \
     X(GIRO_EFOLLOWEROFF, -28, false,                                                               \
-      "the server answers no queries: its follower is switched off, or has stopped")
+      "the server answers no queries: its follower is switched off, or has stopped")               \
+    X(GIRO_EPAYMENTSFULL, -29, false, "the server's payments_max is reached")
 
 #define GIRO_ERROR_ENUMERATOR(name, value, unknown, text) name = (value),
 enum giro_error { GIRO_OK = 0, GIRO_ERRORS(GIRO_ERROR_ENUMERATOR) };

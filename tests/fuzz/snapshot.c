@@ -185,7 +185,7 @@ static void snapshot_make(void)
     const struct snapshot_options options = {0};
     struct error error;
     enum snapshot_progress progress;
-    MUST(snapshot_init(&snapshot, &history.directory, &options, ACCOUNTS_MAX, 8192) == 0);
+    MUST(snapshot_init(&snapshot, &history.directory, &options) == 0);
     MUST(snapshot_begin(&snapshot, history.replica, &history.position, &error) == 0);
     while ((progress = snapshot_step(&snapshot, history.replica, &history.archive)) ==
                SNAPSHOT_WORKED ||
