@@ -166,7 +166,7 @@ enum giro_change_kind {
 struct giro_change {
     uint64_t ordinal; /* place in the history of all records: unique, increasing, with gaps */
     uint32_t kind;    /* enum giro_change_kind */
-    uint32_t reserved;
+    uint32_t marks;   /* of the transfer, enum giro_transfer_mark */
     union {
         struct giro_transfer transfer;
         struct giro_account account; /* GIRO_CHANGE_ACCOUNT_CREATED */

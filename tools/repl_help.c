@@ -96,7 +96,8 @@ static const struct topic topics[] = {
      "Accounts:   linked debits_must_not_exceed_credits credits_must_not_exceed_debits history\n"
      "            imported closed\n"
      "Transfers:  linked pending post_pending_transfer void_pending_transfer balancing_debit\n"
-     "            balancing_credit closing_debit closing_credit imported\n"
+     "            balancing_credit closing_debit closing_credit imported return keep_open adjust\n"
+     "            fact no_limit\n"
      "Filters:    debits credits (get_account_...) reversed\n"
      "\n"
      "Several are written with a bar between them: flags=pending|linked.\n"},

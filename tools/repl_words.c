@@ -112,6 +112,11 @@ static const struct repl_flag transfer_flags[] = {
     {"closing_debit", GIRO_TRANSFER_CLOSING_DEBIT},
     {"closing_credit", GIRO_TRANSFER_CLOSING_CREDIT},
     {"imported", GIRO_TRANSFER_IMPORTED},
+    {"return", GIRO_TRANSFER_RETURN},
+    {"keep_open", GIRO_TRANSFER_KEEP_OPEN},
+    {"adjust", GIRO_TRANSFER_ADJUST},
+    {"fact", GIRO_TRANSFER_FACT},
+    {"no_limit", GIRO_TRANSFER_NO_LIMIT},
     {0},
 };
 

@@ -91,6 +91,16 @@ static uint32_t change_kind(const union record *record)
     return 0;
 }
 
+/* The marks of a transfer are logged in front of it, in the same block. */
+static uint32_t change_marks(const struct view *view, const struct view_block *block,
+                             uint32_t place)
+{
+    if (place == block->offset / GIRO_RECORD_BYTES + 1)
+        return 0;
+    const union record *before = view_record(view, place - 1);
+    return record_system(before) == RECORD_SYSTEM_PAYMENT ? before->transfer.user_data_32 : 0;
+}
+
 static void change_set(const struct view *view, uint32_t place, uint64_t ordinal, uint32_t kind,
                        struct giro_change *change)
 {
@@ -124,7 +134,8 @@ uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit
                 continue;
             if (count == limit)
                 return count;
-            change_set(view, place, *ordinal, kind, &changes[count++]);
+            change_set(view, place, *ordinal, kind, &changes[count]);
+            changes[count++].marks = change_marks(view, block, place);
         }
     }
     return count;

@@ -17,7 +17,8 @@ HEADER = struct.Struct("<4sHH16sIIQQQIIQIHH")
 CLOSING_CREDIT, CLOSED = 2 * CLOSING_DEBIT, 32
 RECORD_BYTES = 128
 TRANSFER, ACCOUNT, BURNT, SYSTEM = range(4)
-EXPIRY, DIGEST, SNAPSHOT = 1, 2, 3  # codes of system records
+EXPIRY, DIGEST, SNAPSHOT, PAYMENT = 1, 2, 3, 4  # codes of system records
+KEEP_OPEN, ADJUST = 1 << 10, 1 << 11
 START = 2
 TORN_BYTES_MAX = 4 << 20
 
@@ -179,6 +180,11 @@ class Books:
                 account = self.accounts[hold[name]]
                 account["flags"] = account["flags"] & ~CLOSED | (CLOSED if closed else 0)
 
+    def change(self, transfer, amount):
+        """Changes what is left of the hold that a transfer names."""
+        self.holds[transfer["pending_id"]]["amount"] += amount
+        self.move(transfer, "pending", amount)
+
     def release(self, pending_id):
         hold = self.holds.pop(pending_id)
         self.move(hold, "pending", -hold["amount"])
@@ -197,12 +203,19 @@ class Books:
         if kind == BURNT:
             return
         if kind == SYSTEM:
-            if transfer["code"] in (DIGEST, SNAPSHOT):
+            if transfer["code"] in (DIGEST, SNAPSHOT, PAYMENT):
                 return
             if transfer["code"] != EXPIRY:
                 raise LogError("unknown system record")
             self.expired += 1
             self.close(self.release(transfer["pending_id"]), False)
+        elif transfer["flags"] & ADJUST:
+            self.change(transfer, transfer["amount"])
+        elif transfer["flags"] & KEEP_OPEN:
+            left = self.holds[transfer["pending_id"]]["amount"]
+            self.change(transfer, -min(left, transfer["amount"]))
+            if transfer["flags"] & POST:
+                self.move(transfer, "posted", transfer["amount"])
         elif transfer["flags"] & PENDING:
             self.move(transfer, "pending", transfer["amount"])
             self.holds[transfer["id"]] = transfer
