@@ -140,6 +140,11 @@ const uint32_t *fixture_create_accounts(struct fixture *fixture, const struct gi
                                         uint32_t count)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_create_accounts(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
     cr_assert(ledger_room_accounts(fixture->ledger, count) == LEDGER_ROOM);
     output_open(fixture, count, &output);
     ledger_create_accounts(fixture->ledger, events, count, fixture->clock_ns, &output);
@@ -154,6 +159,11 @@ const uint32_t *fixture_create_transfers(struct fixture *fixture,
                                          const struct giro_transfer *events, uint32_t count)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_create_transfers(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
     cr_assert(ledger_room_transfers(fixture->ledger, events, count) == LEDGER_ROOM);
     output_open(fixture, count, &output);
     record_cache_clear(&fixture->cache);
@@ -179,6 +189,11 @@ const uint32_t *fixture_create_transfers(struct fixture *fixture,
 uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        uint32_t released = model_expire(fixture->model, fixture->clock_ns, records_max);
+        fixture->clock_ns += released + 1;
+        return released;
+    }
     output_open(fixture, records_max, &output);
     bool due = ledger_expiry_due(fixture->ledger, fixture->clock_ns);
     ledger_expire(fixture->ledger, fixture->clock_ns, records_max, &output);
@@ -192,6 +207,12 @@ uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max)
 
 bool fixture_account(const struct fixture *fixture, giro_u128 id, struct giro_account *out_account)
 {
+    if (fixture->model != NULL) {
+        const struct giro_account *account = model_account(fixture->model, id);
+        if (account != NULL)
+            *out_account = *account;
+        return account != NULL;
+    }
     return ledger_lookup_accounts(fixture->ledger, &id, 1, out_account) == 1;
 }
 
@@ -211,6 +232,12 @@ uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids,
 
 bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfer *out_transfer)
 {
+    if (fixture->model != NULL) {
+        const struct giro_transfer *transfer = model_transfer(fixture->model, id);
+        if (transfer != NULL)
+            *out_transfer = *transfer;
+        return transfer != NULL;
+    }
     return fixture_lookup_transfers(fixture, &id, 1, out_transfer) == 1;
 }
 
@@ -334,12 +361,14 @@ struct snapshot {
     uint64_t transfers_count;
     uint64_t burnt_count;
     struct checksum digest;
+    struct model_state *model; /* with a fixture of the model: this alone */
 };
 
 static void snapshot_free(struct snapshot *snapshot)
 {
     free(snapshot->accounts);
     free(snapshot->holds);
+    free(snapshot->model);
     *snapshot = (struct snapshot){0};
 }
 
@@ -399,12 +428,40 @@ static void snapshot_compare(const struct snapshot *snapshot, const struct ledge
     cr_assert(checksum_equal(ledger_digest(ledger), snapshot->digest), "line %u: digest", line);
 }
 
+static void model_snapshot_take(struct snapshot *snapshot, const struct model *model)
+{
+    snapshot_free(snapshot);
+    snapshot->model = calloc(1, sizeof *snapshot->model);
+    cr_assert(snapshot->model != NULL);
+    *snapshot->model = model->now;
+}
+
+static void model_snapshot_compare(const struct snapshot *snapshot, const struct model *model,
+                                   bool burnt, uint32_t line)
+{
+    const struct model_state *before = snapshot->model;
+    const struct model_state *now = &model->now;
+    uint32_t count = before->transfers_count;
+    cr_assert(now->accounts_count == before->accounts_count, "line %u: accounts", line);
+    cr_assert(memcmp(now->accounts, before->accounts,
+                     before->accounts_count * sizeof *before->accounts) == 0,
+              "line %u: account rows", line);
+    cr_assert(memcmp(now->status, before->status, count * sizeof *before->status) == 0, "line %u",
+              line);
+    cr_assert(memcmp(now->notes, before->notes, count * sizeof *before->notes) == 0, "line %u",
+              line);
+    cr_assert((now->transfers_count > count) == burnt, "line %u: count", line);
+    for (uint32_t i = count; i < now->transfers_count; i++)
+        cr_assert(now->status[i] == MODEL_BURNT, "line %u: a transfer is new", line);
+}
+
 /* ---- Rows -------------------------------------------------------------------------------- */
 
 enum {
     SCRIPT_EVENTS_MAX = 256,
     LINE_BYTES_MAX = 256,
     WORDS_MAX = 24,
+    PLACES_MAX = 5,
 };
 
 /* One line of a script, cut into words. */
@@ -444,7 +501,7 @@ struct verb {
     enum record_kind kind;
     uint16_t flags;
     uint16_t ledger_and_code;
-    const char *places[4];
+    const char *places[PLACES_MAX];
 };
 
 #define FIELD(type, name, member)                                                                  \
@@ -508,6 +565,11 @@ static const struct flag transfer_flags[] = {
     {"closing_debit", GIRO_TRANSFER_CLOSING_DEBIT},
     {"closing_credit", GIRO_TRANSFER_CLOSING_CREDIT},
     {"imported", GIRO_TRANSFER_IMPORTED},
+    {"return", GIRO_TRANSFER_RETURN},
+    {"keep_open", GIRO_TRANSFER_KEEP_OPEN},
+    {"adjust", GIRO_TRANSFER_ADJUST},
+    {"fact", GIRO_TRANSFER_FACT},
+    {"no_limit", GIRO_TRANSFER_NO_LIMIT},
     {0},
 };
 
@@ -517,6 +579,16 @@ static const struct verb verbs[] = {
     {"pending", RECORD_TRANSFER, GIRO_TRANSFER_PENDING, 1, {"id", "debit", "credit", "amount"}},
     {"post", RECORD_TRANSFER, GIRO_TRANSFER_POST_PENDING, 0, {"id", "pending_id", "amount"}},
     {"void", RECORD_TRANSFER, GIRO_TRANSFER_VOID_PENDING, 0, {"id", "pending_id", "amount"}},
+    {"adjust",
+     RECORD_TRANSFER,
+     GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST,
+     0,
+     {"id", "pending_id", "amount"}},
+    {"return",
+     RECORD_TRANSFER,
+     GIRO_TRANSFER_RETURN,
+     1,
+     {"id", "pending_id", "debit", "credit", "amount"}},
     {0},
 };
 
@@ -678,7 +750,7 @@ static enum record_kind event_parse(struct fixture *fixture, char *const *words,
     event->transfer.ledger = verb->ledger_and_code;
     event->transfer.code = verb->ledger_and_code;
     uint32_t word = 1;
-    for (uint32_t i = 0; i < 4 && verb->places[i] != NULL; i++, word++) {
+    for (uint32_t i = 0; i < PLACES_MAX && verb->places[i] != NULL; i++, word++) {
         cr_assert(word < count, "%s: too few words", verb->name);
         field_set(verb->kind, event, verb->places[i], value_parse(fixture, words[word]));
     }
@@ -771,6 +843,69 @@ static void missing_row(struct script *script, const struct row *row)
     }
 }
 
+static bool payment_find(const struct fixture *fixture, giro_u128 id, struct model_payment *out)
+{
+    if (fixture->model != NULL)
+        return model_payment(fixture->model, id, out);
+    cr_assert(fixture->payment != NULL, "nobody tells what is kept beside transfers");
+    return fixture->payment(fixture->ledger, id, out);
+}
+
+static void payment_row(struct script *script, const struct row *row)
+{
+    struct model_payment found;
+    giro_u128 places[4]; /* id, amount, taken, left */
+    uint32_t marks = 0;
+    uint32_t depth = 0;
+    cr_assert(row->word_count >= 5, "line %u: payment ID AMOUNT TAKEN LEFT", row->line);
+    for (uint32_t i = 0; i < 4; i++)
+        places[i] = value_parse(script->fixture, row->words[i + 1]);
+    for (uint32_t i = 5; i < row->word_count; i++) {
+        const char *word = row->words[i];
+        if (strncmp(word, "depth=", 6) == 0)
+            depth = (uint32_t)value_parse(script->fixture, word + 6);
+        else if (same(word, "over_cap"))
+            marks |= GIRO_MARK_OVER_CAP;
+        else if (same(word, "negative"))
+            marks |= GIRO_MARK_NEGATIVE;
+        else
+            cr_assert_fail("line %u: what is %s?", row->line, word);
+    }
+    cr_assert(payment_find(script->fixture, places[0], &found), "line %u: nothing", row->line);
+    cr_assert(found.amount == places[1], "line %u: amount is %lu", row->line,
+              (uint64_t)found.amount);
+    cr_assert(found.taken == places[2], "line %u: taken is %lu", row->line, (uint64_t)found.taken);
+    cr_assert(found.left == places[3], "line %u: left is %lu", row->line, (uint64_t)found.left);
+    cr_assert(found.marks == marks, "line %u: marks are %u", row->line, found.marks);
+    cr_assert(found.depth == depth, "line %u: depth is %u", row->line, found.depth);
+}
+
+static void no_payment_row(struct script *script, const struct row *row)
+{
+    struct model_payment found;
+    for (uint32_t i = 1; i < row->word_count; i++)
+        cr_assert(
+            !payment_find(script->fixture, value_parse(script->fixture, row->words[i]), &found),
+            "line %u: there is something about %s", row->line, row->words[i]);
+}
+
+static void save_row(struct script *script)
+{
+    if (script->fixture->model != NULL)
+        model_snapshot_take(&script->snapshot, script->fixture->model);
+    else
+        snapshot_take(&script->snapshot, script->fixture->ledger);
+}
+
+static void unchanged_row(struct script *script, const struct row *row)
+{
+    bool burnt = row->word_count == 2;
+    if (script->fixture->model != NULL)
+        model_snapshot_compare(&script->snapshot, script->fixture->model, burnt, row->line);
+    else
+        snapshot_compare(&script->snapshot, script->fixture->ledger, burnt, row->line);
+}
+
 static void expire_row(struct script *script, const struct row *row)
 {
     uint32_t records_max = SCRIPT_EVENTS_MAX;
@@ -811,11 +946,14 @@ static void row_run(struct script *script, const struct row *row)
         expire_row(script, row);
     else if (same(command, "at"))
         at_row(script, row);
+    else if (same(command, "payment"))
+        payment_row(script, row);
+    else if (same(command, "no_payment"))
+        no_payment_row(script, row);
     else if (same(command, "save"))
-        snapshot_take(&script->snapshot, script->fixture->ledger);
+        save_row(script);
     else if (same(command, "unchanged"))
-        snapshot_compare(&script->snapshot, script->fixture->ledger, row->word_count == 2,
-                         row->line);
+        unchanged_row(script, row);
     else
         cr_assert_fail("line %u: what is %s?", row->line, command);
 }

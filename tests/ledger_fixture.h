@@ -19,14 +19,20 @@
  *   stored EVENT                what a lookup answers: as an event row, every field but timestamp
  *   missing ID...               transfers that a lookup does not find
  *   no_account ID...            accounts that a lookup does not find
+ *   payment ID AMOUNT TAKEN LEFT [depth=N] [over_cap] [negative]   what is kept beside a transfer
+ *   no_payment ID...            transfers about which nothing is kept
  *   save / unchanged [burnt]    the whole state is what it was; burnt: except for spent ids
  *
  * VALUE: 12, 0xff, 5s (seconds in ns), max (the largest u128), now (timestamp of the request), @T1
- * and @A1 (timestamp of a record), and sums and differences of these. Ids may be written A1, T1. */
+ * and @A1 (timestamp of a record), and sums and differences of these. Ids may be written A1, T1.
+ *
+ * With fixture->model set, scripts and precedence are executed by the model instead of the ledger:
+ * that is how the model itself is checked against tables that were worked out by hand. */
 #ifndef TESTS_LEDGER_FIXTURE_H
 #define TESTS_LEDGER_FIXTURE_H
 
 #include "engine/ledger.h"
+#include "tests/ledger_model.h"
 
 /* The clock at which a fixture starts: in 2020, far from every limit. */
 #define FIXTURE_CLOCK_NS 1577836800000000000ull
@@ -50,7 +56,10 @@ struct fixture {
     struct giro_result *results;
     uint32_t *codes; /* of the last request, one an event */
     uint64_t hash_seed;
-    bool forget_always; /* fixture_forget(0) before every request */
+    bool forget_always;  /* fixture_forget(0) before every request */
+    struct model *model; /* executes requests and answers lookups in the ledger's place; or NULL */
+    /* What the ledger keeps beside a transfer, for rows that ask; NULL: no row does. */
+    bool (*payment)(const struct ledger *ledger, giro_u128 id, struct model_payment *out);
 };
 
 /* How often each result code was really produced. */
