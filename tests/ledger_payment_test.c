@@ -4,7 +4,6 @@
  * Every table was worked out by hand and runs twice, in a ledger of its own whose log is replayed at
  * the end, and in the model, which the random tests compare the ledger with. */
 #include "tests/ledger_fixture.h"
-#include "tests/ledger_payment_stub.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
