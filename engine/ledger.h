@@ -163,6 +163,10 @@ uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids
 uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                  const struct record_cache *cache, void *transfers);
 
+/* As ledger_lookup_transfers(), for what became of them: holds, and transfers that moved money. */
+uint32_t ledger_lookup_payments(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                const struct record_cache *cache, void *payments);
+
 /* What the ledger keeps of a payment besides its transfers: see engine/payments.h. */
 struct ledger_payment {
     giro_u128 amount;

@@ -162,6 +162,32 @@ enum giro_change_kind {
     GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
 };
 
+enum giro_payment_state {
+    GIRO_PAYMENT_PENDING = 1, /* an open hold */
+    GIRO_PAYMENT_POSTED = 2,  /* a posted transfer, or a hold that ended with a post */
+    GIRO_PAYMENT_VOIDED = 3,
+    GIRO_PAYMENT_EXPIRED = 4,
+};
+
+/* What became of a transfer: of a hold, or of one that moved money. Voids and adjustments are told
+ * by the hold that they name. */
+struct giro_payment {
+    GIRO_ALIGNAS_16 giro_u128 id;
+    giro_u128 amount;   /* of a hold: authorised, adjustments included; else posted */
+    giro_u128 captured; /* of an amended hold: posted so far, by all posts that name it */
+    giro_u128 returned; /* of a posted transfer: by returns, pending ones included, less theirs */
+    giro_u128 left;     /* of a hold: still pending; when it has ended, what was just before */
+    giro_u128 origin;   /* of a return: what it returns; of a post: its hold; else 0 */
+    uint64_t deadline;  /* of an open hold; 0: none */
+    uint64_t timestamp; /* of the transfer */
+    uint32_t marks;     /* enum giro_transfer_mark */
+    uint32_t ledger;
+    uint16_t state;   /* enum giro_payment_state */
+    uint16_t depth;   /* of a return: 1, of a return of a return: 2, ...; else 0 */
+    uint32_t amended; /* 1: a hold that was kept open, adjusted, or is a return. 0 and posted: it
+                         ended with its only post, which has the amount */
+};
+
 /* One accepted mutation, and what it led to. */
 struct giro_change {
     uint64_t ordinal; /* place in the history of all records: unique, increasing, with gaps */
@@ -210,6 +236,8 @@ GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, timestamp_min) == 40, "fil
 GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, flags) == 60, "filter layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_account_balance) == GIRO_RECORD_BYTES, "balance size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_account_balance, timestamp) == 64, "balance layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_payment) == GIRO_RECORD_BYTES, "payment size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_payment, timestamp) == 104, "payment layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_change) == 272, "change size");
 GIRO_STATIC_ASSERT(sizeof(struct giro_change_filter) == 32, "change filter size");
 

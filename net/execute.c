@@ -338,7 +338,12 @@ static enum execution execute_lookup_accounts(struct shard *shard, struct connec
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
 }
 
-static enum execution execute_lookup_transfers(struct shard *shard, struct connection *connection)
+typedef uint32_t ledger_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                               const struct record_cache *cache, void *records);
+
+/* Of transfers, or of what became of them. */
+static enum execution execute_lookup(struct shard *shard, struct connection *connection,
+                                     ledger_lookup *lookup)
 {
     const struct frame_header *header = connection_header(connection);
     const giro_u128 *ids = (const giro_u128 *)(const void *)(header + 1);
@@ -355,7 +360,7 @@ static enum execution execute_lookup_transfers(struct shard *shard, struct conne
     uint32_t missing = ledger_prepare_lookup(shard->ledger, ids, count, cache, shard->addresses);
     if (missing > 0)
         return fetch_start(shard, connection, missing);
-    uint32_t found = ledger_lookup_transfers(shard->ledger, ids, count, cache, body);
+    uint32_t found = lookup(shard->ledger, ids, count, cache, body);
     shard->stats.events += count;
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
 }
@@ -386,7 +391,9 @@ static enum execution execute_operation(struct shard *shard, struct connection *
     case FRAME_LOOKUP_ACCOUNTS:
         return execute_lookup_accounts(shard, connection);
     case FRAME_LOOKUP_TRANSFERS:
-        return execute_lookup_transfers(shard, connection);
+        return execute_lookup(shard, connection, ledger_lookup_transfers);
+    case FRAME_LOOKUP_PAYMENTS:
+        return execute_lookup(shard, connection, ledger_lookup_payments);
     default:
         *out_status = FRAME_UNKNOWN_OPERATION;
         return EXECUTION_REFUSED;

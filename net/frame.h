@@ -52,8 +52,9 @@ enum frame_operation {
     FRAME_GET_ACCOUNT_BALANCES = 21,  /* giro_account_filter -> giro_account_balance[] */
     FRAME_QUERY_ACCOUNTS = 22,        /* giro_query_filter -> giro_account[] */
     FRAME_QUERY_TRANSFERS = 23,       /* giro_query_filter -> giro_transfer[] */
-    FRAME_READ_CHANGES = 24, /* giro_change_filter -> struct frame_changes, giro_change[] */
-    FRAME_SNAPSHOT = 32,     /* empty -> struct frame_snapshot, once it is durable */
+    FRAME_READ_CHANGES = 24,    /* giro_change_filter -> struct frame_changes, giro_change[] */
+    FRAME_LOOKUP_PAYMENTS = 25, /* giro_u128[] -> giro_payment[], of those that exist */
+    FRAME_SNAPSHOT = 32,        /* empty -> struct frame_snapshot, once it is durable */
 };
 
 /* X(NAME, status, closes the connection, "name", "what it means and what to do") */

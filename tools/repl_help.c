@@ -30,6 +30,11 @@ static const struct topic topics[] = {
      "linked are created together with the next one or not at all.\n"},
     {"lookup_accounts", "lookup_accounts id=1, id=2;\n\nShows accounts and their balances.\n"},
     {"lookup_transfers", "lookup_transfers id=1, id=2;\n\nShows transfers.\n"},
+    {"lookup_payments",
+     "lookup_payments id=1, id=2;\n"
+     "\n"
+     "Shows what became of transfers: how much of a hold was captured and is left, how much of a\n"
+     "posted transfer was returned, and what a fact went over.\n"},
     {"get_account_transfers",
      "get_account_transfers account_id=1;\n"
      "get_account_transfers account_id=1 flags=debits|reversed limit=10 code=7\n"
@@ -113,6 +118,7 @@ static const char overview[] =
     "create_transfers       create transfers         create_transfers id=new ...;\n"
     "lookup_accounts        show accounts            lookup_accounts id=1, id=2;\n"
     "lookup_transfers       show transfers           lookup_transfers id=1;\n"
+    "lookup_payments        what became of them      lookup_payments id=1;\n"
     "get_account_transfers  transfers of an account  get_account_transfers account_id=1;\n"
     "get_account_balances   balances after each      get_account_balances account_id=1;\n"
     "query_accounts         find accounts            query_accounts ledger=1 code=10;\n"

@@ -222,7 +222,8 @@ static void value_store(void *record, const struct repl_field *field, giro_u128 
 
 static bool verb_looks_up(enum repl_verb verb)
 {
-    return verb == REPL_LOOKUP_ACCOUNTS || verb == REPL_LOOKUP_TRANSFERS;
+    return verb == REPL_LOOKUP_ACCOUNTS || verb == REPL_LOOKUP_TRANSFERS ||
+           verb == REPL_LOOKUP_PAYMENTS;
 }
 
 static size_t record_bytes(enum repl_verb verb)
@@ -230,6 +231,7 @@ static size_t record_bytes(enum repl_verb verb)
     switch (verb) {
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
         return sizeof(giro_u128);
     case REPL_QUERY_ACCOUNTS:
     case REPL_QUERY_TRANSFERS:

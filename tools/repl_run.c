@@ -341,6 +341,50 @@ static void transfers_show(const struct repl *repl, const struct giro_transfer *
     repl_table_end(&table, repl->out);
 }
 
+static void cell_marks(struct repl_table *table, uint32_t marks)
+{
+    char text[256];
+    repl_table_cell(table, repl_flags_print(repl_marks, (uint16_t)marks, text, sizeof text));
+}
+
+static void payments_show(const struct repl *repl, const struct giro_payment *payments,
+                          uint32_t count)
+{
+    static const char *const states[] = {
+        [GIRO_PAYMENT_PENDING] = "pending",
+        [GIRO_PAYMENT_POSTED] = "posted",
+        [GIRO_PAYMENT_VOIDED] = "voided",
+        [GIRO_PAYMENT_EXPIRED] = "expired",
+    };
+    static const struct repl_column columns[] = {
+        {"id", false, true},        {"state", true, true},     {"amount", false, true},
+        {"captured", false, false}, {"left", false, false},    {"returned", false, false},
+        {"origin", false, false},   {"depth", false, false},   {"marks", true, false},
+        {"deadline", true, false},  {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_payment *payment = &payments[i];
+        bool known = payment->state < sizeof states / sizeof states[0] && payment->state != 0;
+        cell_id(&table, payment->id);
+        repl_table_cell(&table, known ? states[payment->state] : "unknown");
+        cell_amount(repl, &table, payment->amount, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->captured, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->left, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->returned, payment->ledger);
+        cell_id(&table, payment->origin);
+        cell_number(&table, payment->depth);
+        cell_marks(&table, payment->marks);
+        if (payment->deadline != 0)
+            cell_timestamp(&table, payment->deadline);
+        else
+            repl_table_cell(&table, "");
+        cell_timestamp(&table, payment->timestamp);
+    }
+    repl_table_end(&table, repl->out);
+}
+
 /* Names the ids that were asked for and are not among those found. Replies keep the order. */
 static void missing_show(const struct repl *repl, const struct repl_statement *statement,
                          const void *found, uint32_t found_count)
@@ -365,18 +409,28 @@ static void missing_show(const struct repl *repl, const struct repl_statement *s
 static bool run_lookup(struct repl *repl, const struct repl_statement *statement,
                        const struct place *place)
 {
-    bool accounts = statement->verb == REPL_LOOKUP_ACCOUNTS;
+    const giro_u128 *ids = statement->records.ids;
     uint32_t found = 0;
     void *records = aligned_alloc(16, (size_t)statement->count * GIRO_RECORD_BYTES);
     assert(records != NULL);
-    int error = accounts ? giro_lookup_accounts(repl->client, statement->records.ids,
-                                                statement->count, records, &found)
-                         : giro_lookup_transfers(repl->client, statement->records.ids,
-                                                 statement->count, records, &found);
-    if (error == 0 && accounts)
-        accounts_show(repl, records, found);
-    else if (error == 0)
-        transfers_show(repl, records, found);
+    int error = 0;
+    switch (statement->verb) {
+    case REPL_LOOKUP_ACCOUNTS:
+        error = giro_lookup_accounts(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            accounts_show(repl, records, found);
+        break;
+    case REPL_LOOKUP_PAYMENTS:
+        error = giro_lookup_payments(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            payments_show(repl, records, found);
+        break;
+    default:
+        error = giro_lookup_transfers(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            transfers_show(repl, records, found);
+        break;
+    }
     if (error == 0)
         missing_show(repl, statement, records, found);
     free(records);
@@ -544,6 +598,7 @@ static void cells_change(const struct repl *repl, struct repl_table *table,
     cell_amount_or_0(repl, table, is_account ? 0 : transfer->amount, ledger);
     cell_number(table, ledger);
     cell_id(table, is_account ? 0 : transfer->pending_id);
+    cell_marks(table, change->marks);
     cells_balances(repl, table, &change->debit, ledger);
     cells_balances(repl, table, &change->credit, ledger);
     cell_timestamp(table, is_account ? account->timestamp : transfer->timestamp);
@@ -561,6 +616,7 @@ static void changes_show(const struct repl *repl, const struct giro_change *chan
         {"amount", false, false},
         {"ledger", false, true},
         {"pending_id", false, false},
+        {"marks", true, false},
         {"debit.debits_posted", false, false},
         {"debit.credits_posted", false, false},
         {"debit.debits_pending", false, false},
@@ -702,6 +758,7 @@ static bool statement_run(struct repl *repl, const struct repl_statement *statem
         return run_create(repl, statement, place);
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
         return run_lookup(repl, statement, place);
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:

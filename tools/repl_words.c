@@ -9,6 +9,7 @@ static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CREATE_TRANSFERS] = "create_transfers",
     [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
     [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
+    [REPL_LOOKUP_PAYMENTS] = "lookup_payments",
     [REPL_GET_ACCOUNT_TRANSFERS] = "get_account_transfers",
     [REPL_GET_ACCOUNT_BALANCES] = "get_account_balances",
     [REPL_QUERY_ACCOUNTS] = "query_accounts",
@@ -120,6 +121,12 @@ static const struct repl_flag transfer_flags[] = {
     {0},
 };
 
+const struct repl_flag repl_marks[] = {
+    {"over_cap", GIRO_MARK_OVER_CAP},
+    {"negative", GIRO_MARK_NEGATIVE},
+    {0},
+};
+
 static const struct repl_flag account_filter_flags[] = {
     {"debits", GIRO_ACCOUNT_FILTER_DEBITS},
     {"credits", GIRO_ACCOUNT_FILTER_CREDITS},
@@ -159,6 +166,7 @@ const struct repl_field *repl_verb_fields(enum repl_verb verb)
         return transfer_fields;
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
         return lookup_fields;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:

@@ -13,6 +13,7 @@ enum repl_verb {
     REPL_CREATE_TRANSFERS,
     REPL_LOOKUP_ACCOUNTS,
     REPL_LOOKUP_TRANSFERS,
+    REPL_LOOKUP_PAYMENTS,
     REPL_GET_ACCOUNT_TRANSFERS,
     REPL_GET_ACCOUNT_BALANCES,
     REPL_QUERY_ACCOUNTS,
@@ -62,6 +63,9 @@ bool repl_verb_has_filter(enum repl_verb verb);
 
 /* Flags, ended by a name of NULL; NULL for verbs without flags. */
 const struct repl_flag *repl_verb_flags(enum repl_verb verb);
+
+/* enum giro_transfer_mark, ended likewise. */
+extern const struct repl_flag repl_marks[];
 
 /* "history|imported"; "" for none; bits without a name in hexadecimal. Returns out. */
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes);

@@ -23,6 +23,7 @@ _Static_assert((int)GIRO_CREATE_ACCOUNTS == (int)FRAME_CREATE_ACCOUNTS, "protoco
 _Static_assert((int)GIRO_CREATE_TRANSFERS == (int)FRAME_CREATE_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_ACCOUNTS == (int)FRAME_LOOKUP_ACCOUNTS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_TRANSFERS == (int)FRAME_LOOKUP_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_LOOKUP_PAYMENTS == (int)FRAME_LOOKUP_PAYMENTS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_TRANSFERS == (int)FRAME_GET_ACCOUNT_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_BALANCES == (int)FRAME_GET_ACCOUNT_BALANCES, "protocol");
 _Static_assert((int)GIRO_QUERY_ACCOUNTS == (int)FRAME_QUERY_ACCOUNTS, "protocol");
@@ -261,6 +262,7 @@ static bool request_valid(const struct giro_request *request)
         return request->count >= 1 && has_events;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
         return request->count >= 1 && has_events && has_output;
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -458,6 +460,18 @@ int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint
         .count = count,
         .events.ids = ids,
         .output.transfers = transfers,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_payment *payments, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_LOOKUP_PAYMENTS,
+        .count = count,
+        .events.ids = ids,
+        .output.payments = payments,
     };
     return read_records(client, &request, out_found);
 }

@@ -235,6 +235,7 @@ enum giro_operation {
     GIRO_QUERY_ACCOUNTS = 22,
     GIRO_QUERY_TRANSFERS = 23,
     GIRO_READ_CHANGES = 24,
+    GIRO_LOOKUP_PAYMENTS = 25,
     GIRO_SNAPSHOT = 32,
 };
 
@@ -321,6 +322,7 @@ struct giro_request {
         struct giro_account *accounts;         /* GIRO_LOOKUP_ACCOUNTS, GIRO_QUERY_ACCOUNTS */
         struct giro_transfer *transfers;       /* GIRO_LOOKUP_TRANSFERS, GIRO_QUERY_TRANSFERS,
                                                   GIRO_GET_ACCOUNT_TRANSFERS */
+        struct giro_payment *payments;         /* GIRO_LOOKUP_PAYMENTS */
         struct giro_account_balance *balances; /* GIRO_GET_ACCOUNT_BALANCES */
         struct giro_change *changes;           /* GIRO_READ_CHANGES */
         struct giro_server_stats *stats;       /* GIRO_STATS: one */
@@ -391,6 +393,11 @@ int giro_lookup_accounts(struct giro_client *client, const giro_u128 *ids, uint3
                          struct giro_account *accounts, uint32_t *out_found);
 int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                           struct giro_transfer *transfers, uint32_t *out_found);
+
+/* The same for what became of transfers: holds, and all that moved money. Ids of voids and
+ * adjustments are left out: the hold that they name tells. */
+int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_payment *payments, uint32_t *out_found);
 
 /* Finds transfers that debit or credit an account, or the account's balances right after each of
  * them, in the order of their timestamps, or newest first. An account that does not exist has none.

@@ -306,6 +306,7 @@ int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_
         return created_check(frame, body, body_bytes);
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
         return lookup_check(frame, body, body_bytes);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -335,6 +336,7 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
         break;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
         lookup_deliver(frame, body, body_bytes / GIRO_RECORD_BYTES);
         break;
     case GIRO_GET_ACCOUNT_TRANSFERS:

@@ -107,6 +107,7 @@ static uint32_t event_bytes(enum giro_operation operation)
         return GIRO_RECORD_BYTES;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
         return sizeof(giro_u128);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
