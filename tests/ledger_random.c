@@ -182,10 +182,25 @@ static giro_u128 hold_left(const struct ledger_random *random, giro_u128 id)
     return hold != NULL ? hold->left : 0;
 }
 
+/* Often one that is itself a return. */
+static giro_u128 hold_choose(struct ledger_random *random)
+{
+    enum { RECENT = 80 };
+    const struct model *model = random->model;
+    uint32_t count = model->now.transfers_count;
+    for (uint32_t back = 1; back <= RECENT && back <= count && !chance(random, 2); back++) {
+        const struct giro_transfer *transfer = &model->transfers[count - back];
+        if (model->now.status[count - back] == MODEL_PENDING &&
+            ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 || chance(random, 5)))
+            return transfer->id;
+    }
+    return pending_choose(random);
+}
+
 /* A part of a hold is captured, or more than the hold. */
 static void capture_choose(struct ledger_random *random, struct giro_transfer *event)
 {
-    event->pending_id = pending_choose(random);
+    event->pending_id = hold_choose(random);
     event->amount = part_choose(random, hold_left(random, event->pending_id));
     event->flags |= GIRO_TRANSFER_POST_PENDING;
     if (chance(random, 75))
@@ -199,7 +214,7 @@ static void capture_choose(struct ledger_random *random, struct giro_transfer *e
 
 static void release_choose(struct ledger_random *random, struct giro_transfer *event)
 {
-    event->pending_id = pending_choose(random);
+    event->pending_id = hold_choose(random);
     event->amount = part_choose(random, hold_left(random, event->pending_id));
     event->flags |= GIRO_TRANSFER_VOID_PENDING;
     if (chance(random, 90))
@@ -209,13 +224,13 @@ static void release_choose(struct ledger_random *random, struct giro_transfer *e
 static void adjust_choose(struct ledger_random *random, struct giro_transfer *event)
 {
     const struct giro_transfer *pending;
-    event->pending_id = pending_choose(random);
+    event->pending_id = hold_choose(random);
     if (chance(random, 3))
         event->pending_id = transfer_id(random);
     event->flags |= GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST;
     event->amount = amount(random, chance(random, 10) ? 3 : 1);
-    if (chance(random, 20))
-        event->amount = 0;
+    if (chance(random, 40))
+        event->amount = ledger_random_below(random, 5);
     if (chance(random, 50))
         event->timeout = (uint32_t)(1 + ledger_random_below(random, 4));
     if (chance(random, 3))
@@ -333,6 +348,8 @@ static void payment_choose(struct ledger_random *random, struct giro_transfer *e
         fact_choose(random, event);
     if (chance(random, 4))
         event->flags ^= spoiling[ledger_random_below(random, sizeof spoiling / sizeof *spoiling)];
+    if (event->timeout == 0 && kind >= 18) /* as in plain_choose() */
+        event->flags &= (uint16_t) ~(GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT);
 }
 
 /* ---- Requests of transfers ------------------------------------------------------------------ */
