@@ -590,7 +590,7 @@ static enum giro_transfer_result adjust_check_state(const struct ledger *ledger,
     if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
         return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
     uint32_t parent = hold->payment == 0 ? 0 : ledger->payments.rows[hold->payment - 1].parent;
-    if (parent != 0 && transfer->amount > payment_rest(&ledger->payments, parent - 1))
+    if (parent != 0 && !payment_has_room(&ledger->payments, parent - 1, transfer->amount))
         return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
     return GIRO_TRANSFER_CREATED;
 }
@@ -668,14 +668,15 @@ static enum giro_transfer_result return_check(const struct ledger *ledger,
     bool to = credit == origin->debit_row && same_owner(ledger, debit, origin->credit_row);
     if (!from && !to)
         return GIRO_TRANSFER_ORIGIN_HAS_DIFFERENT_ACCOUNTS;
-    giro_u128 rest = origin->row == PAYMENTS_NONE ? origin->amount
-                                                  : payment_rest(&ledger->payments, origin->row);
+    const struct payments *payments = &ledger->payments;
+    bool is_first = origin->row == PAYMENTS_NONE;
     if (transfer->amount == GIRO_U128_MAX) {
-        if (rest == 0)
+        transfer->amount = is_first ? origin->amount : payment_rest(payments, origin->row);
+        if (transfer->amount == 0)
             return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
-        transfer->amount = rest;
     }
-    if (transfer->amount <= rest)
+    if (is_first ? transfer->amount <= origin->amount
+                 : payment_has_room(payments, origin->row, transfer->amount))
         return GIRO_TRANSFER_CREATED;
     if (!is_fact(transfer))
         return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;

@@ -92,6 +92,19 @@ void payments_restore(struct payments *payments, const struct journal_entry *ent
                  (uint64_t)row + 1);
 }
 
+bool payment_has_room(const struct payments *payments, uint32_t row, giro_u128 amount)
+{
+    bool counts = true; /* at this level */
+    for (uint32_t next = row + 1; next != 0; counts = !counts) {
+        const struct payment *payment = &payments->rows[next - 1];
+        if (counts &&
+            (payment->taken > payment->amount || amount > payment->amount - payment->taken))
+            return false;
+        next = payment->parent;
+    }
+    return true;
+}
+
 giro_u128 payment_rest(const struct payments *payments, uint32_t row)
 {
     giro_u128 rest = GIRO_U128_MAX;

@@ -127,7 +127,11 @@ static inline void payments_journal_clear(struct payments *payments)
 struct journal_entry *payments_note(struct payments *payments, enum journal_kind kind,
                                     uint32_t slot, uint64_t address);
 
-/* How much more of the posted transfer in a row may be returned. */
+/* Whether so much more of the posted transfer in a row may be returned. Of one that facts went over,
+ * not even 0. */
+bool payment_has_room(const struct payments *payments, uint32_t row, giro_u128 amount);
+
+/* How much more of it may be returned. */
 giro_u128 payment_rest(const struct payments *payments, uint32_t row);
 
 /* What the return of the transfer in a row does to it and to what it returns itself: amount is

@@ -1,5 +1,6 @@
 #include "tests/ledger_fixture.h"
 
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -257,6 +258,27 @@ bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfe
     return fixture_lookup_transfers(fixture, &id, 1, out_transfer) == 1;
 }
 
+static bool payment_of(const struct ledger *ledger, giro_u128 id, struct model_payment *out)
+{
+    struct ledger_payment payment;
+    if (!ledger_payment(ledger, id, &payment))
+        return false;
+    *out = (struct model_payment){
+        .amount = payment.amount,
+        .taken = payment.taken,
+        .left = payment.left,
+        .marks = payment.marks,
+        .depth = payment.depth,
+    };
+    return true;
+}
+
+bool fixture_payment(const struct fixture *fixture, giro_u128 id, struct model_payment *out)
+{
+    return fixture->model != NULL ? model_payment(fixture->model, id, out)
+                                  : payment_of(fixture->ledger, id, out);
+}
+
 /* ---- Checks ------------------------------------------------------------------------------ */
 
 void fixture_check_invariants(const struct fixture *fixture)
@@ -321,7 +343,20 @@ static void log_timestamps_check(const struct fixture *fixture)
     }
 }
 
-/* A lookup of every transfer, and the outcome of every hold, answers the same after replay. */
+static void payments_compare(const struct ledger *left, const struct ledger *right, giro_u128 id)
+{
+    struct model_payment one = {0};
+    struct model_payment other = {0};
+    cr_assert(payment_of(left, id, &one) == payment_of(right, id, &other));
+    cr_assert(one.amount == other.amount);
+    cr_assert(one.taken == other.taken);
+    cr_assert(one.left == other.left);
+    cr_assert(one.marks == other.marks);
+    cr_assert(one.depth == other.depth);
+}
+
+/* A lookup of every transfer, what is kept beside it, and the outcome of every hold, are the same
+ * after replay. */
 static void replayed_log_compare(struct fixture *fixture, const struct ledger *replayed)
 {
     for (uint64_t address = 1; address < fixture->address_next; address++) {
@@ -336,6 +371,7 @@ static void replayed_log_compare(struct fixture *fixture, const struct ledger *r
         cr_assert(memcmp(&found, record, sizeof found) == 0);
         cr_assert(holds_outcome(&replayed->holds, address) ==
                   holds_outcome(&fixture->ledger->holds, address));
+        payments_compare(replayed, fixture->ledger, record->transfer.id);
     }
 }
 
@@ -861,14 +897,6 @@ static void missing_row(struct script *script, const struct row *row)
     }
 }
 
-static bool payment_find(const struct fixture *fixture, giro_u128 id, struct model_payment *out)
-{
-    if (fixture->model != NULL)
-        return model_payment(fixture->model, id, out);
-    cr_assert(fixture->payment != NULL, "nobody tells what is kept beside transfers");
-    return fixture->payment(fixture->ledger, id, out);
-}
-
 static void payment_row(struct script *script, const struct row *row)
 {
     struct model_payment found;
@@ -889,7 +917,7 @@ static void payment_row(struct script *script, const struct row *row)
         else
             cr_assert_fail("line %u: what is %s?", row->line, word);
     }
-    cr_assert(payment_find(script->fixture, places[0], &found), "line %u: nothing", row->line);
+    cr_assert(fixture_payment(script->fixture, places[0], &found), "line %u: nothing", row->line);
     cr_assert(found.amount == places[1], "line %u: amount is %lu", row->line,
               (uint64_t)found.amount);
     cr_assert(found.taken == places[2], "line %u: taken is %lu", row->line, (uint64_t)found.taken);
@@ -903,7 +931,7 @@ static void no_payment_row(struct script *script, const struct row *row)
     struct model_payment found;
     for (uint32_t i = 1; i < row->word_count; i++)
         cr_assert(
-            !payment_find(script->fixture, value_parse(script->fixture, row->words[i]), &found),
+            !fixture_payment(script->fixture, value_parse(script->fixture, row->words[i]), &found),
             "line %u: there is something about %s", row->line, row->words[i]);
 }
 

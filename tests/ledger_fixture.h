@@ -58,8 +58,6 @@ struct fixture {
     uint64_t hash_seed;
     bool forget_always;  /* fixture_forget(0) before every request */
     struct model *model; /* executes requests and answers lookups in the ledger's place; or NULL */
-    /* What the ledger keeps beside a transfer, for rows that ask; NULL: no row does. */
-    bool (*payment)(const struct ledger *ledger, giro_u128 id, struct model_payment *out);
 };
 
 /* How often each result code was really produced. */
@@ -83,6 +81,9 @@ uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max);
 
 bool fixture_account(const struct fixture *fixture, giro_u128 id, struct giro_account *out_account);
 bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfer *out_transfer);
+
+/* What is kept beside a transfer, as model_payment() tells it. */
+bool fixture_payment(const struct fixture *fixture, giro_u128 id, struct model_payment *out);
 
 /* Lookups of many; return how many were found. */
 uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids, uint32_t count,

@@ -1,8 +1,8 @@
-/* The engine against the model: the same random requests to both, and every reply and every balance
- * compared.
+/* The engine against the model: the same random requests to both, and every reply, every balance and
+ * what is kept beside transfers compared.
  *
  * Accounts and ids are few, so that events meet: duplicates, chains, holds that are posted, voided
- * or expire, limits, closed accounts, broken fields. Everything follows from one seed, which is
+ * or expire, partial captures, returns of returns, limits, closed accounts, broken fields. Everything follows from one seed, which is
  * printed; GIRO_TEST_SEED repeats a run. */
 #include "tests/ledger_fixture.h"
 #include "tests/ledger_random.h"
@@ -87,6 +87,26 @@ static void transfers_compare(struct run *run, const giro_u128 *ids, uint32_t co
     cr_assert(found_count == expected_count, "request %u: found what is not there", run->request);
 }
 
+static void payment_compare(const struct run *run, giro_u128 id)
+{
+    struct model_payment expected = {0};
+    struct model_payment found = {0};
+    bool there = model_payment(run->model, id, &expected);
+    cr_assert(fixture_payment(&run->fixture, id, &found) == there,
+              "request %u: transfer %lu: something is kept, or nothing", run->request,
+              (uint64_t)id);
+    cr_assert(found.amount == expected.amount, "request %u: transfer %lu: amount", run->request,
+              (uint64_t)id);
+    cr_assert(found.taken == expected.taken, "request %u: transfer %lu: taken", run->request,
+              (uint64_t)id);
+    cr_assert(found.left == expected.left, "request %u: transfer %lu: left", run->request,
+              (uint64_t)id);
+    cr_assert(found.marks == expected.marks, "request %u: transfer %lu: marks %u, expected %u",
+              run->request, (uint64_t)id, found.marks, expected.marks);
+    cr_assert(found.depth == expected.depth, "request %u: transfer %lu: depth", run->request,
+              (uint64_t)id);
+}
+
 static void request_accounts(struct run *run)
 {
     struct giro_account events[EVENTS_MAX];
@@ -132,6 +152,10 @@ static void request_transfers(struct run *run)
         ids[i] = events[i].id;
     }
     transfers_compare(run, ids, count);
+    for (uint32_t i = 0; i < count; i++) {
+        payment_compare(run, events[i].id);
+        payment_compare(run, events[i].pending_id);
+    }
 }
 
 static void request_expire(struct run *run)
@@ -173,6 +197,7 @@ static void all_transfers_compare(struct run *run)
     giro_u128 ids[EVENTS_MAX];
     uint32_t count = 0;
     for (uint64_t number = 0; number <= run->random.id_next; number++) {
+        payment_compare(run, ledger_random_id(number));
         ids[count++] = ledger_random_id(number);
         if (count == EVENTS_MAX || number == run->random.id_next) {
             transfers_compare(run, ids, count);
@@ -248,6 +273,14 @@ static uint32_t transfers_missed(const uint32_t *counts)
 
 #undef CODE_COUNT
 
+/* Of the results that only payments have, each is seen. */
+#define CODE_IS_SEEN(name, code, text)                                                             \
+    cr_assert(code < 128 || counts[code] != 0, "no event answers %s", text);
+
+static void payments_seen(const uint32_t *counts){GIRO_TRANSFER_RESULTS(CODE_IS_SEEN)}
+
+#undef CODE_IS_SEEN
+
 Test(ledger_model, agrees_on_random_requests)
 {
     struct fixture_coverage coverage = {0};
@@ -258,6 +291,7 @@ Test(ledger_model, agrees_on_random_requests)
     }
     cr_assert(accounts_missed(coverage.account) <= 4);
     cr_assert(transfers_missed(coverage.transfer) <= 4);
+    payments_seen(coverage.transfer);
 }
 
 Test(ledger_model, agrees_when_old_records_are_fetched)

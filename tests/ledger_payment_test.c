@@ -4,6 +4,7 @@
  * Every table was worked out by hand and runs twice, in a ledger of its own whose log is replayed at
  * the end, and in the model, which the random tests compare the ledger with. */
 #include "tests/ledger_fixture.h"
+#include "tests/ledger_random.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -1325,26 +1326,10 @@ static const char imports[] =
 
 /* ---- The tests --------------------------------------------------------------------------- */
 
-static bool payment_of(const struct ledger *ledger, giro_u128 id, struct model_payment *out)
-{
-    struct ledger_payment payment;
-    if (!ledger_payment(ledger, id, &payment))
-        return false;
-    *out = (struct model_payment){
-        .amount = payment.amount,
-        .taken = payment.taken,
-        .left = payment.left,
-        .marks = payment.marks,
-        .depth = payment.depth,
-    };
-    return true;
-}
-
 static void by_the_ledger(const char *script, struct fixture_coverage *coverage)
 {
     struct fixture fixture;
     fixture_init(&fixture, NULL);
-    fixture.payment = payment_of;
     fixture_script(&fixture, script, coverage);
     fixture_check_replay(&fixture, UINT32_MAX);
     fixture_check_replay(&fixture, 3);
@@ -1430,7 +1415,6 @@ Test(ledger_payment, answers_the_same_from_records_that_are_fetched)
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         struct fixture fixture;
         fixture_init(&fixture, &config);
-        fixture.payment = payment_of;
         fixture.forget_always = true;
         fixture_script(&fixture, tables[i], NULL);
         fixture_check_replay(&fixture, UINT32_MAX);
@@ -1531,7 +1515,6 @@ static void precedence_check(bool model, const char *state, const char *base, co
     struct fixture_config config = {.clock_ns = CLOCK_LATE_NS};
     struct fixture fixture;
     fixture_init(&fixture, &config);
-    fixture.payment = payment_of;
     if (model)
         fixture.model = calloc(1, sizeof *fixture.model);
     cr_assert(!model || fixture.model != NULL);
@@ -1710,3 +1693,156 @@ PRECEDENCE_TESTS(adjust_return)
 PRECEDENCE_TESTS(return )
 PRECEDENCE_TESTS(fact_post)
 #undef PRECEDENCE_TESTS
+
+/* ---- The model on random requests -------------------------------------------------------- */
+
+enum { REQUESTS = 500 };
+
+/* What the accepted records of a model add up to, worked out a second way: each record in its order,
+ * without anything that the model keeps beside it but how holds ended. */
+struct fold {
+    const struct model *model;
+    giro_u128 left[MODEL_TRANSFERS_MAX];
+    giro_u128 returned[MODEL_TRANSFERS_MAX];
+    struct giro_balances balances[MODEL_ACCOUNTS_MAX];
+};
+
+static uint32_t number_of(const struct fold *fold, giro_u128 id)
+{
+    return (uint32_t)(model_transfer(fold->model, id) - fold->model->transfers);
+}
+
+static struct giro_balances *balances_of(struct fold *fold, giro_u128 id)
+{
+    return &fold->balances[model_account(fold->model, id) - fold->model->now.accounts];
+}
+
+/* What a return, or the post of a pending one, returns; 0: any other transfer. */
+static giro_u128 above(const struct fold *fold, giro_u128 id)
+{
+    const struct giro_transfer *transfer = model_transfer(fold->model, id);
+    if (transfer != NULL && (transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0)
+        transfer = model_transfer(fold->model, transfer->pending_id);
+    return transfer != NULL && (transfer->flags & GIRO_TRANSFER_RETURN) != 0 ? transfer->pending_id
+                                                                             : 0;
+}
+
+/* What comes to be returned, or no longer is, of a transfer and of every second one above it. */
+static void fold_returned(struct fold *fold, giro_u128 origin, giro_u128 amount, bool add)
+{
+    for (; origin != 0; origin = above(fold, above(fold, origin))) {
+        giro_u128 *returned = &fold->returned[number_of(fold, origin)];
+        cr_assert(add || *returned >= amount);
+        *returned += add ? amount : -amount;
+    }
+}
+
+/* A part of a hold is posted, and a part of it released. */
+static void fold_take(struct fold *fold, const struct giro_transfer *hold, giro_u128 posted,
+                      giro_u128 released)
+{
+    struct giro_balances *debit = balances_of(fold, hold->debit_account_id);
+    struct giro_balances *credit = balances_of(fold, hold->credit_account_id);
+    giro_u128 origin = above(fold, hold->id);
+    debit->debits_pending -= posted + released;
+    credit->credits_pending -= posted + released;
+    debit->debits_posted += posted;
+    credit->credits_posted += posted;
+    fold->left[number_of(fold, hold->id)] -= posted + released;
+    fold_returned(fold, origin, released, false);
+    fold_returned(fold, above(fold, origin), posted, false);
+}
+
+static void fold_record(struct fold *fold, const struct giro_transfer *record)
+{
+    bool pending = (record->flags & GIRO_TRANSFER_PENDING) != 0;
+    bool keeps = (record->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    giro_u128 hold_id =
+        (record->flags & GIRO_TRANSFER_ADJUST) != 0 ? record->pending_id : record->id;
+    giro_u128 origin = above(fold, hold_id);
+    struct giro_balances *debit = balances_of(fold, record->debit_account_id);
+    struct giro_balances *credit = balances_of(fold, record->credit_account_id);
+    if ((record->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0) {
+        bool posts = (record->flags & GIRO_TRANSFER_POST_PENDING) != 0;
+        const struct giro_transfer *hold = model_transfer(fold->model, record->pending_id);
+        giro_u128 left = fold->left[number_of(fold, hold->id)];
+        giro_u128 posted = posts ? record->amount : 0;
+        fold_take(fold, hold, posted, keeps ? record->amount - posted : left - posted);
+        return;
+    }
+    fold_returned(fold, origin, record->amount, true);
+    if (pending) {
+        debit->debits_pending += record->amount;
+        credit->credits_pending += record->amount;
+        fold->left[number_of(fold, hold_id)] += record->amount;
+    } else {
+        debit->debits_posted += record->amount;
+        credit->credits_posted += record->amount;
+        fold_returned(fold, above(fold, origin), record->amount, false);
+    }
+}
+
+static void fold_compare(const struct model *model)
+{
+    struct fold *fold = calloc(1, sizeof *fold);
+    const struct model_state *now = &model->now;
+    cr_assert(fold != NULL);
+    fold->model = model;
+    for (uint32_t i = 0; i < now->transfers_count; i++) {
+        if (now->status[i] != MODEL_BURNT)
+            fold_record(fold, &model->transfers[i]);
+    }
+    for (uint32_t i = 0; i < now->transfers_count; i++) {
+        if (now->status[i] == MODEL_EXPIRED)
+            fold_take(fold, &model->transfers[i], 0, fold->left[i]);
+    }
+    for (uint32_t i = 0; i < now->accounts_count; i++)
+        cr_assert(memcmp(&now->accounts[i].debits_pending, &fold->balances[i],
+                         sizeof fold->balances[i]) == 0,
+                  "account %lu", (uint64_t)now->accounts[i].id);
+    for (uint32_t i = 0; i < now->transfers_count; i++) {
+        const struct model_note *note = &now->notes[i];
+        bool open = now->status[i] == MODEL_PENDING;
+        bool settled = now->status[i] == MODEL_SETTLED;
+        cr_assert(!open || note->left == fold->left[i], "transfer number %u: left", i);
+        cr_assert(open || fold->left[i] == 0, "transfer number %u: left", i);
+        cr_assert(!settled || note->taken == fold->returned[i], "transfer number %u: returned", i);
+        cr_assert(!settled || note->taken <= note->amount, "transfer number %u: cap", i);
+        cr_assert(note->marks == 0, "transfer number %u: marked", i);
+    }
+    free(fold);
+}
+
+/* Commands only: a fact may take a sum to its end, and then the two ways differ. */
+Test(ledger_payment_model, adds_up_on_random_commands)
+{
+    struct model *model = calloc(1, sizeof *model);
+    struct ledger_random *random = calloc(1, sizeof *random);
+    uint32_t deepest = 0;
+    cr_assert(model != NULL && random != NULL);
+    *random = (struct ledger_random){.state = 1, .id_next = 1, .model = model};
+    struct giro_account accounts[LEDGER_RANDOM_EVENTS];
+    struct giro_transfer events[LEDGER_RANDOM_EVENTS];
+    uint32_t codes[LEDGER_RANDOM_EVENTS];
+    random->clock_ns = FIXTURE_CLOCK_NS;
+    uint32_t count = ledger_random_first_accounts(random, accounts);
+    model_create_accounts(model, accounts, count, random->clock_ns, codes);
+    for (uint32_t request = 0; request < REQUESTS; request++) {
+        random->clock_ns += 1000 + ledger_random_below(random, 300 * 1000000ull);
+        random->timestamp_last = random->clock_ns - 500;
+        random->transfer_timestamp_last = random->clock_ns - 500;
+        (void)model_expire(model, random->clock_ns, (uint32_t)ledger_random_below(random, 4));
+        count = ledger_random_transfers(random, events);
+        for (uint32_t i = 0; i < count; i++)
+            events[i].flags &= (uint16_t)~GIRO_TRANSFER_FACT;
+        model_create_transfers(model, events, count, random->clock_ns, codes);
+        if (request % 20 == 0)
+            fold_compare(model);
+    }
+    fold_compare(model);
+    for (uint32_t i = 0; i < model->now.transfers_count; i++)
+        deepest = model->now.notes[i].depth > deepest ? model->now.notes[i].depth : deepest;
+    cr_assert(deepest >= 4, "returns were only %u deep", deepest);
+    free(model);
+    free(random);
+}

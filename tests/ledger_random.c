@@ -147,6 +147,213 @@ static void resolve_choose(struct ledger_random *random, struct giro_transfer *e
     }
 }
 
+/* ---- Payments ---------------------------------------------------------------------------- */
+
+/* NULL when there is no such transfer. */
+static const struct model_note *note_of(const struct ledger_random *random, giro_u128 id)
+{
+    const struct giro_transfer *transfer = model_transfer(random->model, id);
+    return transfer == NULL ? NULL : &random->model->now.notes[transfer - random->model->transfers];
+}
+
+/* Mostly a part of what is left of something, all of it, or a little more. */
+static giro_u128 part_choose(struct ledger_random *random, giro_u128 left)
+{
+    uint64_t some = ledger_random_below(random, 50);
+    switch (ledger_random_below(random, 8)) {
+    case 0:
+        return left;
+    case 1:
+        return left + 1 + some / 8;
+    case 2:
+        return GIRO_U128_MAX;
+    case 3:
+        return some;
+    case 4:
+        return left - left / 4;
+    default:
+        return left > some ? some : left / 2;
+    }
+}
+
+static giro_u128 hold_left(const struct ledger_random *random, giro_u128 id)
+{
+    const struct model_note *hold = note_of(random, id);
+    return hold != NULL ? hold->left : 0;
+}
+
+/* Often one that is itself a return. */
+static giro_u128 hold_choose(struct ledger_random *random)
+{
+    enum { RECENT = 80 };
+    const struct model *model = random->model;
+    uint32_t count = model->now.transfers_count;
+    for (uint32_t back = 1; back <= RECENT && back <= count && !chance(random, 2); back++) {
+        const struct giro_transfer *transfer = &model->transfers[count - back];
+        if (model->now.status[count - back] == MODEL_PENDING &&
+            ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 || chance(random, 5)))
+            return transfer->id;
+    }
+    return pending_choose(random);
+}
+
+/* A part of a hold is captured, or more than the hold. */
+static void capture_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    event->pending_id = hold_choose(random);
+    event->amount = part_choose(random, hold_left(random, event->pending_id));
+    event->flags |= GIRO_TRANSFER_POST_PENDING;
+    if (chance(random, 75))
+        event->flags |= GIRO_TRANSFER_KEEP_OPEN;
+    if (chance(random, 25)) {
+        event->flags |= GIRO_TRANSFER_FACT;
+        if (chance(random, 60))
+            event->amount = hold_left(random, event->pending_id) + ledger_random_below(random, 20);
+    }
+}
+
+static void release_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    event->pending_id = hold_choose(random);
+    event->amount = part_choose(random, hold_left(random, event->pending_id));
+    event->flags |= GIRO_TRANSFER_VOID_PENDING;
+    if (chance(random, 90))
+        event->flags |= GIRO_TRANSFER_KEEP_OPEN;
+}
+
+static void adjust_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    const struct giro_transfer *pending;
+    event->pending_id = hold_choose(random);
+    if (chance(random, 3))
+        event->pending_id = transfer_id(random);
+    event->flags |= GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST;
+    event->amount = amount(random, chance(random, 10) ? 3 : 1);
+    if (chance(random, 40))
+        event->amount = ledger_random_below(random, 5);
+    if (chance(random, 50))
+        event->timeout = (uint32_t)(1 + ledger_random_below(random, 4));
+    if (chance(random, 3))
+        event->timeout = UINT32_MAX;
+    pending = model_transfer(random->model, event->pending_id);
+    if (pending != NULL && chance(random, 20)) {
+        event->debit_account_id = pending->debit_account_id;
+        event->credit_account_id = pending->credit_account_id;
+        event->ledger = pending->ledger;
+        event->code = pending->code;
+    }
+}
+
+/* Of some recent transfers the one that is the most returns deep, so that returns of returns come
+ * about. NULL when there is none. */
+static const struct giro_transfer *origin_choose(struct ledger_random *random)
+{
+    enum { RECENT = 60 };
+    const struct model *model = random->model;
+    const struct model_note *best = NULL;
+    if (random->posted.id != 0 && chance(random, 20))
+        return &random->posted;
+    uint32_t count = model->now.transfers_count;
+    uint32_t tries = chance(random, 35) ? RECENT : 3;
+    for (uint32_t i = 0; i < tries && count > 0; i++) {
+        uint32_t back = (uint32_t)ledger_random_below(random, count < RECENT ? count : RECENT);
+        const struct model_note *note = &model->now.notes[count - 1 - back];
+        if (model->now.status[count - 1 - back] == MODEL_SETTLED &&
+            (best == NULL || note->depth > best->depth))
+            best = note;
+    }
+    return best == NULL ? NULL : &model->transfers[best - model->now.notes];
+}
+
+/* The other way round, and seldom to another account, which may be the same owner's. */
+static void return_accounts_choose(struct ledger_random *random, struct giro_transfer *event,
+                                   const struct giro_transfer *origin)
+{
+    event->debit_account_id = origin->credit_account_id;
+    event->credit_account_id = origin->debit_account_id;
+    if (chance(random, 4)) {
+        event->debit_account_id = origin->debit_account_id;
+        event->credit_account_id = origin->credit_account_id;
+    }
+    giro_u128 *side = chance(random, 50) ? &event->debit_account_id : &event->credit_account_id;
+    uint64_t other = (uint64_t)*side + 2 * (1 + ledger_random_below(random, 2));
+    if (chance(random, 15) && ledger_of(other) == origin->ledger)
+        *side = other;
+}
+
+static void return_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    const struct giro_transfer *origin = origin_choose(random);
+    if (origin == NULL) {
+        plain_choose(random, event);
+        return;
+    }
+    const struct model_note *note = note_of(random, origin->id);
+    giro_u128 there = note != NULL ? note->amount : origin->amount;
+    giro_u128 taken = note != NULL ? note->taken : 0;
+    return_accounts_choose(random, event, origin);
+    event->flags |= GIRO_TRANSFER_RETURN;
+    event->pending_id = origin->id;
+    event->ledger = origin->ledger;
+    event->code = (uint16_t)(1 + ledger_random_below(random, 2));
+    event->amount = part_choose(random, there > taken ? there - taken : 0);
+    if (chance(random, 3))
+        event->pending_id = ledger_random_id(random->id_next + 1000);
+    if (chance(random, 3))
+        event->pending_id = pending_choose(random);
+    if (chance(random, 20)) {
+        event->flags |= GIRO_TRANSFER_FACT;
+        if (chance(random, 50))
+            event->amount = ledger_random_below(random, 50);
+    }
+    if (chance(random, 30)) {
+        event->flags |= GIRO_TRANSFER_PENDING;
+        if (chance(random, 60))
+            event->timeout = (uint32_t)(1 + ledger_random_below(random, 3));
+        random->pending_ids[random->pending_count++ % LEDGER_RANDOM_SENT] = event->id;
+    }
+}
+
+/* Small, so that accounts with a limit come back to it. */
+static void fact_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    plain_choose(random, event);
+    event->flags |= GIRO_TRANSFER_FACT;
+    if (!chance(random, 10))
+        event->flags &=
+            (uint16_t) ~(GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT);
+    if (chance(random, 80))
+        event->amount = ledger_random_below(random, 8);
+}
+
+static void payment_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    static const uint16_t spoiling[] = {
+        GIRO_TRANSFER_RETURN,          GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_ADJUST,          GIRO_TRANSFER_FACT,
+        GIRO_TRANSFER_NO_LIMIT,        GIRO_TRANSFER_PENDING,
+        GIRO_TRANSFER_CLOSING_DEBIT,   GIRO_TRANSFER_CLOSING_CREDIT,
+        GIRO_TRANSFER_BALANCING_DEBIT, GIRO_TRANSFER_BALANCING_CREDIT,
+    };
+    uint64_t kind = ledger_random_below(random, 20);
+    if (kind < 5)
+        capture_choose(random, event);
+    else if (kind < 7)
+        release_choose(random, event);
+    else if (kind < 10)
+        adjust_choose(random, event);
+    else if (kind < 18)
+        return_choose(random, event);
+    else
+        fact_choose(random, event);
+    if (chance(random, 4))
+        event->flags ^= spoiling[ledger_random_below(random, sizeof spoiling / sizeof *spoiling)];
+    if (event->timeout == 0 && kind >= 18) /* as in plain_choose() */
+        event->flags &= (uint16_t) ~(GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT);
+}
+
+/* ---- Requests of transfers ------------------------------------------------------------------ */
+
 /* Breaks a rule that goes by one field. */
 static void field_spoil(struct ledger_random *random, struct giro_transfer *event)
 {
@@ -155,7 +362,7 @@ static void field_spoil(struct ledger_random *random, struct giro_transfer *even
         event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
         break;
     case 1:
-        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 9));
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 14));
         break;
     case 2:
         event->timestamp = 1 + ledger_random_below(random, UINT64_MAX);
@@ -204,10 +411,17 @@ static void field_spoil(struct ledger_random *random, struct giro_transfer *even
 static void event_choose(struct ledger_random *random, struct giro_transfer *event)
 {
     *event = (struct giro_transfer){.id = transfer_id(random)};
-    if (chance(random, 30))
+    if (chance(random, 25))
+        payment_choose(random, event);
+    else if (chance(random, 30))
         resolve_choose(random, event);
     else
         plain_choose(random, event);
+    if (event->debit_account_id != 0 && event->credit_account_id != 0 &&
+        (event->flags & GIRO_TRANSFER_PENDING) == 0)
+        random->posted = *event;
+    if (chance(random, 3))
+        event->flags |= GIRO_TRANSFER_NO_LIMIT;
     if (chance(random, 20))
         event->user_data_128 = ledger_random_below(random, 3);
     if (chance(random, 20))

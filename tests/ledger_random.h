@@ -1,5 +1,8 @@
 /* Random requests: accounts and ids are few, so that events meet: duplicates, chains, holds that are
- * posted, voided or expire, limits, closed accounts, imports, broken fields. */
+ * posted, voided or expire, limits, closed accounts, imports, broken fields; and payments: holds that
+ * are raised and captured in parts, returns of what was posted and returns of those, facts.
+ *
+ * Accounts with odd numbers belong to one owner, the others to nobody. */
 #ifndef TESTS_LEDGER_RANDOM_H
 #define TESTS_LEDGER_RANDOM_H
 
@@ -34,6 +37,8 @@ struct ledger_random {
     uint32_t sent_count;
     giro_u128 pending_ids[LEDGER_RANDOM_SENT]; /* of the latest pending transfers */
     uint32_t pending_count;
+    struct giro_transfer
+        posted; /* the latest event that may post something, to be returned at once */
 };
 
 /* 0 .. limit - 1 */

@@ -37,6 +37,7 @@ static struct {
     uint32_t version_count;
     uint32_t version_capacity;
     struct giro_balances balances[MODEL_ACCOUNTS_MAX]; /* what the changes add up to */
+    giro_u128 left[MODEL_TRANSFERS_MAX];               /* of a hold, by the model's number */
     struct checksum digest_empty;
     bool digest_empty_known;
 } judge;
@@ -56,6 +57,7 @@ static void derived_reset(void)
 {
     memset(&judge.model, 0, sizeof judge.model);
     memset(judge.balances, 0, sizeof judge.balances);
+    memset(judge.left, 0, sizeof judge.left);
     judge.change_count = 0;
     judge.version_count = 0;
 }
@@ -115,13 +117,24 @@ static struct judge_change *change_add(uint32_t entry, enum giro_change_kind kin
     return change;
 }
 
-/* Releases a pending amount, and posts some of it. */
-static void pending_resolve(const struct giro_transfer *pending, giro_u128 posted)
+/* What a hold has left. */
+static giro_u128 *left_of(giro_u128 hold)
+{
+    return &judge.left[model_transfer(&judge.model, hold) - judge.model.transfers];
+}
+
+/* Takes so much of a hold out of what is pending, at most all that it has left, and posts some. */
+static void pending_resolve(const struct giro_transfer *pending, giro_u128 released,
+                            giro_u128 posted)
 {
     struct giro_balances *debit = balances_of(pending->debit_account_id);
     struct giro_balances *credit = balances_of(pending->credit_account_id);
-    debit->debits_pending -= pending->amount;
-    credit->credits_pending -= pending->amount;
+    giro_u128 *left = left_of(pending->id);
+    if (released > *left)
+        released = *left;
+    *left -= released;
+    debit->debits_pending -= released;
+    credit->credits_pending -= released;
     debit->debits_posted += posted;
     credit->credits_posted += posted;
 }
@@ -129,13 +142,18 @@ static void pending_resolve(const struct giro_transfer *pending, giro_u128 poste
 static void transfer_follow(uint32_t entry, const struct giro_transfer *transfer)
 {
     enum giro_change_kind kind = GIRO_CHANGE_TRANSFER_CREATED;
+    bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    bool adjusts = (transfer->flags & GIRO_TRANSFER_ADJUST) != 0;
+    giro_u128 released = keeps_open ? transfer->amount : GIRO_U128_MAX;
     if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0) {
         kind = GIRO_CHANGE_PENDING_POSTED;
-        pending_resolve(model_transfer(&judge.model, transfer->pending_id), transfer->amount);
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), released,
+                        transfer->amount);
     } else if ((transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0) {
         kind = GIRO_CHANGE_PENDING_VOIDED;
-        pending_resolve(model_transfer(&judge.model, transfer->pending_id), 0);
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), released, 0);
     } else if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        *left_of(adjusts ? transfer->pending_id : transfer->id) += transfer->amount;
         balances_of(transfer->debit_account_id)->debits_pending += transfer->amount;
         balances_of(transfer->credit_account_id)->credits_pending += transfer->amount;
     } else {
@@ -206,13 +224,14 @@ static uint32_t expiry_follow(uint32_t entry, uint64_t timestamp, uint32_t max)
             const struct giro_transfer *pending = &judge.model.transfers[i];
             if (now->status[i] == before[i])
                 continue;
-            pending_resolve(pending, 0);
+            giro_u128 left = *left_of(pending->id);
+            pending_resolve(pending, left, 0);
             struct judge_change *change = change_add(entry, GIRO_CHANGE_PENDING_EXPIRED);
             change->transfer = (struct giro_transfer){
                 .pending_id = pending->id,
                 .debit_account_id = pending->debit_account_id,
                 .credit_account_id = pending->credit_account_id,
-                .amount = pending->amount,
+                .amount = left,
             };
             change->debit = *balances_of(pending->debit_account_id);
             change->credit = *balances_of(pending->credit_account_id);

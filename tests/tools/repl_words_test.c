@@ -13,10 +13,10 @@ Test(repl_words, complete_what_may_stand_there)
         const char *text;
         const char *expected; /* candidates, a blank between them */
     } rows[] = {
-        {"", "create_accounts create_transfers lookup_accounts lookup_transfers "
+        {"", "create_accounts create_transfers lookup_accounts lookup_transfers lookup_payments "
              "get_account_transfers get_account_balances query_accounts query_transfers changes "
              "snapshot stats set help exit"},
-        {"look", "lookup_accounts lookup_transfers"},
+        {"look", "lookup_accounts lookup_transfers lookup_payments"},
         {"stats; cr", "create_accounts create_transfers"},
         {"help lookup_a", "lookup_accounts"},
         {"set ", "scale thousands"},
