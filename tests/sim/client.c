@@ -257,7 +257,7 @@ static void request_make(struct client *client, struct request *request)
     else if (chance < 76)
         make_lookup(request, FRAME_LOOKUP_ACCOUNTS);
     else if (chance < 82)
-        make_lookup(request, FRAME_LOOKUP_TRANSFERS);
+        make_lookup(request, chance < 79 ? FRAME_LOOKUP_TRANSFERS : FRAME_LOOKUP_PAYMENTS);
     else if (chance < 86)
         make_account_query(request, FRAME_GET_ACCOUNT_TRANSFERS);
     else if (chance < 89)
@@ -462,6 +462,9 @@ void client_executed(int fd, const struct frame_header *header)
         break;
     case FRAME_LOOKUP_TRANSFERS:
         expect(request, body, judge_lookup_transfers(ids, count, body));
+        break;
+    case FRAME_LOOKUP_PAYMENTS:
+        expect(request, body, judge_lookup_payments(ids, count, body));
         break;
     default:
         break;

@@ -162,6 +162,7 @@ static void transfer_follow(uint32_t entry, const struct giro_transfer *transfer
     }
     struct judge_change *change = change_add(entry, kind);
     change->transfer = *transfer;
+    change->marks = judge.model.now.notes[transfer - judge.model.transfers].marks;
     change->debit = *balances_of(transfer->debit_account_id);
     change->credit = *balances_of(transfer->credit_account_id);
 }
@@ -344,6 +345,26 @@ static void entries_cut(uint32_t position)
         (void)entry_follow(i, codes);
 }
 
+/* What is kept about a transfer besides its record, by its number in the model. */
+static void payment_state(const struct ledger *ledger, uint32_t number)
+{
+    const giro_u128 id = judge.model.transfers[number].id;
+    const struct model_note *note = &judge.model.now.notes[number];
+    const struct hold *hold = holds_find(&ledger->holds, id);
+    struct ledger_payment payment = {0};
+    bool kept = ledger_payment(ledger, id, &payment);
+    if (kept != (note->kept != 0))
+        machine_fail("something is kept of transfer %" PRIu64 " or of the model's, not of both",
+                     (uint64_t)id);
+    if (kept && (payment.amount != note->amount || payment.taken != note->taken ||
+                 payment.left != note->left || payment.marks != note->marks ||
+                 payment.depth != note->depth))
+        machine_fail("what is kept of transfer %" PRIu64 " is not as the model has it",
+                     (uint64_t)id);
+    if (hold != NULL && (hold->record.amount != note->left || hold->expires_at != note->deadline))
+        machine_fail("hold %" PRIu64 " is not as the model has it", (uint64_t)id);
+}
+
 void judge_state(const struct ledger *ledger)
 {
     const struct model_state *now = &judge.model.now;
@@ -356,8 +377,10 @@ void judge_state(const struct ledger *ledger)
             machine_fail("account %" PRIu64 " is not as the model has it",
                          (uint64_t)now->accounts[i].id);
     }
-    for (uint32_t i = 0; i < now->transfers_count; i++)
+    for (uint32_t i = 0; i < now->transfers_count; i++) {
         open += now->status[i] == MODEL_PENDING;
+        payment_state(ledger, i);
+    }
     if (ledger->holds.count != open)
         machine_fail("%u open holds, and the model has %u", ledger->holds.count, open);
 }
@@ -416,6 +439,52 @@ uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out)
             continue;
         memcpy(out + bytes, transfer, sizeof *transfer);
         bytes += (uint32_t)sizeof *transfer;
+    }
+    return bytes;
+}
+
+/* What the reply to a lookup of payments must tell of a transfer. */
+static struct giro_payment payment_of(const struct giro_transfer *transfer)
+{
+    static const uint16_t states[] = {
+        [MODEL_SETTLED] = GIRO_PAYMENT_POSTED,  [MODEL_PENDING] = GIRO_PAYMENT_PENDING,
+        [MODEL_POSTED] = GIRO_PAYMENT_POSTED,   [MODEL_VOIDED] = GIRO_PAYMENT_VOIDED,
+        [MODEL_EXPIRED] = GIRO_PAYMENT_EXPIRED,
+    };
+    const ptrdiff_t number = transfer - judge.model.transfers;
+    const struct model_note *note = &judge.model.now.notes[number];
+    const enum model_status status = (enum model_status)judge.model.now.status[number];
+    const bool is_hold = status != MODEL_SETTLED;
+    return (struct giro_payment){
+        .id = transfer->id,
+        .amount = note->kept ? note->amount : transfer->amount,
+        .captured = note->kept && is_hold ? note->taken : 0,
+        .returned = note->kept && !is_hold ? note->taken : 0,
+        .left = note->kept ? note->left
+                : is_hold  ? transfer->amount
+                           : 0,
+        .origin = transfer->pending_id,
+        .deadline = status == MODEL_PENDING ? note->deadline : 0,
+        .timestamp = transfer->timestamp,
+        .marks = note->kept ? note->marks : 0,
+        .ledger = transfer->ledger,
+        .state = states[status],
+        .depth = note->kept ? note->depth : 0,
+        .amended = note->kept && is_hold,
+    };
+}
+
+uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out)
+{
+    const unsigned told_by_hold = GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST;
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_transfer *transfer = model_transfer(&judge.model, ids[i]);
+        if (transfer == NULL || (transfer->flags & told_by_hold) != 0)
+            continue;
+        struct giro_payment payment = payment_of(transfer);
+        memcpy(out + bytes, &payment, sizeof payment);
+        bytes += (uint32_t)sizeof payment;
     }
     return bytes;
 }
@@ -647,7 +716,8 @@ static bool change_equals(const struct judge_change *expected, const struct giro
     } else if (memcmp(&transfer, &expected->transfer, sizeof transfer) != 0) {
         return false;
     }
-    return memcmp(&change->debit, &expected->debit, sizeof change->debit) == 0 &&
+    return change->marks == expected->marks &&
+           memcmp(&change->debit, &expected->debit, sizeof change->debit) == 0 &&
            memcmp(&change->credit, &expected->credit, sizeof change->credit) == 0;
 }
 

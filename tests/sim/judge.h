@@ -25,6 +25,7 @@ struct judge_change {
     enum giro_change_kind kind;
     struct giro_account account;   /* of GIRO_CHANGE_ACCOUNT_CREATED */
     struct giro_transfer transfer; /* of the others */
+    uint32_t marks;
     struct giro_balances debit;
     struct giro_balances credit;
 };
@@ -56,6 +57,7 @@ void judge_state(const struct ledger *ledger);
 /* Bodies that lookups must be answered with now. Return their size. */
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out);
 
 /* A query that was asked at a position and is answered now; raises the floor by what it tells. */
 const char *judge_account_transfers(const struct giro_account_filter *filter, uint32_t asked,
