@@ -1,6 +1,8 @@
 /* What payments make of accepted records; the rest of applying is inline, in engine/apply.h. */
 #include "engine/apply.h"
 
+#include "engine/planted.h"
+
 #include <assert.h>
 
 /* The row of a hold, or of a transfer, about to change; 0: it has none yet. */
@@ -163,7 +165,7 @@ void payment_resolve_apply(struct ledger *ledger, const struct giro_transfer *tr
 void payment_expiry_apply(struct ledger *ledger, const struct hold *hold, uint64_t address)
 {
     uint32_t parent = ledger->payments.rows[hold->payment - 1].parent;
-    if (parent != 0)
+    if (parent != 0 && !PLANTED(KEEP_CAP))
         payment_release(&ledger->payments, parent - 1, hold->record.amount, address);
 }
 

@@ -35,6 +35,7 @@
 #define WAL_SNAPSHOT_H
 
 #include "engine/ledger.h"
+#include "engine/planted.h"
 #include "wal/archive.h"
 #include "wal/manifest.h"
 
@@ -222,7 +223,7 @@ static inline void snapshot_keep_payments(struct snapshot *snapshot, const struc
     const struct payments *payments = &ledger->payments;
     for (uint32_t i = 0; i < payments->journal_count; i++) {
         const struct journal_entry *entry = &payments->journal[i];
-        if (entry->kind == JOURNAL_PAYMENT)
+        if (entry->kind == JOURNAL_PAYMENT && !PLANTED(SKIP_ASIDE))
             snapshot_table_keep(&snapshot->payments, entry->slot, &entry->before.payment);
     }
 }
