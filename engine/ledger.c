@@ -1091,9 +1091,36 @@ struct chain {
     uint64_t transfer_timestamp_last;
 };
 
+static void outcome_put(struct ledger_output *output, uint32_t index,
+                        const struct giro_outcome *outcome)
+{
+    memcpy(output->outcomes + (size_t)index * sizeof *outcome, outcome, sizeof *outcome);
+}
+
 static void result_add(struct ledger_output *output, uint32_t index, uint32_t code)
 {
     output->results[output->result_count++] = (struct giro_result){.index = index, .code = code};
+    if (output->outcomes != NULL)
+        outcome_put(output, index, &(struct giro_outcome){.code = code});
+}
+
+/* What the newest record, of the event at an index, led to. */
+static void outcome_add(const struct ledger *ledger, struct ledger_output *output, uint32_t index)
+{
+    const struct giro_transfer *transfer = &output->records[output->record_count - 1].transfer;
+    const struct giro_account *rows = ledger->accounts.rows;
+    const struct giro_account *debit =
+        &rows[accounts_find(&ledger->accounts, transfer->debit_account_id)];
+    const struct giro_account *credit =
+        &rows[accounts_find(&ledger->accounts, transfer->credit_account_id)];
+    struct giro_outcome outcome = {.amount = transfer->amount, .timestamp = transfer->timestamp};
+    uint32_t row = (transfer->flags & GIRO_TRANSFER_FACT) != 0
+                       ? payments_find(&ledger->payments, transfer->id)
+                       : PAYMENTS_NONE;
+    memcpy(&outcome.debit, &debit->debits_pending, sizeof outcome.debit);
+    memcpy(&outcome.credit, &credit->debits_pending, sizeof outcome.credit);
+    outcome.marks = row == PAYMENTS_NONE ? 0 : ledger->payments.rows[row].marks;
+    outcome_put(output, index, &outcome);
 }
 
 static void chain_begin(const struct ledger *ledger, const struct request *request, uint32_t first,
@@ -1233,6 +1260,8 @@ static void event_run(struct ledger *ledger, const struct request *request, uint
         if (request->kind == RECORD_TRANSFER && giro_transfer_result_is_transient(code))
             event_burn(ledger, request, i, code);
     }
+    if (code == 0 && request->output->outcomes != NULL)
+        outcome_add(ledger, request->output, i);
     if (!linked)
         *chain = (struct chain){0};
 }

@@ -91,6 +91,7 @@ struct ledger_output {
     union record *records; /* room for ledger_records_max() */
     uint64_t address;      /* log address of records[0] */
     struct giro_result *results;
+    char *outcomes; /* struct giro_outcome of every event, aligned or not; NULL: not wanted */
     uint32_t record_count;
     uint32_t result_count;
 };

@@ -162,6 +162,16 @@ enum giro_change_kind {
     GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
 };
 
+/* What one event of create_transfers led to. All zero but for the code when it was not created. */
+struct giro_outcome {
+    struct giro_balances debit; /* of the debit account, right after the transfer */
+    struct giro_balances credit;
+    giro_u128 amount;   /* as it was decided: balancing, all that is left, the rest */
+    uint64_t timestamp; /* of the transfer */
+    uint32_t marks;     /* enum giro_transfer_mark */
+    uint32_t code;      /* enum giro_transfer_result */
+};
+
 enum giro_payment_state {
     GIRO_PAYMENT_PENDING = 1, /* an open hold */
     GIRO_PAYMENT_POSTED = 2,  /* a posted transfer, or a hold that ended with a post */
@@ -236,6 +246,8 @@ GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, timestamp_min) == 40, "fil
 GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, flags) == 60, "filter layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_account_balance) == GIRO_RECORD_BYTES, "balance size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_account_balance, timestamp) == 64, "balance layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_outcome) == 160, "outcome size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_outcome, timestamp) == 144, "outcome layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_payment) == GIRO_RECORD_BYTES, "payment size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_payment, timestamp) == 104, "payment layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_change) == 272, "change size");

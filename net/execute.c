@@ -202,6 +202,12 @@ static bool log_room(struct shard *shard, struct connection *connection, uint32_
     return false;
 }
 
+static uint32_t created_bytes(uint32_t outcomes, uint32_t results)
+{
+    return (uint32_t)(sizeof(struct frame_created) + outcomes * sizeof(struct giro_outcome) +
+                      results * sizeof(struct giro_result));
+}
+
 /* Ends a create: takes its records into the log and completes the reply in place. */
 static enum execution created(struct shard *shard, struct connection *connection, char *body,
                               uint64_t timestamp, uint32_t count,
@@ -213,13 +219,8 @@ static enum execution created(struct shard *shard, struct connection *connection
     log_commit(&shard->log, output->record_count);
     shard->stats.events += count;
     shard->stats.events_rejected += output->result_count;
-    return reply(shard, connection, FRAME_OK,
-                 (uint32_t)(sizeof head + output->result_count * sizeof(struct giro_result)));
-}
-
-static uint32_t created_bytes_max(uint32_t count)
-{
-    return (uint32_t)(sizeof(struct frame_created) + count * sizeof(struct giro_result));
+    uint32_t outcomes = output->outcomes != NULL ? count : 0;
+    return reply(shard, connection, FRAME_OK, created_bytes(outcomes, output->result_count));
 }
 
 /* A create while the follower is too far behind: it waits, unless that is for want of room on disk,
@@ -241,11 +242,11 @@ static enum execution execute_create_accounts(struct shard *shard, struct connec
         return shard_reply_status(shard, connection, status);
     if (ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
         return shard_reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
-    char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
+    char *body = reply_body(shard, connection, created_bytes(0, count), &wait);
     if (body == NULL)
         return wait;
     struct ledger_output output = {
-        .results = (struct giro_result *)(void *)(body + sizeof(struct frame_created)),
+        .results = (struct giro_result *)(void *)(body + created_bytes(0, 0)),
     };
     if (!log_room(shard, connection, count, &output, &wait))
         return wait;
@@ -270,7 +271,9 @@ static enum frame_status transfers_room(const struct shard *shard,
     }
 }
 
-static enum execution execute_create_transfers(struct shard *shard, struct connection *connection)
+/* outcomes: of every event, in the reply. */
+static enum execution execute_create_transfers(struct shard *shard, struct connection *connection,
+                                               bool outcomes)
 {
     const struct frame_header *header = connection_header(connection);
     const struct giro_transfer *events = (const struct giro_transfer *)(const void *)(header + 1);
@@ -281,17 +284,20 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
         return shard_reply_status(shard, connection, status);
     status = transfers_room(shard, events, count);
     const uint32_t records = ledger_records_max(events, count);
+    if (status == FRAME_OK && outcomes && count > FRAME_OUTCOMES_MAX)
+        status = FRAME_TOO_MANY_EVENTS;
     if (status == FRAME_OK && records > log_records_max(&shard->log))
         status = FRAME_TOO_MANY_EVENTS; /* with block_bytes_max set to less than 2 MiB */
     if (status != FRAME_OK)
         return shard_reply_status(shard, connection, status);
-    char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
+    char *body = reply_body(shard, connection, created_bytes(outcomes ? count : 0, count), &wait);
     if (body == NULL)
         return wait;
     if (!shard_expire(shard) && !shard->log.storage_full)
         return EXECUTION_WAIT_LOG;
     struct ledger_output output = {
-        .results = (struct giro_result *)(void *)(body + sizeof(struct frame_created)),
+        .results = (struct giro_result *)(void *)(body + created_bytes(outcomes ? count : 0, 0)),
+        .outcomes = outcomes ? body + created_bytes(0, 0) : NULL,
     };
     if (!log_room(shard, connection, records, &output, &wait))
         return wait;
@@ -387,7 +393,10 @@ static enum execution execute_operation(struct shard *shard, struct connection *
                                 : execute_create_accounts(shard, connection);
     case FRAME_CREATE_TRANSFERS:
         return shard->throttled ? execute_later(shard, connection)
-                                : execute_create_transfers(shard, connection);
+                                : execute_create_transfers(shard, connection, false);
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create_transfers(shard, connection, true);
     case FRAME_LOOKUP_ACCOUNTS:
         return execute_lookup_accounts(shard, connection);
     case FRAME_LOOKUP_TRANSFERS:

@@ -23,6 +23,9 @@ _Static_assert((int)GIRO_CREATE_ACCOUNTS == (int)FRAME_CREATE_ACCOUNTS, "protoco
 _Static_assert((int)GIRO_CREATE_TRANSFERS == (int)FRAME_CREATE_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_ACCOUNTS == (int)FRAME_LOOKUP_ACCOUNTS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_TRANSFERS == (int)FRAME_LOOKUP_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_CREATE_TRANSFERS_OUTCOMES == (int)FRAME_CREATE_TRANSFERS_OUTCOMES,
+               "protocol");
+_Static_assert((int)GIRO_OUTCOMES_MAX == (int)FRAME_OUTCOMES_MAX, "protocol");
 _Static_assert((int)GIRO_LOOKUP_PAYMENTS == (int)FRAME_LOOKUP_PAYMENTS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_TRANSFERS == (int)FRAME_GET_ACCOUNT_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_BALANCES == (int)FRAME_GET_ACCOUNT_BALANCES, "protocol");
@@ -260,6 +263,9 @@ static bool request_valid(const struct giro_request *request)
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
         return request->count >= 1 && has_events;
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+        return request->count >= 1 && request->count <= GIRO_OUTCOMES_MAX && has_events &&
+               request->outcomes != NULL;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
@@ -426,6 +432,21 @@ int giro_create_transfers(struct giro_client *client, const struct giro_transfer
         .count = count,
         .events.transfers = transfers,
         .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
+int giro_create_transfers_outcomes(struct giro_client *client,
+                                   const struct giro_transfer *transfers, uint32_t count,
+                                   struct giro_outcome *outcomes, struct giro_result *results,
+                                   struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_CREATE_TRANSFERS_OUTCOMES,
+        .count = count,
+        .events.transfers = transfers,
+        .output.results = results,
+        .outcomes = outcomes,
     };
     return create(client, &request, out_created);
 }

@@ -163,7 +163,8 @@ enum { OPEN_PENDING = 1 };
 static inline bool request_is_create(const struct giro_request *request)
 {
     return request->operation == GIRO_CREATE_ACCOUNTS ||
-           request->operation == GIRO_CREATE_TRANSFERS;
+           request->operation == GIRO_CREATE_TRANSFERS ||
+           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES;
 }
 
 /* Whether it never shares a frame: there is one filter a frame, and one answer. */

@@ -96,6 +96,7 @@ extern "C" {
 
 enum {
     GIRO_EVENTS_MAX = 8190,        /* of one request; a server may be configured for less */
+    GIRO_OUTCOMES_MAX = 6239,      /* transfers of one request that asks for their outcomes */
     GIRO_QUERY_LIMIT_MAX = 8190,   /* records that a query may ask for at once */
     GIRO_CHANGES_LIMIT_MAX = 3854, /* changes that may be asked for at once */
     GIRO_CHANGES_WAIT_MS_MAX = 60000,
@@ -236,6 +237,7 @@ enum giro_operation {
     GIRO_QUERY_TRANSFERS = 23,
     GIRO_READ_CHANGES = 24,
     GIRO_LOOKUP_PAYMENTS = 25,
+    GIRO_CREATE_TRANSFERS_OUTCOMES = 26,
     GIRO_SNAPSHOT = 32,
 };
 
@@ -309,7 +311,7 @@ struct giro_request {
                              changes gets its filter's wait_ms on top */
     union {
         const struct giro_account *accounts;              /* GIRO_CREATE_ACCOUNTS */
-        const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS */
+        const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS... */
         const giro_u128 *ids;                             /* GIRO_LOOKUP_... */
         const struct giro_account_filter *account_filter; /* GIRO_GET_ACCOUNT_... */
         const struct giro_query_filter *query_filter;     /* GIRO_QUERY_... */
@@ -329,6 +331,7 @@ struct giro_request {
         struct giro_server_snapshot *snapshot; /* GIRO_SNAPSHOT: one */
         void *any;
     } output;
+    struct giro_outcome *outcomes; /* GIRO_CREATE_TRANSFERS_OUTCOMES: room for count */
     void (*completed)(struct giro_request *request); /* on the I/O thread; giro_submit() only */
     void *user_data;                                 /* the caller's, for completed() */
 
@@ -385,6 +388,13 @@ int giro_create_accounts(struct giro_client *client, const struct giro_account *
 int giro_create_transfers(struct giro_client *client, const struct giro_transfer *transfers,
                           uint32_t count, struct giro_result *results,
                           struct giro_created *out_created);
+
+/* As giro_create_transfers(), for up to GIRO_OUTCOMES_MAX transfers, and tells of each what it led
+ * to: both balances right after it, the amount as it was decided, marks. outcomes: room for count. */
+int giro_create_transfers_outcomes(struct giro_client *client,
+                                   const struct giro_transfer *transfers, uint32_t count,
+                                   struct giro_outcome *outcomes, struct giro_result *results,
+                                   struct giro_created *out_created);
 
 /* Looks up to GIRO_EVENTS_MAX ids up, as of now: what the reply shows is durable.
  * accounts, transfers: room for count; gets those that exist, in the order of the ids.

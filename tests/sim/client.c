@@ -150,7 +150,9 @@ static void make_transfers(struct request *request)
     if (now->transfers_count + 4 * LEDGER_RANDOM_EVENTS * CLIENTS_MAX * PIPELINE_MAX >
         MODEL_TRANSFERS_MAX)
         count = 0;
-    body_set(request, FRAME_CREATE_TRANSFERS, events, count * sizeof events[0]);
+    uint8_t operation =
+        chance_below(4) == 0 ? FRAME_CREATE_TRANSFERS_OUTCOMES : FRAME_CREATE_TRANSFERS;
+    body_set(request, operation, events, count * sizeof events[0]);
 }
 
 static void make_lookup(struct request *request, uint8_t operation)
@@ -416,13 +418,17 @@ void client_created(const struct ledger_output *output, uint64_t timestamp)
 
 static void created_expect(struct request *request)
 {
-    static char body[sizeof(struct frame_created) + sizeof all.created.results];
+    static char body[FRAME_BODY_BYTES_MAX];
     struct frame_created head = {.timestamp_first = all.created.timestamp,
                                  .result_count = all.created.result_count};
     uint32_t bytes = all.created.result_count * (uint32_t)sizeof all.created.results[0];
+    uint32_t size = sizeof head;
     memcpy(body, &head, sizeof head);
-    memcpy(body + sizeof head, all.created.results, bytes);
-    expect(request, body, (uint32_t)sizeof head + bytes);
+    if (request->operation == FRAME_CREATE_TRANSFERS_OUTCOMES)
+        size += judge_outcomes(all.created.results, all.created.result_count,
+                               request->body_bytes / GIRO_RECORD_BYTES, body + size);
+    memcpy(body + size, all.created.results, bytes);
+    expect(request, body, size + bytes);
     request->created = true;
 }
 
@@ -454,6 +460,7 @@ void client_executed(int fd, const struct frame_header *header)
     switch (request->operation) {
     case FRAME_CREATE_ACCOUNTS:
     case FRAME_CREATE_TRANSFERS:
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
         if (created)
             created_expect(request);
         break;
@@ -576,7 +583,8 @@ static const char *reply_judge(struct client *client, struct request *request,
     if (is_query(request->operation))
         return query_judge(client, request, body, header->body_bytes);
     if (request->operation == FRAME_CREATE_ACCOUNTS ||
-        request->operation == FRAME_CREATE_TRANSFERS) {
+        request->operation == FRAME_CREATE_TRANSFERS ||
+        request->operation == FRAME_CREATE_TRANSFERS_OUTCOMES) {
         if (!request->created)
             return "it was not executed, and is said to be";
         client_counts.events += request->body_bytes / GIRO_RECORD_BYTES;

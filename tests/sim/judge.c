@@ -415,7 +415,33 @@ void judge_recovered(const struct ledger *ledger, bool tail_lost)
     judge_state(ledger);
 }
 
-/* ---- Lookups ----------------------------------------------------------------------------- */
+/* ---- Outcomes and lookups ---------------------------------------------------------------- */
+
+/* Every event that was created has made one change, in order. */
+uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count, uint32_t count,
+                        char *out)
+{
+    uint32_t next = judge.change_count;
+    while (next > 0 && judge.changes[next - 1].entry == judge.entry_count - 1)
+        next--;
+    for (uint32_t i = 0, failed = 0; i < count; i++) {
+        struct giro_outcome outcome = {0};
+        if (failed < result_count && results[failed].index == i) {
+            outcome.code = results[failed++].code;
+        } else {
+            const struct judge_change *change = &judge.changes[next++];
+            outcome = (struct giro_outcome){
+                .debit = change->debit,
+                .credit = change->credit,
+                .amount = change->transfer.amount,
+                .timestamp = change->transfer.timestamp,
+                .marks = change->marks,
+            };
+        }
+        memcpy(out + (size_t)i * sizeof outcome, &outcome, sizeof outcome);
+    }
+    return count * (uint32_t)sizeof(struct giro_outcome);
+}
 
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out)
 {

@@ -54,6 +54,10 @@ void judge_state(const struct ledger *ledger);
 
 /* ---- Judging replies: each returns NULL, or what is wrong ------------------------------------ */
 
+/* The outcomes of the newest request, of so many events, with these results. Returns their size. */
+uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count, uint32_t count,
+                        char *out);
+
 /* Bodies that lookups must be answered with now. Return their size. */
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
