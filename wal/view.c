@@ -91,21 +91,25 @@ static uint32_t change_kind(const union record *record)
     return 0;
 }
 
-static void change_set(const struct view *view, uint32_t place, uint64_t ordinal, uint32_t kind,
-                       struct giro_change *change)
+bool change_from_record(const union record *record, uint64_t ordinal,
+                        const struct giro_balances *debit, const struct giro_balances *credit,
+                        struct giro_change *out)
 {
-    const union record *record = view_record(view, place);
-    *change = (struct giro_change){.ordinal = ordinal, .kind = kind};
-    change->record.transfer = record->transfer;
-    change->record.transfer.flags &= RECORD_FLAGS_MASK;
+    const uint32_t kind = change_kind(record);
+    if (kind == 0)
+        return false;
+    *out = (struct giro_change){.ordinal = ordinal, .kind = kind};
+    out->record.transfer = record->transfer;
+    out->record.transfer.flags &= RECORD_FLAGS_MASK;
     if (kind == GIRO_CHANGE_PENDING_EXPIRED) {
-        change->record.transfer.code = 0;
-        change->record.transfer.flags = 0;
+        out->record.transfer.code = 0;
+        out->record.transfer.flags = 0;
     }
     if (kind == GIRO_CHANGE_ACCOUNT_CREATED)
-        return;
-    change->debit = view->balances[place].debit;
-    change->credit = view->balances[place].credit;
+        return true;
+    out->debit = *debit;
+    out->credit = *credit;
+    return true;
 }
 
 uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit,
@@ -119,12 +123,14 @@ uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit
         for (; *ordinal < block->ordinal + block->record_count; (*ordinal)++) {
             uint32_t place =
                 block->offset / GIRO_RECORD_BYTES + 1 + (uint32_t)(*ordinal - block->ordinal);
-            uint32_t kind = change_kind(view_record(view, place));
-            if (kind == 0)
+            const union record *record = view_record(view, place);
+            if (change_kind(record) == 0)
                 continue;
             if (count == limit)
                 return count;
-            change_set(view, place, *ordinal, kind, &changes[count++]);
+            const struct view_balances *balances = &view->balances[place];
+            (void)change_from_record(record, *ordinal, &balances->debit, &balances->credit,
+                                     &changes[count++]);
         }
     }
     return count;
