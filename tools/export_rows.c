@@ -35,7 +35,8 @@ struct column {
     }
 #define BALANCE(side, member)                                                                      \
     {                                                                                              \
-#side "_account_" #member, COLUMN_U128, offsetof(struct giro_change, side.member), ABSENT  \
+#side "_account_" #member, COLUMN_U128,                                                    \
+            offsetof(struct giro_change, side) + offsetof(struct giro_balances, member), ABSENT    \
     }
 
 static const struct column columns[] = {
