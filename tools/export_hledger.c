@@ -102,9 +102,9 @@ static void flags_put(struct export_output *output, const char *name,
     export_put(output, flags);
 }
 
-/* The account with what is known of it, as tags that all its postings inherit: so they have names of
+/* The account with what is known of it, as tags, which its postings inherit: so they have names of
  * their own. Its four parts are not declared, although hledger --strict would want them to be: with
- * tens of thousands of declared accounts its reports take ten times as long. */
+ * tens of thousands of declared accounts hledger's reports take ten times as long. */
 static void declaration_put(struct export_output *output, const struct giro_change *change,
                             bool ledger_is_new)
 {
