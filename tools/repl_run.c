@@ -560,15 +560,9 @@ static bool run_query(struct repl *repl, const struct repl_statement *statement,
 
 static void cell_kind(struct repl_table *table, uint32_t kind)
 {
-    static const char *const names[] = {
-        [GIRO_CHANGE_ACCOUNT_CREATED] = "account_created",
-        [GIRO_CHANGE_TRANSFER_CREATED] = "transfer_created",
-        [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
-        [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
-        [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
-    };
-    if (kind < sizeof names / sizeof names[0] && names[kind] != NULL)
-        repl_table_cell(table, names[kind]);
+    const char *name = repl_change_kind_name(kind);
+    if (name != NULL)
+        repl_table_cell(table, name);
     else
         cell_number(table, kind); /* of a server that knows more */
 }

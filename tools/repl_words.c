@@ -204,6 +204,18 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb)
     }
 }
 
+const char *repl_change_kind_name(uint32_t kind)
+{
+    static const char *const names[] = {
+        [GIRO_CHANGE_ACCOUNT_CREATED] = "account_created",
+        [GIRO_CHANGE_TRANSFER_CREATED] = "transfer_created",
+        [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
+        [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
+        [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
+    };
+    return kind < sizeof names / sizeof names[0] ? names[kind] : NULL;
+}
+
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes)
 {
     size_t size = 0;

@@ -67,6 +67,9 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb);
 /* enum giro_transfer_mark, ended likewise. */
 extern const struct repl_flag repl_marks[];
 
+/* "transfer_created"; NULL for a kind that this version does not know. Static. */
+const char *repl_change_kind_name(uint32_t kind);
+
 /* "history|imported"; "" for none; bits without a name in hexadecimal. Returns out. */
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes);
 

@@ -91,31 +91,33 @@ static uint32_t change_kind(const union record *record)
     return 0;
 }
 
-/* The marks of a transfer are logged in front of it, in the same block. */
-static uint32_t change_marks(const struct view *view, const struct view_block *block,
-                             uint32_t place)
+/* The marks of a transfer are logged in front of it. */
+static uint32_t change_marks(const union record *before)
 {
-    if (place == block->offset / GIRO_RECORD_BYTES + 1)
-        return 0;
-    const union record *before = view_record(view, place - 1);
-    return record_system(before) == RECORD_SYSTEM_PAYMENT ? before->transfer.user_data_32 : 0;
+    return before != NULL && record_system(before) == RECORD_SYSTEM_PAYMENT
+               ? before->transfer.user_data_32
+               : 0;
 }
 
-static void change_set(const struct view *view, uint32_t place, uint64_t ordinal, uint32_t kind,
-                       struct giro_change *change)
+bool change_from_record(const union record *record, const union record *before, uint64_t ordinal,
+                        const struct giro_balances *debit, const struct giro_balances *credit,
+                        struct giro_change *out)
 {
-    const union record *record = view_record(view, place);
-    *change = (struct giro_change){.ordinal = ordinal, .kind = kind};
-    change->record.transfer = record->transfer;
-    change->record.transfer.flags &= RECORD_FLAGS_MASK;
+    const uint32_t kind = change_kind(record);
+    if (kind == 0)
+        return false;
+    *out = (struct giro_change){.ordinal = ordinal, .kind = kind, .marks = change_marks(before)};
+    out->record.transfer = record->transfer;
+    out->record.transfer.flags &= RECORD_FLAGS_MASK;
     if (kind == GIRO_CHANGE_PENDING_EXPIRED) {
-        change->record.transfer.code = 0;
-        change->record.transfer.flags = 0;
+        out->record.transfer.code = 0;
+        out->record.transfer.flags = 0;
     }
     if (kind == GIRO_CHANGE_ACCOUNT_CREATED)
-        return;
-    change->debit = view->balances[place].debit;
-    change->credit = view->balances[place].credit;
+        return true;
+    out->debit = *debit;
+    out->credit = *credit;
+    return true;
 }
 
 uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit,
@@ -129,13 +131,15 @@ uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit
         for (; *ordinal < block->ordinal + block->record_count; (*ordinal)++) {
             uint32_t place =
                 block->offset / GIRO_RECORD_BYTES + 1 + (uint32_t)(*ordinal - block->ordinal);
-            uint32_t kind = change_kind(view_record(view, place));
-            if (kind == 0)
+            const union record *record = view_record(view, place);
+            if (change_kind(record) == 0)
                 continue;
             if (count == limit)
                 return count;
-            change_set(view, place, *ordinal, kind, &changes[count]);
-            changes[count++].marks = change_marks(view, block, place);
+            const struct view_balances *balances = &view->balances[place];
+            const bool first = *ordinal == block->ordinal;
+            (void)change_from_record(record, first ? NULL : view_record(view, place - 1), *ordinal,
+                                     &balances->debit, &balances->credit, &changes[count++]);
         }
     }
     return count;

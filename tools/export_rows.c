@@ -1,0 +1,197 @@
+#include "tools/export_rows.h"
+
+#include "tools/repl_words.h"
+
+#include <stddef.h>
+
+enum column_type {
+    COLUMN_ORDINAL,
+    COLUMN_KIND,
+    COLUMN_TIME,
+    COLUMN_FLAGS,
+    COLUMN_U128,
+    COLUMN_U64,
+    COLUMN_U32,
+    COLUMN_U16,
+};
+
+enum { ABSENT = -1 };
+
+struct column {
+    const char *name;
+    enum column_type type;
+    int transfer; /* offset in struct giro_change */
+    int account;  /* the same for an account that was created; ABSENT: it has no such field */
+};
+
+#define BOTH(member, type)                                                                         \
+    {                                                                                              \
+#member, type, offsetof(struct giro_change, record.transfer.member),                       \
+            offsetof(struct giro_change, record.account.member)                                    \
+    }
+#define TRANSFER(member, type)                                                                     \
+    {                                                                                              \
+#member, type, offsetof(struct giro_change, record.transfer.member), ABSENT                \
+    }
+#define BALANCE(side, member)                                                                      \
+    {                                                                                              \
+#side "_account_" #member, COLUMN_U128,                                                    \
+            offsetof(struct giro_change, side) + offsetof(struct giro_balances, member), ABSENT    \
+    }
+
+static const struct column columns[] = {
+    {"ordinal", COLUMN_ORDINAL, offsetof(struct giro_change, ordinal),
+     offsetof(struct giro_change, ordinal)},
+    {"kind", COLUMN_KIND, offsetof(struct giro_change, kind), offsetof(struct giro_change, kind)},
+    BOTH(timestamp, COLUMN_U64),
+    {"time", COLUMN_TIME, offsetof(struct giro_change, record.transfer.timestamp),
+     offsetof(struct giro_change, record.account.timestamp)},
+    BOTH(id, COLUMN_U128),
+    TRANSFER(debit_account_id, COLUMN_U128),
+    TRANSFER(credit_account_id, COLUMN_U128),
+    TRANSFER(amount, COLUMN_U128),
+    TRANSFER(pending_id, COLUMN_U128),
+    BOTH(user_data_128, COLUMN_U128),
+    BOTH(user_data_64, COLUMN_U64),
+    BOTH(user_data_32, COLUMN_U32),
+    BOTH(ledger, COLUMN_U32),
+    BOTH(code, COLUMN_U16),
+    BOTH(flags, COLUMN_FLAGS),
+    TRANSFER(timeout, COLUMN_U32),
+    BALANCE(debit, debits_pending),
+    BALANCE(debit, debits_posted),
+    BALANCE(debit, credits_pending),
+    BALANCE(debit, credits_posted),
+    BALANCE(credit, debits_pending),
+    BALANCE(credit, debits_posted),
+    BALANCE(credit, credits_pending),
+    BALANCE(credit, credits_posted),
+};
+
+#undef BOTH
+#undef TRANSFER
+#undef BALANCE
+
+enum { COLUMNS = sizeof columns / sizeof columns[0] };
+
+void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
+{
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    const struct repl_flag *names =
+        repl_verb_flags(is_account ? REPL_CREATE_ACCOUNTS : REPL_CREATE_TRANSFERS);
+    uint16_t flags = is_account ? change->record.account.flags : change->record.transfer.flags;
+    (void)repl_flags_print(names, flags, out, EXPORT_FLAGS_BYTES);
+}
+
+/* The value without what a format puts around it. */
+static void value_put(struct export_output *output, const struct giro_change *change,
+                      enum column_type type, int offset)
+{
+    const char *field = (const char *)change + offset;
+    char flags[EXPORT_FLAGS_BYTES];
+    giro_u128 wide;
+    uint64_t number = 0;
+    switch (type) {
+    case COLUMN_KIND:
+        export_put(output, repl_change_kind_name(change->kind));
+        return;
+    case COLUMN_FLAGS:
+        export_flags(change, flags);
+        export_put(output, flags);
+        return;
+    case COLUMN_U128:
+        memcpy(&wide, field, sizeof wide);
+        export_put_u128(output, wide);
+        return;
+    case COLUMN_TIME:
+    case COLUMN_U64:
+    case COLUMN_ORDINAL:
+        memcpy(&number, field, sizeof(uint64_t));
+        break;
+    case COLUMN_U32:
+        memcpy(&number, field, sizeof(uint32_t));
+        break;
+    case COLUMN_U16:
+        memcpy(&number, field, sizeof(uint16_t));
+        break;
+    }
+    if (type == COLUMN_TIME)
+        export_put_time(output, number);
+    else
+        export_put_u64(output, number);
+}
+
+void export_csv_header(struct export_output *output)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        export_put(output, columns[i].name);
+        export_put_char(output, i + 1 < COLUMNS ? ',' : '\n');
+    }
+}
+
+/* No value has a comma, a quote or a line end in it: so by RFC 4180 none needs quotes. */
+void export_csv_change(struct export_output *output, const struct giro_change *change)
+{
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    for (int i = 0; i < COLUMNS; i++) {
+        int offset = is_account ? columns[i].account : columns[i].transfer;
+        if (offset != ABSENT)
+            value_put(output, change, columns[i].type, offset);
+        export_put_char(output, i + 1 < COLUMNS ? ',' : '\n');
+    }
+}
+
+/* ["pending","closing_debit"] */
+static void json_flags(struct export_output *output, const struct giro_change *change)
+{
+    char flags[EXPORT_FLAGS_BYTES];
+    export_flags(change, flags);
+    export_put_char(output, '[');
+    for (const char *name = flags; *name != 0;) {
+        size_t size = strcspn(name, "|");
+        export_put_char(output, '"');
+        export_put_bytes(output, name, size);
+        export_put_char(output, '"');
+        name += size;
+        if (*name == '|') {
+            export_put_char(output, ',');
+            name++;
+        }
+    }
+    export_put_char(output, ']');
+}
+
+static void json_value(struct export_output *output, const struct giro_change *change,
+                       const struct column *column)
+{
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    int offset = is_account ? column->account : column->transfer;
+    if (offset == ABSENT) {
+        export_put(output, "null");
+        return;
+    }
+    if (column->type == COLUMN_FLAGS) {
+        json_flags(output, change);
+        return;
+    }
+    /* Many readers take a JSON number for a double, which is exact up to 2^53 only: what can be
+     * larger is always a string. An ordinal counts records of 128 bytes, and cannot. */
+    bool quoted =
+        column->type != COLUMN_ORDINAL && column->type != COLUMN_U32 && column->type != COLUMN_U16;
+    if (quoted)
+        export_put_char(output, '"');
+    value_put(output, change, column->type, offset);
+    if (quoted)
+        export_put_char(output, '"');
+}
+
+void export_jsonl_change(struct export_output *output, const struct giro_change *change)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        export_put(output, i == 0 ? "{\"" : ",\"");
+        export_put(output, columns[i].name);
+        export_put(output, "\":");
+        json_value(output, change, &columns[i]);
+    }
+    export_put(output, "}\n");
+}
