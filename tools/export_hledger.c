@@ -89,17 +89,29 @@ static void tag_put(struct export_output *output, const char *name, giro_u128 va
     export_put_u128(output, value);
 }
 
+static void names_put(struct export_output *output, const char *name, const char *names)
+{
+    if (names[0] == 0)
+        return;
+    export_put(output, ", ");
+    export_put(output, name);
+    export_put_char(output, ':');
+    export_put(output, names);
+}
+
 static void flags_put(struct export_output *output, const char *name,
                       const struct giro_change *change)
 {
     char flags[EXPORT_FLAGS_BYTES];
     export_flags(change, flags);
-    if (flags[0] == 0)
-        return;
-    export_put(output, ", ");
-    export_put(output, name);
-    export_put_char(output, ':');
-    export_put(output, flags);
+    names_put(output, name, flags);
+}
+
+static void marks_put(struct export_output *output, const struct giro_change *change)
+{
+    char marks[EXPORT_FLAGS_BYTES];
+    export_marks(change, marks);
+    names_put(output, "marks", marks);
 }
 
 /* The account with what is known of it, as tags, which its postings inherit: so they have names of
@@ -234,6 +246,7 @@ static void head_put(struct export_output *output, const struct giro_change *cha
     tag_put(output, "pending_id", transfer->pending_id);
     tag_put(output, "timeout", transfer->timeout);
     flags_put(output, "flags", change);
+    marks_put(output, change);
     tag_put(output, "user_data_128", transfer->user_data_128);
     tag_put(output, "user_data_64", transfer->user_data_64);
     tag_put(output, "user_data_32", transfer->user_data_32);

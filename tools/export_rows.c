@@ -9,6 +9,7 @@ enum column_type {
     COLUMN_KIND,
     COLUMN_TIME,
     COLUMN_FLAGS,
+    COLUMN_MARKS,
     COLUMN_U128,
     COLUMN_U64,
     COLUMN_U32,
@@ -58,6 +59,7 @@ static const struct column columns[] = {
     BOTH(code, COLUMN_U16),
     BOTH(flags, COLUMN_FLAGS),
     TRANSFER(timeout, COLUMN_U32),
+    {"marks", COLUMN_MARKS, offsetof(struct giro_change, marks), ABSENT},
     BALANCE(debit, debits_pending),
     BALANCE(debit, debits_posted),
     BALANCE(debit, credits_pending),
@@ -83,6 +85,11 @@ void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES]
     (void)repl_flags_print(names, flags, out, EXPORT_FLAGS_BYTES);
 }
 
+void export_marks(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
+{
+    (void)repl_flags_print(repl_marks, (uint16_t)change->marks, out, EXPORT_FLAGS_BYTES);
+}
+
 /* The value without what a format puts around it. */
 static void value_put(struct export_output *output, const struct giro_change *change,
                       enum column_type type, int offset)
@@ -97,6 +104,10 @@ static void value_put(struct export_output *output, const struct giro_change *ch
         return;
     case COLUMN_FLAGS:
         export_flags(change, flags);
+        export_put(output, flags);
+        return;
+    case COLUMN_MARKS:
+        export_marks(change, flags);
         export_put(output, flags);
         return;
     case COLUMN_U128:
@@ -142,10 +153,8 @@ void export_csv_change(struct export_output *output, const struct giro_change *c
 }
 
 /* ["pending","closing_debit"] */
-static void json_flags(struct export_output *output, const struct giro_change *change)
+static void json_names(struct export_output *output, const char *flags)
 {
-    char flags[EXPORT_FLAGS_BYTES];
-    export_flags(change, flags);
     export_put_char(output, '[');
     for (const char *name = flags; *name != 0;) {
         size_t size = strcspn(name, "|");
@@ -170,8 +179,13 @@ static void json_value(struct export_output *output, const struct giro_change *c
         export_put(output, "null");
         return;
     }
-    if (column->type == COLUMN_FLAGS) {
-        json_flags(output, change);
+    if (column->type == COLUMN_FLAGS || column->type == COLUMN_MARKS) {
+        char names[EXPORT_FLAGS_BYTES];
+        if (column->type == COLUMN_FLAGS)
+            export_flags(change, names);
+        else
+            export_marks(change, names);
+        json_names(output, names);
         return;
     }
     /* Many readers take a JSON number for a double, which is exact up to 2^53 only: what can be

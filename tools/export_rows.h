@@ -11,8 +11,9 @@ void export_csv_header(struct export_output *output);
 void export_csv_change(struct export_output *output, const struct giro_change *change);
 void export_jsonl_change(struct export_output *output, const struct giro_change *change);
 
-/* The names of a change's flags, with a bar between them. */
+/* The names of a change's flags, and of its marks, with a bar between them. */
 enum { EXPORT_FLAGS_BYTES = 512 };
 void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES]);
+void export_marks(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES]);
 
 #endif

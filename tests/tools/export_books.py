@@ -28,6 +28,7 @@ import protocol as p  # noqa: E402
 
 BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
 CLOSING_CREDIT, IMPORTED = 128, 256
+RETURN, KEEP_OPEN, ADJUST, FACT = 512, 1024, 2048, 4096
 ACCOUNT_IMPORTED = 16
 LEDGERS = (1, 7, 840, 978, 65536, 0xFFFFFFFF)
 HUGE = 7  # the ledger whose amounts use all of 128 bits
@@ -48,6 +49,7 @@ class Work:
         self.c.hello()
         self.accounts = {ledger: [] for ledger in LEDGERS}
         self.holds = []  # that may be open
+        self.posted = []  # that may be returned
         self.created = self.refused = 0
         self.timestamp = 1577836800 * 10 ** 9  # of the next import: from 2020-01-01 on
 
@@ -116,7 +118,29 @@ class Work:
         if r.random() < 0.4:
             return {**fields, "flags": p.VOID}
         amount = r.choice((p.U128_MAX, hold["amount"], r.randrange(hold["amount"] + 1), 0))
+        if r.random() < 0.15:
+            amount = min(hold["amount"] * 2, p.U128_MAX - 1)
+            return {**fields, "flags": p.POST | FACT, "amount": amount}
         return {**fields, "flags": p.POST, "amount": amount}
+
+    def amending(self):
+        """A part of a hold that stays open, or more of it."""
+        r = self.random
+        hold = r.choice(self.holds)
+        fields = {"id": self.id(), "pending_id": hold["id"], **self.user_data()}
+        part = r.randrange(hold["amount"] // 2 + 1)
+        flags = r.choice((p.POST | KEEP_OPEN, p.VOID | KEEP_OPEN, p.PENDING | ADJUST))
+        return {**fields, "flags": flags, "amount": part}
+
+    def returning(self):
+        """A refund, or a chargeback, of what was posted."""
+        r = self.random
+        origin = r.choice(self.posted)
+        flags = RETURN | r.choice((0, 0, p.PENDING, FACT))
+        return {"id": self.id(), "debit_account_id": origin["credit_account_id"],
+                "credit_account_id": origin["debit_account_id"], "pending_id": origin["id"],
+                "amount": r.choice((p.U128_MAX, r.randrange(origin["amount"] + 1))),
+                "ledger": origin["ledger"], "code": 9, "flags": flags, **self.user_data()}
 
     def send(self, events):
         _, results = self.c.create_transfers(*[p.transfer(**fields) for fields in events])
@@ -125,12 +149,24 @@ class Work:
                 self.refused += 1
                 continue
             self.created += 1
-            if fields.get("flags", 0) & p.PENDING:
+            flags = fields.get("flags", 0)
+            if flags & p.PENDING and not flags & ADJUST:
                 self.holds.append(fields)
+            if not flags & (p.PENDING | p.POST | p.VOID) and fields["amount"] < 1 << 120:
+                self.posted.append(fields)
+
+    def event(self):
+        kind = self.random.random()
+        if self.holds and kind < 0.25:
+            return self.ending()
+        if self.holds and kind < 0.35:
+            return self.amending()
+        if self.posted and kind < 0.45:
+            return self.returning()
+        return self.moving()
 
     def batch(self, size):
-        events = [self.ending() if self.holds and self.random.random() < 0.25 else self.moving()
-                  for _ in range(size)]
+        events = [self.event() for _ in range(size)]
         for event in events[:-1]:
             if self.random.random() < 0.05:
                 event["flags"] = event.get("flags", 0) | p.LINKED
@@ -227,12 +263,14 @@ class Books:
         """All of what is left of a hold, unless the record says that some of it stays."""
         hold = self.holds.get(row["pending_id"])
         check(hold is not None, "ordinal", row["ordinal"], "ends no hold")
-        check(row["amount"] <= hold, "ordinal", row["ordinal"], "is more than its hold")
-        released = row["amount"] if "keep_open" in flags else hold
+        over = row["amount"] > hold
+        check(not over or "fact" in flags, "ordinal", row["ordinal"], "is more than its hold")
+        check(over == ("over_cap" in (row["marks"] or ())), "ordinal", row["ordinal"], "marks")
+        released = min(row["amount"], hold) if "keep_open" in flags else hold
         check(row["kind"] == "pending_posted" or row["amount"] == released, "ordinal",
               row["ordinal"], "does not release its amount")
         self.holds[row["pending_id"]] -= released
-        if released == hold:
+        if "keep_open" not in flags:
             del self.holds[row["pending_id"]]
         self.move(row, "pending", -released)
 
@@ -249,7 +287,12 @@ class Books:
             check(row["amount"] is None and row["debit_account_debits_posted"] is None, row)
             self.accounts[row["id"]] = dict({name: 0 for name in BALANCES}, ledger=row["ledger"])
             return
-        if kind == "transfer_created" and "pending" in flags:
+        for flag in ("return", "adjust", "keep_open", "fact"):
+            self.kinds[flag] = self.kinds.get(flag, 0) + (flag in flags)
+        if kind == "transfer_created" and "adjust" in flags:
+            self.holds[row["pending_id"]] += row["amount"]
+            self.move(row, "pending", row["amount"])
+        elif kind == "transfer_created" and "pending" in flags:
             check(row["id"] not in self.holds, "hold", row["id"], "twice")
             self.holds[row["id"]] = row["amount"]
             self.move(row, "pending", row["amount"])
@@ -276,7 +319,7 @@ class Books:
         check(len(self.holds) == known["holds"], len(self.holds), "holds instead of",
               known["holds"])
         for kind in ("account_created", "transfer_created", "pending_posted", "pending_voided",
-                     "pending_expired"):
+                     "pending_expired", "return", "adjust", "keep_open", "fact"):
             check(self.kinds.get(kind, 0) > 10, "hardly any", kind)
 
 
@@ -284,9 +327,10 @@ def csv_rows(path):
     with open(path, newline="", encoding="ascii") as file:
         for row in csv.DictReader(file, strict=True):
             check(None not in row and None not in row.values(), "columns:", row)
-            flags = [flag for flag in row["flags"].split("|") if flag]
+            names = {name: [word for word in row.pop(name).split("|") if word]
+                     for name in ("flags", "marks")}
             yield {**{name: value if name in ("kind", "time") else int(value) if value else None
-                      for name, value in row.items() if name != "flags"}, "flags": flags}
+                      for name, value in row.items()}, **names}
 
 
 def json_rows(path):
@@ -307,7 +351,7 @@ def rows_compare(rows, path):
     for row in rows:
         books.take(row)
     books.compare(path)
-    print(sum(books.kinds.values()), "changes agree")
+    print(books.ordinal, "ordinals agree")
 
 
 def hledger(journal, path, *options):

@@ -188,25 +188,27 @@ Test(export_rows, csv_has_a_name_for_every_column)
     struct giro_change created = account(&fixture, 1);
     struct giro_change change =
         moved(&fixture, GIRO_CHANGE_TRANSFER_CREATED,
-              GIRO_TRANSFER_PENDING | GIRO_TRANSFER_CLOSING_DEBIT | 1 << 13, GIRO_U128_MAX, 4, 5);
+              GIRO_TRANSFER_PENDING | GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_NO_LIMIT,
+              GIRO_U128_MAX, 4, 5);
     change.record.transfer.user_data_128 = U64_NEXT;
     change.record.transfer.user_data_64 = UINT64_MAX;
     change.record.transfer.user_data_32 = UINT32_MAX;
     change.record.transfer.timeout = 60;
+    change.marks = GIRO_MARK_OVER_CAP | GIRO_MARK_NEGATIVE;
     export_csv_change(&fixture.output, &created);
     export_csv_change(&fixture.output, &change);
     cr_assert_str_eq(
         text(&fixture),
         "ordinal,kind,timestamp,time,id,debit_account_id,credit_account_id,amount,pending_id,"
-        "user_data_128,user_data_64,user_data_32,ledger,code,flags,timeout,"
+        "user_data_128,user_data_64,user_data_32,ledger,code,flags,timeout,marks,"
         "debit_account_debits_pending,debit_account_debits_posted,debit_account_credits_pending,"
         "debit_account_credits_posted,credit_account_debits_pending,credit_account_debits_posted,"
         "credit_account_credits_pending,credit_account_credits_posted\n"
         "0,account_created,1000000001,1970-01-01T00:00:01.000000001Z,1,,,,,0,0,0,7,3,history,,,,,,,"
-        ",,\n"
+        ",,,\n"
         "1,transfer_created,1000000002,1970-01-01T00:00:01.000000002Z,100,1,2,"
         "340282366920938463463374607431768211455,0,18446744073709551616,18446744073709551615,"
-        "4294967295,7,5,pending|closing_debit|0x2000,60,4,5,0,0,0,0,4,5\n");
+        "4294967295,7,5,pending|closing_debit|no_limit,60,over_cap|negative,4,5,0,0,0,0,4,5\n");
     end(&fixture);
 }
 
@@ -223,7 +225,8 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"time\":\"1970-01-01T00:00:01.000000001Z\",\"id\":\"1\",\"debit_account_id\":null,"
         "\"credit_account_id\":null,\"amount\":null,\"pending_id\":null,\"user_data_128\":\"0\","
         "\"user_data_64\":\"0\",\"user_data_32\":0,\"ledger\":7,\"code\":3,"
-        "\"flags\":[\"history\"],\"timeout\":null,\"debit_account_debits_pending\":null,"
+        "\"flags\":[\"history\"],\"timeout\":null,\"marks\":null,\"debit_account_debits_pending\":"
+        "null,"
         "\"debit_account_debits_posted\":null,\"debit_account_credits_pending\":null,"
         "\"debit_account_credits_posted\":null,\"credit_account_debits_pending\":null,"
         "\"credit_account_debits_posted\":null,\"credit_account_credits_pending\":null,"
