@@ -238,7 +238,7 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"time\":\"1970-01-01T00:00:01.000000002Z\",\"id\":\"0\",\"debit_account_id\":\"1\","
         "\"credit_account_id\":\"2\",\"amount\":\"4\",\"pending_id\":\"99\","
         "\"user_data_128\":\"0\",\"user_data_64\":\"0\",\"user_data_32\":0,\"ledger\":7,"
-        "\"code\":0,\"flags\":[],\"timeout\":0,\"debit_account_debits_pending\":\"0\","
+        "\"code\":0,\"flags\":[],\"timeout\":0,\"marks\":[],\"debit_account_debits_pending\":\"0\","
         "\"debit_account_debits_posted\":\"5\",\"debit_account_credits_pending\":\"0\","
         "\"debit_account_credits_posted\":\"0\",\"credit_account_debits_pending\":\"0\","
         "\"credit_account_debits_posted\":\"0\",\"credit_account_credits_pending\":\"0\","
