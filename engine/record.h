@@ -62,8 +62,11 @@ enum giro_transfer_flag {
 
 /* What an accepted transfer went over. */
 enum giro_transfer_mark {
-    GIRO_MARK_OVER_CAP = 1 << 0, /* more than the hold, or the returned transfer, had left */
-    GIRO_MARK_NEGATIVE = 1 << 1, /* an account is beyond its own limit flag */
+    GIRO_MARK_OVER_CAP = 1 << 0,      /* more than the hold, or the returned transfer, had left */
+    GIRO_MARK_NEGATIVE = 1 << 1,      /* an account is beyond its own limit flag */
+    GIRO_MARK_BLOCKED = 1 << 2,       /* an account is blocked for it */
+    GIRO_MARK_OVER_TRANSFER = 1 << 3, /* more than an account's transfer_max */
+    GIRO_MARK_OVER_BALANCE = 1 << 4,  /* an account is beyond its balance_max */
 };
 
 struct giro_account {
@@ -162,6 +165,28 @@ enum giro_change_kind {
     GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
 };
 
+enum giro_limits_flag {
+    GIRO_LIMITS_BLOCK_DEBITS = 1 << 0,
+    GIRO_LIMITS_BLOCK_CREDITS = 1 << 1,
+    GIRO_LIMITS_FROZEN = 1 << 2, /* both, and no hold of it is posted */
+    GIRO_LIMITS_FLAGS_ALL = (1 << 3) - 1,
+};
+
+enum { GIRO_OVER_CAPTURE_MAX = 100000 };
+
+/* What an account is limited to, besides its flags. Set at run time; zeros limit nothing. */
+struct giro_limits {
+    GIRO_ALIGNAS_16 giro_u128 account_id;
+    giro_u128 floor;        /* a credit line: so far beyond zero its limit flag lets it go */
+    giro_u128 balance_max;  /* 0: none */
+    giro_u128 transfer_max; /* 0: none */
+    uint32_t over_capture;  /* basis points of what was authorised, up to GIRO_OVER_CAPTURE_MAX */
+    uint8_t reserved[48];   /* 0 */
+    uint16_t reserved_1;    /* 0 */
+    uint16_t flags;         /* enum giro_limits_flag */
+    uint64_t timestamp;     /* 0 in a request; when it was set */
+};
+
 /* What one event of create_transfers led to. All zero but for the code when it was not created. */
 struct giro_outcome {
     struct giro_balances debit; /* of the debit account, right after the transfer */
@@ -246,6 +271,8 @@ GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, timestamp_min) == 40, "fil
 GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, flags) == 60, "filter layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_account_balance) == GIRO_RECORD_BYTES, "balance size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_account_balance, timestamp) == 64, "balance layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_limits) == GIRO_RECORD_BYTES, "limits size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_limits, flags) == 118, "limits layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_outcome) == 160, "outcome size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_outcome, timestamp) == 144, "outcome layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_payment) == GIRO_RECORD_BYTES, "payment size");
