@@ -187,3 +187,26 @@ void adjust_apply(struct ledger *ledger, const struct giro_transfer *transfer, u
     }
     transfer_counted(ledger, transfer, address, hash);
 }
+
+void limits_apply(struct ledger *ledger, const struct giro_limits *limits, uint32_t account_row,
+                  uint64_t address)
+{
+    const struct limits row = {
+        .floor = limits->floor,
+        .balance_max = limits->balance_max,
+        .transfer_max = limits->transfer_max,
+        .timestamp = limits->timestamp,
+        .account_row = account_row,
+        .over_capture = limits->over_capture,
+        .flags = limits->flags & RECORD_FLAGS_MASK,
+    };
+    uint32_t known = ledger->limits.by_account[account_row];
+    if (known == 0) {
+        limits_append(&ledger->limits, &row);
+    } else {
+        payments_note(&ledger->payments, JOURNAL_LIMITS, known - 1, address)->before.limits =
+            ledger->limits.rows[known - 1];
+        ledger->limits.rows[known - 1] = row;
+    }
+    timestamp_seen(ledger, limits->timestamp);
+}

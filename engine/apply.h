@@ -58,6 +58,10 @@ void adjust_apply(struct ledger *ledger, const struct giro_transfer *transfer, u
 void companion_apply(struct ledger *ledger, const struct giro_transfer *companion, uint64_t address,
                      uint32_t debit_row, uint32_t credit_row);
 
+/* Applies accepted limits of the account in a row. */
+void limits_apply(struct ledger *ledger, const struct giro_limits *limits, uint32_t account_row,
+                  uint64_t address);
+
 static inline void transfer_counted(struct ledger *ledger, const struct giro_transfer *transfer,
                                     uint64_t address, uint64_t hash)
 {

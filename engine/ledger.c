@@ -47,6 +47,7 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
                       config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
+        limits_init(&ledger->limits, config->accounts_max) != 0 ||
         payments_init(&ledger->payments,
                       config->payments_max != 0 ? config->payments_max : LEDGER_PAYMENTS_DEFAULT,
                       LEDGER_EVENTS_MAX, config->hash_seed) != 0 ||
@@ -67,6 +68,7 @@ void ledger_destroy(struct ledger *ledger)
     accounts_free(&ledger->accounts);
     holds_free(&ledger->holds);
     payments_free(&ledger->payments);
+    limits_free(&ledger->limits);
     index_free(&ledger->transfers);
     free(ledger->events);
     free(ledger->ended);
@@ -459,6 +461,116 @@ static bool is_fact(const struct giro_transfer *transfer)
     return (transfer->flags & GIRO_TRANSFER_FACT) != 0;
 }
 
+/* ---- Limits that are set at run time ------------------------------------------------------ */
+
+/* Both accounts of a transfer with their limits. */
+struct sides {
+    const struct giro_account *debit;
+    const struct giro_account *credit;
+    const struct limits *debit_limits;
+    const struct limits *credit_limits;
+};
+
+static struct sides sides_of(const struct ledger *ledger, uint32_t debit_row, uint32_t credit_row)
+{
+    static const struct limits none;
+    const struct limits *debit = limits_of(&ledger->limits, debit_row);
+    const struct limits *credit = limits_of(&ledger->limits, credit_row);
+    return (struct sides){
+        .debit = &ledger->accounts.rows[debit_row],
+        .credit = &ledger->accounts.rows[credit_row],
+        .debit_limits = debit != NULL ? debit : &none,
+        .credit_limits = credit != NULL ? credit : &none,
+    };
+}
+
+/* Whether nothing new may be debited, or credited. */
+static bool sides_blocked(const struct sides *sides)
+{
+    const unsigned debits = GIRO_LIMITS_BLOCK_DEBITS | GIRO_LIMITS_FROZEN;
+    const unsigned credits = GIRO_LIMITS_BLOCK_CREDITS | GIRO_LIMITS_FROZEN;
+    return (sides->debit_limits->flags & debits) != 0 ||
+           (sides->credit_limits->flags & credits) != 0;
+}
+
+static bool sides_frozen(const struct sides *sides)
+{
+    return ((sides->debit_limits->flags | sides->credit_limits->flags) & GIRO_LIMITS_FROZEN) != 0;
+}
+
+static bool balance_exceeds(giro_u128 total, giro_u128 opposite, giro_u128 balance_max)
+{
+    return balance_max != 0 && amount_deduct(total, opposite) > balance_max;
+}
+
+/* What an amount, which overflows nothing, goes over: marks, and the first result that says so.
+ * moves: it is a new transfer, and no post. */
+static uint32_t sides_exceeded(const struct sides *sides, giro_u128 amount, bool moves,
+                               enum giro_transfer_result *out_first)
+{
+    const struct giro_account *debit = sides->debit;
+    const struct giro_account *credit = sides->credit;
+    const giro_u128 debits = debit->debits_pending + debit->debits_posted + amount;
+    const giro_u128 credits = credit->credits_pending + credit->credits_posted + amount;
+    const bool mirrored = (credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0;
+    enum giro_transfer_result result = GIRO_TRANSFER_CREATED;
+    uint32_t marks = 0;
+    /* From the last one to the first, so that the first is left. */
+    if (mirrored
+            ? false
+            : balance_exceeds(credits, credit->debits_posted, sides->credit_limits->balance_max)) {
+        result = GIRO_TRANSFER_EXCEEDS_MAX_BALANCE;
+        marks |= GIRO_MARK_OVER_BALANCE;
+    }
+    if ((debit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0 &&
+        balance_exceeds(debits, debit->credits_posted, sides->debit_limits->balance_max)) {
+        result = GIRO_TRANSFER_EXCEEDS_MAX_BALANCE;
+        marks |= GIRO_MARK_OVER_BALANCE;
+    }
+    const giro_u128 debit_max = sides->debit_limits->transfer_max;
+    const giro_u128 credit_max = sides->credit_limits->transfer_max;
+    if (moves &&
+        ((debit_max != 0 && amount > debit_max) || (credit_max != 0 && amount > credit_max))) {
+        result = GIRO_TRANSFER_EXCEEDS_MAX_TRANSFER;
+        marks |= GIRO_MARK_OVER_TRANSFER;
+    }
+    if (mirrored && credits > amount_add(credit->debits_posted, sides->credit_limits->floor)) {
+        result = GIRO_TRANSFER_EXCEEDS_DEBITS;
+        marks |= GIRO_MARK_NEGATIVE;
+    }
+    if ((debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 && !PLANTED(SKIP_LIMIT) &&
+        debits > amount_add(debit->credits_posted, sides->debit_limits->floor)) {
+        result = GIRO_TRANSFER_EXCEEDS_CREDITS;
+        marks |= GIRO_MARK_NEGATIVE;
+    }
+    *out_first = result;
+    return marks;
+}
+
+/* How much more than its hold a post may take, in basis points of what was authorised. */
+static uint32_t over_capture_of(const struct ledger *ledger, const struct giro_transfer *post)
+{
+    if ((post->flags & GIRO_TRANSFER_POST_PENDING) == 0 || ledger->limits.count == 0)
+        return 0;
+    uint32_t row = payments_find(&ledger->payments, post->pending_id);
+    if (row != PAYMENTS_NONE && ledger->payments.rows[row].parent != 0)
+        return 0; /* a return is capped by what it returns */
+    const struct limits *limits =
+        limits_of(&ledger->limits, accounts_find(&ledger->accounts, post->credit_account_id));
+    return limits == NULL ? 0 : limits->over_capture;
+}
+
+/* amount * basis_points / 10,000, rounded down. */
+static giro_u128 share_of(giro_u128 amount, uint32_t basis_points)
+{
+    const giro_u128 whole = 10000;
+    giro_u128 part = amount % whole * basis_points / whole;
+    giro_u128 parts = amount / whole;
+    if (basis_points != 0 && parts > GIRO_U128_MAX / basis_points)
+        return GIRO_U128_MAX;
+    return amount_add(parts * basis_points, part);
+}
+
 /* ---- Post and void ----------------------------------------------------------------------- */
 
 static enum giro_transfer_result resolve_check_fields(const struct giro_transfer *event)
@@ -501,11 +613,13 @@ static enum giro_transfer_result resolve_check_pending(const struct giro_transfe
 /* now: the server's time, which an imported transfer's timestamp is not. */
 static enum giro_transfer_result resolve_check_state(const struct ledger *ledger,
                                                      const struct giro_transfer *transfer,
-                                                     const struct pending *pending, uint64_t now)
+                                                     const struct pending *pending, uint64_t now,
+                                                     uint32_t *out_marks)
 {
     bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
     bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
-    if (transfer->amount > pending->left && !is_fact(transfer))
+    if (transfer->amount > pending->left && !is_fact(transfer) &&
+        over_capture_of(ledger, transfer) == 0)
         return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
     if (is_void && !keeps_open && transfer->amount < pending->left)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
@@ -531,18 +645,35 @@ static enum giro_transfer_result resolve_check_state(const struct ledger *ledger
             return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
         if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
             return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
+        const struct sides sides = sides_of(ledger, hold->debit_row, hold->credit_row);
+        if (sides_frozen(&sides) && !is_fact(transfer))
+            return GIRO_TRANSFER_ACCOUNT_BLOCKED;
+        if (sides_frozen(&sides))
+            *out_marks |= GIRO_MARK_BLOCKED;
     }
     return GIRO_TRANSFER_CREATED;
 }
 
-/* A post of more than is left of its hold, which only a fact may: what it marks. */
+/* A post of more than is left of its hold: what stands against it, or what a fact marks. */
 static enum giro_transfer_result resolve_check_over(const struct ledger *ledger,
                                                     const struct giro_transfer *transfer,
                                                     const struct hold *hold, uint32_t *out_marks)
 {
-    struct giro_account debit = ledger->accounts.rows[hold->debit_row];
-    struct giro_account credit = ledger->accounts.rows[hold->credit_row];
-    giro_u128 amount = transfer->amount;
+    struct sides sides = sides_of(ledger, hold->debit_row, hold->credit_row);
+    struct giro_account debit = *sides.debit;
+    struct giro_account credit = *sides.credit;
+    enum giro_transfer_result result;
+    const giro_u128 amount = transfer->amount;
+    const uint32_t over_capture = over_capture_of(ledger, transfer);
+    if (!is_fact(transfer)) {
+        const struct payment *payment =
+            hold->payment == 0 ? NULL : &ledger->payments.rows[hold->payment - 1];
+        giro_u128 authorised = payment == NULL ? hold->record.amount : payment->amount;
+        giro_u128 captured = payment == NULL ? 0 : payment->taken;
+        giro_u128 most = amount_add(authorised, share_of(authorised, over_capture));
+        if (captured > most || amount > most - captured)
+            return GIRO_TRANSFER_OVER_CAPTURE_NOT_ALLOWED;
+    }
     debit.debits_pending -= hold->record.amount;
     credit.credits_pending -= hold->record.amount;
     if (sum_overflows(debit.debits_posted, amount))
@@ -553,9 +684,12 @@ static enum giro_transfer_result resolve_check_over(const struct ledger *ledger,
         return GIRO_TRANSFER_OVERFLOWS_DEBITS;
     if (sum_overflows(credit.credits_pending + credit.credits_posted, amount))
         return GIRO_TRANSFER_OVERFLOWS_CREDITS;
-    *out_marks = GIRO_MARK_OVER_CAP;
-    if (plain_check_limits(amount, &debit, &credit) != GIRO_TRANSFER_CREATED)
-        *out_marks |= GIRO_MARK_NEGATIVE;
+    sides.debit = &debit;
+    sides.credit = &credit;
+    uint32_t marks = sides_exceeded(&sides, amount, false, &result);
+    if (!is_fact(transfer))
+        return result;
+    *out_marks |= GIRO_MARK_OVER_CAP | marks;
     return GIRO_TRANSFER_CREATED;
 }
 
@@ -589,6 +723,9 @@ static enum giro_transfer_result adjust_check_state(const struct ledger *ledger,
         return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
     if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
         return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
+    const struct sides sides = sides_of(ledger, hold->debit_row, hold->credit_row);
+    if (sides_blocked(&sides))
+        return GIRO_TRANSFER_ACCOUNT_BLOCKED;
     uint32_t parent = hold->payment == 0 ? 0 : ledger->payments.rows[hold->payment - 1].parent;
     if (parent != 0 && !payment_has_room(&ledger->payments, parent - 1, transfer->amount))
         return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
@@ -961,7 +1098,7 @@ static uint32_t resolve_execute(struct ledger *ledger, struct execution *executi
     struct giro_transfer *transfer = &execution->records[0].transfer;
     struct companion companion = {0};
     transfer_inherit(execution, &pending, transfer);
-    result = resolve_check_state(ledger, transfer, &pending, execution->now);
+    result = resolve_check_state(ledger, transfer, &pending, execution->now, &companion.marks);
     if (result == GIRO_TRANSFER_CREATED && transfer->amount > pending.left)
         result = resolve_check_over(ledger, transfer, pending.hold, &companion.marks);
     if (result != GIRO_TRANSFER_CREATED)
@@ -987,9 +1124,13 @@ static uint32_t adjust_execute(struct ledger *ledger, struct execution *executio
     struct giro_transfer *transfer = &execution->records[0].transfer;
     transfer_inherit(execution, &pending, transfer);
     result = adjust_check_state(ledger, transfer, &pending, execution->now);
-    if (result == GIRO_TRANSFER_CREATED)
-        result = plain_check_amount(transfer, &ledger->accounts.rows[pending.hold->debit_row],
-                                    &ledger->accounts.rows[pending.hold->credit_row]);
+    if (result == GIRO_TRANSFER_CREATED) {
+        const struct sides sides =
+            sides_of(ledger, pending.hold->debit_row, pending.hold->credit_row);
+        result = plain_check_overflow(transfer, sides.debit, sides.credit);
+        if (result == GIRO_TRANSFER_CREATED)
+            (void)sides_exceeded(&sides, transfer->amount, true, &result);
+    }
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
@@ -997,8 +1138,23 @@ static uint32_t adjust_execute(struct ledger *ledger, struct execution *executio
     return GIRO_TRANSFER_CREATED;
 }
 
-/* A plain or pending transfer that is a return, a fact, or both. */
-static uint32_t payment_execute(struct ledger *ledger, struct execution *execution)
+/* What the accounts of a transfer say to its amount, after it was decided. */
+static enum giro_transfer_result general_check_amount(const struct sides *sides,
+                                                      const struct giro_transfer *transfer,
+                                                      uint32_t *out_marks)
+{
+    enum giro_transfer_result result = plain_check_overflow(transfer, sides->debit, sides->credit);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    uint32_t marks = sides_exceeded(sides, transfer->amount, true, &result);
+    if (!is_fact(transfer))
+        return result;
+    *out_marks |= marks;
+    return GIRO_TRANSFER_CREATED;
+}
+
+/* A plain or pending transfer that is a return or a fact, or any while there are limits. */
+static uint32_t general_execute(struct ledger *ledger, struct execution *execution)
 {
     const struct giro_transfer *event = execution->event;
     const struct ledger_event *prepared = execution->prepared;
@@ -1009,10 +1165,14 @@ static uint32_t payment_execute(struct ledger *ledger, struct execution *executi
         result = plain_check_accounts(ledger, event, prepared);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
-    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
-    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
-    struct giro_transfer *transfer = &execution->records[0].transfer;
+    const struct sides sides = sides_of(ledger, prepared->debit_row, prepared->credit_row);
     struct companion companion = {0};
+    if (sides_blocked(&sides)) {
+        if (!is_fact(event))
+            return GIRO_TRANSFER_ACCOUNT_BLOCKED;
+        companion.marks = GIRO_MARK_BLOCKED;
+    }
+    struct giro_transfer *transfer = &execution->records[0].transfer;
     struct origin origin;
     *transfer = *event;
     transfer->timestamp = execution->timestamp;
@@ -1020,16 +1180,11 @@ static uint32_t payment_execute(struct ledger *ledger, struct execution *executi
         result =
             return_check(ledger, execution->cache, prepared, transfer, &origin, &companion.marks);
         companion.origin = origin.row == PAYMENTS_NONE ? &origin : NULL;
+    } else {
+        transfer->amount = plain_amount(event, sides.debit, sides.credit);
     }
     if (result == GIRO_TRANSFER_CREATED)
-        result = plain_check_overflow(transfer, debit, credit);
-    if (result == GIRO_TRANSFER_CREATED) {
-        result = plain_check_limits(transfer->amount, debit, credit);
-        if (result != GIRO_TRANSFER_CREATED && is_fact(event)) {
-            companion.marks |= GIRO_MARK_NEGATIVE;
-            result = GIRO_TRANSFER_CREATED;
-        }
-    }
+        result = general_check_amount(&sides, transfer, &companion.marks);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
@@ -1051,14 +1206,14 @@ static uint32_t transfer_execute(struct ledger *ledger, struct execution *execut
                            GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT |
                            GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT |
                            GIRO_TRANSFER_IMPORTED | GIRO_TRANSFER_NO_LIMIT;
-    if ((event->flags & ~plain) == 0)
+    if ((event->flags & ~plain) == 0 && ledger->limits.count == 0)
         return plain_execute(ledger, event, execution->prepared, execution->timestamp,
                              &execution->records[0].transfer, execution->address);
     if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
         return resolve_execute(ledger, execution);
     if ((event->flags & GIRO_TRANSFER_ADJUST) != 0)
         return adjust_execute(ledger, execution);
-    return payment_execute(ledger, execution);
+    return general_execute(ledger, execution);
 }
 
 /* ---- The request loop -------------------------------------------------------------------- */
@@ -1365,6 +1520,82 @@ uint32_t ledger_create_transfers(struct ledger *ledger, const struct giro_transf
         .timestamp_must_not_advance = GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_ADVANCE,
     };
     return request_execute(ledger, &request);
+}
+
+/* ---- Setting limits ---------------------------------------------------------------------- */
+
+static enum giro_limits_result limits_check(const struct ledger *ledger,
+                                            const struct giro_limits *event, uint32_t *out_row)
+{
+    static const uint8_t zeros[sizeof event->reserved];
+    const unsigned limited =
+        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
+    if (event->timestamp != 0)
+        return GIRO_LIMITS_RESULT_TIMESTAMP_MUST_BE_ZERO;
+    if (memcmp(event->reserved, zeros, sizeof zeros) != 0 || event->reserved_1 != 0)
+        return GIRO_LIMITS_RESULT_RESERVED_FIELD;
+    if ((event->flags & ~GIRO_LIMITS_FLAGS_ALL) != 0)
+        return GIRO_LIMITS_RESULT_RESERVED_FLAG;
+    if (event->account_id == 0)
+        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
+    if (event->account_id == GIRO_U128_MAX)
+        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
+    if (event->over_capture > GIRO_OVER_CAPTURE_MAX)
+        return GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE;
+    *out_row = accounts_find(&ledger->accounts, event->account_id);
+    if (*out_row == ACCOUNTS_NONE)
+        return GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND;
+    if (event->floor != 0 && (ledger->accounts.rows[*out_row].flags & limited) == 0)
+        return GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG;
+    return GIRO_LIMITS_RESULT_SET;
+}
+
+void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                       uint64_t timestamp, struct ledger_output *output)
+{
+    assert(count <= LEDGER_EVENTS_MAX && timestamp > ledger->timestamp_last);
+    payments_journal_clear(&ledger->payments);
+    output->record_count = 0;
+    output->result_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row;
+        enum giro_limits_result result = limits_check(ledger, &events[i], &row);
+        if (result != GIRO_LIMITS_RESULT_SET) {
+            result_add(output, i, result);
+            continue;
+        }
+        struct giro_limits *record = &output->records[output->record_count].limits;
+        *record = events[i];
+        record->reserved_1 = RECORD_SYSTEM_LIMITS;
+        record->flags |= RECORD_SYSTEM << RECORD_KIND_SHIFT;
+        record->timestamp = timestamp + i;
+        limits_apply(ledger, record, row, output->address + output->record_count);
+        output->record_count++;
+    }
+}
+
+uint32_t ledger_get_limits(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                           void *limits)
+{
+    char *out = limits;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = accounts_find(&ledger->accounts, ids[i]);
+        const struct limits *kept = row == ACCOUNTS_NONE ? NULL : limits_of(&ledger->limits, row);
+        if (kept == NULL)
+            continue;
+        const struct giro_limits found = {
+            .account_id = ids[i],
+            .floor = kept->floor,
+            .balance_max = kept->balance_max,
+            .transfer_max = kept->transfer_max,
+            .over_capture = kept->over_capture,
+            .flags = (uint16_t)kept->flags,
+            .timestamp = kept->timestamp,
+        };
+        memcpy(out, &found, sizeof found);
+        out += sizeof found;
+    }
+    return (uint32_t)((out - (char *)limits) / GIRO_RECORD_BYTES);
 }
 
 uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,

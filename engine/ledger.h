@@ -25,6 +25,7 @@
 #include "engine/checksum.h"
 #include "engine/holds.h"
 #include "engine/index.h"
+#include "engine/limits.h"
 #include "engine/payments.h"
 #include "engine/record.h"
 #include "engine/records.h"
@@ -67,6 +68,7 @@ struct ledger {
     struct accounts accounts;
     struct holds holds;
     struct payments payments;
+    struct limits_table limits;
     struct index transfers; /* id of a transfer or burnt id -> address of its record */
     struct record_window window;
     uint64_t hash_seed;
@@ -78,6 +80,8 @@ struct ledger {
     uint64_t expired_count;
     uint32_t digest_row; /* where the next digest record begins */
     uint32_t digest_payment;
+    uint32_t digest_limits;
+    bool digest_turn;             /* of limits */
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */
@@ -124,6 +128,15 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
 
 /* How many records a request can add to the log at most. */
 uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count);
+
+/* Sets limits of accounts, each event by itself. Otherwise as ledger_create_accounts(). */
+void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                       uint64_t timestamp, struct ledger_output *output);
+
+/* Copies the limits of the accounts that were ever given any, in the order asked for. Returns how
+ * many. */
+uint32_t ledger_get_limits(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                           void *limits);
 
 /* Executes count (0 .. LEDGER_EVENTS_MAX) events. timestamp: of the first event; event i gets
  * timestamp + i; it must be greater than ledger->timestamp_last. output->results: room for one an
@@ -233,6 +246,9 @@ void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *to
 /* Appends account rows as they were. Returns 0 or -ENOSPC. */
 int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count);
 
+/* The same for limits. */
+int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count);
+
 /* Appends rows of payments as they were; their accounts are there. Returns 0, -ENOSPC, -EBADMSG. */
 int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count);
 
@@ -256,7 +272,8 @@ struct checksum ledger_digest(const struct ledger *ledger);
 
 /* The same from its parts: the checksums of all account rows and of all rows of payments, the sum
  * over the open holds, and the totals, as they were at one moment. */
-struct checksum ledger_digest_of(struct checksum rows, struct checksum payments, uint64_t holds,
+struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
+                                 struct checksum limits, uint64_t holds,
                                  const struct ledger_totals *totals);
 uint64_t ledger_digest_holds(const struct ledger *ledger);
 

@@ -29,6 +29,7 @@
 
 #include "engine/hash.h"
 #include "engine/index.h"
+#include "engine/limits.h"
 #include "engine/record.h"
 
 enum {
@@ -70,11 +71,13 @@ enum journal_kind {
     JOURNAL_ADDED,   /* a payment's row, which was not there */
     JOURNAL_PAYMENT, /* a payment's row */
     JOURNAL_HOLD,    /* a hold's amount, deadline and row */
+    JOURNAL_LIMITS,  /* a row of limits */
 };
 
 struct journal_entry {
     union {
         struct payment payment;
+        struct limits limits;
         struct {
             giro_u128 amount;
             uint64_t expires_at;
@@ -82,7 +85,7 @@ struct journal_entry {
         } hold;
     } before;
     uint64_t address; /* of the record that changed it */
-    uint32_t slot;    /* row of the payment, slot of the hold */
+    uint32_t slot;    /* row of the payment or the limits, slot of the hold */
     uint32_t kind;    /* enum journal_kind */
 };
 

@@ -62,6 +62,13 @@ static struct hold *replay_hold(const struct ledger *ledger, const struct giro_t
     return hold;
 }
 
+/* Whether posts for an account may exceed their holds. */
+static bool may_over_capture(const struct ledger *ledger, uint32_t credit_row)
+{
+    const struct limits *limits = limits_of(&ledger->limits, credit_row);
+    return limits != NULL && limits->over_capture != 0;
+}
+
 static int replay_resolve(struct ledger *ledger, const struct giro_transfer *transfer,
                           uint64_t address, const struct ledger_event *prepared,
                           giro_u128 *out_released)
@@ -73,7 +80,8 @@ static int replay_resolve(struct ledger *ledger, const struct giro_transfer *tra
     if (hold == NULL || (voids && fact) || !payment_is_new(ledger, transfer))
         return -EBADMSG;
     giro_u128 left = hold->record.amount;
-    if ((transfer->amount > left && !fact) || (voids && !keeps_open && transfer->amount != left))
+    if ((transfer->amount > left && !fact && !may_over_capture(ledger, prepared->credit_row)) ||
+        (voids && !keeps_open && transfer->amount != left))
         return -EBADMSG;
     giro_u128 part = transfer->amount < left ? transfer->amount : left;
     *out_released = keeps_open ? part : left;
@@ -148,6 +156,15 @@ static int replay_companion(struct ledger *ledger, const struct giro_transfer *c
     return 0;
 }
 
+static int replay_limits(struct ledger *ledger, const struct giro_limits *limits, uint64_t address)
+{
+    uint32_t row = accounts_find(&ledger->accounts, limits->account_id);
+    if (row == ACCOUNTS_NONE || limits->over_capture > GIRO_OVER_CAPTURE_MAX)
+        return -EBADMSG;
+    limits_apply(ledger, limits, row, address);
+    return 0;
+}
+
 static int replay_system(struct ledger *ledger, const union record *record, uint64_t address,
                          const struct ledger_event *prepared, giro_u128 *out_released)
 {
@@ -161,6 +178,8 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
         *out_released = hold->record.amount;
         expiry_apply(ledger, hold, record->transfer.timestamp, address);
         return 0;
+    case RECORD_SYSTEM_LIMITS:
+        return replay_limits(ledger, &record->limits, address);
     case RECORD_SYSTEM_PAYMENT:
         return replay_companion(ledger, &record->transfer, address, prepared);
     case RECORD_SYSTEM_DIGEST:
@@ -284,10 +303,48 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
 
 /* ---- Digest records ---------------------------------------------------------------------- */
 
-/* 0 for no rows. */
-static uint64_t payments_sum(const struct payments *payments, uint32_t first, uint32_t count)
+/* A digest has rows of payments or of limits; limits are counted on behind payments. */
+static uint64_t side_total(const struct ledger *ledger)
 {
-    return count == 0 ? 0 : checksum_of(&payments->rows[first], count * sizeof *payments->rows).low;
+    return (uint64_t)ledger->payments.count + ledger->limits.count;
+}
+
+/* Whether so many rows from first on are of one table. */
+static bool side_sound(const struct ledger *ledger, uint32_t first, uint32_t count)
+{
+    uint64_t end = first < ledger->payments.count ? ledger->payments.count : side_total(ledger);
+    return first <= end && count <= end - first;
+}
+
+/* Whose turn it is: each table goes round by itself. Returns the first row and sets how many. */
+static uint32_t side_next(struct ledger *ledger, uint32_t rows_max, uint32_t *out_count)
+{
+    const uint32_t payments = ledger->payments.count;
+    const uint32_t limits = ledger->limits.count;
+    if (ledger->digest_payment >= payments && ledger->digest_limits >= limits)
+        ledger->digest_payment = ledger->digest_limits = 0;
+    bool of_limits = ledger->digest_payment >= payments ||
+                     (ledger->digest_limits < limits && ledger->digest_turn);
+    uint32_t *next = of_limits ? &ledger->digest_limits : &ledger->digest_payment;
+    uint32_t first = *next;
+    uint32_t left = of_limits ? limits - first : payments - first;
+    *out_count = left < rows_max ? left : rows_max;
+    *next += *out_count;
+    ledger->digest_turn = !of_limits;
+    return of_limits ? payments + first : first;
+}
+
+/* 0 for no rows. */
+static uint64_t side_sum(const struct ledger *ledger, uint32_t first, uint32_t count)
+{
+    const struct payments *payments = &ledger->payments;
+    if (count == 0)
+        return 0;
+    if (first < payments->count)
+        return checksum_of(&payments->rows[first], count * sizeof *payments->rows).low;
+    return checksum_of(&ledger->limits.rows[first - payments->count],
+                       count * sizeof *ledger->limits.rows)
+        .low;
 }
 
 void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
@@ -296,10 +353,8 @@ void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t tim
     uint32_t first = ledger->digest_row < ledger->accounts.count ? ledger->digest_row : 0;
     uint32_t left = ledger->accounts.count - first;
     uint32_t count = left < rows_max ? left : rows_max;
-    const struct payments *payments = &ledger->payments;
-    uint32_t payment = ledger->digest_payment < payments->count ? ledger->digest_payment : 0;
-    uint32_t payments_left = payments->count - payment;
-    uint32_t payment_count = payments_left < rows_max ? payments_left : rows_max;
+    uint32_t side_count;
+    uint32_t side = side_next(ledger, rows_max, &side_count);
     *out = (struct record_digest){
         .rows = checksum_of(&ledger->accounts.rows[first], count * sizeof(struct giro_account)),
         .row_first = first,
@@ -311,24 +366,24 @@ void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t tim
         .holds = ledger->holds.count,
         .account_timestamp_last = ledger->account_timestamp_last,
         .transfer_timestamp_last = ledger->transfer_timestamp_last,
-        .payments = payments->count,
-        .payment_rows = payments_sum(payments, payment, payment_count),
-        .payment_first = payment,
-        .payment_count = payment_count,
+        .payments = ledger->payments.count,
+        .limits = ledger->limits.count,
+        .side_rows = side_sum(ledger, side, side_count),
+        .side_first = side,
+        .side_count = side_count,
         .code = RECORD_SYSTEM_DIGEST,
         .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
         .timestamp = timestamp,
     };
     ledger->digest_row = first + count;
-    ledger->digest_payment = payment + payment_count;
 }
 
 bool ledger_digest_matches(const struct ledger *ledger, const struct record_digest *digest)
 {
     if (digest->accounts != ledger->accounts.count || digest->row_first > digest->accounts ||
         digest->row_count > digest->accounts - digest->row_first ||
-        digest->payments != ledger->payments.count || digest->payment_first > digest->payments ||
-        digest->payment_count > digest->payments - digest->payment_first)
+        digest->payments != ledger->payments.count || digest->limits != ledger->limits.count ||
+        !side_sound(ledger, digest->side_first, digest->side_count))
         return false;
     struct checksum rows = checksum_of(&ledger->accounts.rows[digest->row_first],
                                        digest->row_count * sizeof(struct giro_account));
@@ -337,8 +392,7 @@ bool ledger_digest_matches(const struct ledger *ledger, const struct record_dige
            digest->holds == ledger->holds.count &&
            digest->account_timestamp_last == ledger->account_timestamp_last &&
            digest->transfer_timestamp_last == ledger->transfer_timestamp_last &&
-           digest->payment_rows ==
-               payments_sum(&ledger->payments, digest->payment_first, digest->payment_count);
+           digest->side_rows == side_sum(ledger, digest->side_first, digest->side_count);
 }
 
 /* ---- Restoring --------------------------------------------------------------------------- */
@@ -375,6 +429,19 @@ int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *ro
             index_prefetch(&ledger->accounts.index, id_hash(rows[i].id, ledger->hash_seed));
         for (uint32_t i = begin; i < end; i++)
             (void)accounts_append(&ledger->accounts, &rows[i]);
+    }
+    return 0;
+}
+
+int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count)
+{
+    if (ledger->limits.capacity - ledger->limits.count < count)
+        return -ENOSPC;
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].account_row >= ledger->accounts.count ||
+            ledger->limits.by_account[rows[i].account_row] != 0)
+            return -EBADMSG;
+        limits_append(&ledger->limits, &rows[i]);
     }
     return 0;
 }
@@ -437,6 +504,8 @@ int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_e
     int error = ledger_restore_accounts(to, from->accounts.rows, from->accounts.count);
     if (error == 0)
         error = ledger_restore_payments(to, from->payments.rows, from->payments.count);
+    if (error == 0)
+        error = ledger_restore_limits(to, from->limits.rows, from->limits.count);
     holds_outcomes_copy(&to->holds, &from->holds, address_end);
     for (uint32_t i = 0; i < from->holds.slots_used && error == 0; i++) {
         const struct hold *hold = &from->holds.slots[i];
@@ -467,12 +536,14 @@ uint64_t ledger_digest_holds(const struct ledger *ledger)
     return sum;
 }
 
-struct checksum ledger_digest_of(struct checksum rows, struct checksum payments, uint64_t holds,
+struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
+                                 struct checksum limits, uint64_t holds,
                                  const struct ledger_totals *totals)
 {
     struct {
         struct checksum accounts;
         struct checksum payments;
+        struct checksum limits;
         uint64_t holds;
         uint64_t account_timestamp_last;
         uint64_t transfer_timestamp_last;
@@ -480,6 +551,7 @@ struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
     } state = {
         .accounts = rows,
         .payments = payments,
+        .limits = limits,
         .holds = holds,
         .account_timestamp_last = totals->account_timestamp_last,
         .transfer_timestamp_last = totals->transfer_timestamp_last,
@@ -495,7 +567,9 @@ struct checksum ledger_digest(const struct ledger *ledger)
                                                                   sizeof(struct giro_account));
     struct checksum payments =
         checksum_of(ledger->payments.rows, (size_t)ledger->payments.count * sizeof(struct payment));
-    return ledger_digest_of(rows, payments, ledger_digest_holds(ledger), &totals);
+    struct checksum limits =
+        checksum_of(ledger->limits.rows, (size_t)ledger->limits.count * sizeof(struct limits));
+    return ledger_digest_of(rows, payments, limits, ledger_digest_holds(ledger), &totals);
 }
 
 struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)

@@ -232,15 +232,17 @@ static enum execution execute_later(struct shard *shard, struct connection *conn
     return EXECUTION_WAIT_BUFFER;
 }
 
-static enum execution execute_create_accounts(struct shard *shard, struct connection *connection)
+/* Accounts, or their limits: nothing that needs old records. */
+static enum execution execute_create(struct shard *shard, struct connection *connection,
+                                     bool accounts)
 {
     const struct frame_header *header = connection_header(connection);
     enum frame_status status;
     enum execution wait;
     uint32_t count;
-    if (!record_count(header, sizeof(struct giro_account), &count, &status))
+    if (!record_count(header, GIRO_RECORD_BYTES, &count, &status))
         return shard_reply_status(shard, connection, status);
-    if (ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
+    if (accounts && ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
         return shard_reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
     char *body = reply_body(shard, connection, created_bytes(0, count), &wait);
     if (body == NULL)
@@ -251,8 +253,11 @@ static enum execution execute_create_accounts(struct shard *shard, struct connec
     if (!log_room(shard, connection, count, &output, &wait))
         return wait;
     uint64_t timestamp = timestamp_next(shard);
-    ledger_create_accounts(shard->ledger, (const struct giro_account *)(const void *)(header + 1),
-                           count, timestamp, &output);
+    const void *events = header + 1;
+    if (accounts)
+        ledger_create_accounts(shard->ledger, events, count, timestamp, &output);
+    else
+        ledger_set_limits(shard->ledger, events, count, timestamp, &output);
     return created(shard, connection, body, timestamp, count, &output);
 }
 
@@ -327,7 +332,12 @@ bool shard_expire(struct shard *shard)
 
 /* ---- Lookups ----------------------------------------------------------------------------- */
 
-static enum execution execute_lookup_accounts(struct shard *shard, struct connection *connection)
+typedef uint32_t ledger_lookup_rows(const struct ledger *ledger, const giro_u128 *ids,
+                                    uint32_t count, void *records);
+
+/* Of accounts, or their limits: what is in memory. */
+static enum execution execute_lookup_rows(struct shard *shard, struct connection *connection,
+                                          ledger_lookup_rows *lookup)
 {
     const struct frame_header *header = connection_header(connection);
     enum frame_status status;
@@ -338,8 +348,8 @@ static enum execution execute_lookup_accounts(struct shard *shard, struct connec
     char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
     if (body == NULL)
         return wait;
-    uint32_t found = ledger_lookup_accounts(
-        shard->ledger, (const giro_u128 *)(const void *)(header + 1), count, body);
+    uint32_t found =
+        lookup(shard->ledger, (const giro_u128 *)(const void *)(header + 1), count, body);
     shard->stats.events += count;
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
 }
@@ -390,7 +400,12 @@ static enum execution execute_operation(struct shard *shard, struct connection *
                         : shard_reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
         return shard->throttled ? execute_later(shard, connection)
-                                : execute_create_accounts(shard, connection);
+                                : execute_create(shard, connection, true);
+    case FRAME_SET_LIMITS:
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create(shard, connection, false);
+    case FRAME_GET_LIMITS:
+        return execute_lookup_rows(shard, connection, ledger_get_limits);
     case FRAME_CREATE_TRANSFERS:
         return shard->throttled ? execute_later(shard, connection)
                                 : execute_create_transfers(shard, connection, false);
@@ -398,7 +413,7 @@ static enum execution execute_operation(struct shard *shard, struct connection *
         return shard->throttled ? execute_later(shard, connection)
                                 : execute_create_transfers(shard, connection, true);
     case FRAME_LOOKUP_ACCOUNTS:
-        return execute_lookup_accounts(shard, connection);
+        return execute_lookup_rows(shard, connection, ledger_lookup_accounts);
     case FRAME_LOOKUP_TRANSFERS:
         return execute_lookup(shard, connection, ledger_lookup_transfers);
     case FRAME_LOOKUP_PAYMENTS:

@@ -57,7 +57,9 @@ enum frame_operation {
     FRAME_LOOKUP_PAYMENTS = 25, /* giro_u128[] -> giro_payment[], of those that exist */
     FRAME_CREATE_TRANSFERS_OUTCOMES = 26, /* giro_transfer[] -> struct frame_created,
                                              giro_outcome[] of all events, giro_result[] */
-    FRAME_SNAPSHOT = 32,                  /* empty -> struct frame_snapshot, once it is durable */
+    FRAME_SET_LIMITS = 27,                /* giro_limits[] -> struct frame_created, giro_result[] */
+    FRAME_GET_LIMITS = 28, /* giro_u128[] of accounts -> giro_limits[], of those that have any */
+    FRAME_SNAPSHOT = 32,   /* empty -> struct frame_snapshot, once it is durable */
 };
 
 /* X(NAME, status, closes the connection, "name", "what it means and what to do") */

@@ -371,12 +371,12 @@ static void digest_add(struct shard *shard, uint32_t rows)
     ledger_digest_record(shard->ledger, rows, clock_wall_ns(), &record->digest);
     log_commit(log, 1);
     shard->round_rows += record->digest.row_count;
-    shard->round_payments += record->digest.payment_count;
+    shard->round_sides += record->digest.side_count;
     shard->digest_position = log->open_begin;
     shard->digest_lsn = log->lsn;
 }
 
-/* How many rows of accounts, and of payments, a digest is to be written of now; 0: none. A snapshot that is to be proven
+/* How many rows of accounts, and of payments and limits, a digest is to be written of now; 0: none. A snapshot that is to be proven
  * wants all rows soon: even an idle log writes digests then, as long as the follower takes them. */
 static uint32_t digest_rows(const struct shard *shard)
 {
@@ -386,10 +386,9 @@ static uint32_t digest_rows(const struct shard *shard)
         bool taken = follower_lag_bytes(follower) < DIGEST_LAG_BYTES &&
                      !atomic_load_explicit(&follower->seal_failing, memory_order_relaxed);
         const uint32_t accounts = shard->ledger->accounts.count;
-        const uint32_t payments = shard->ledger->payments.count;
-        uint32_t share =
-            shard->stopping ? (accounts > payments ? accounts : payments) / DIGEST_PARTS : 0;
-        bool round = shard->round_rows < accounts || shard->round_payments < payments;
+        const uint32_t sides = shard->ledger->payments.count + shard->ledger->limits.count;
+        uint32_t share = shard->stopping ? (accounts > sides ? accounts : sides) / DIGEST_PARTS : 0;
+        bool round = shard->round_rows < accounts || shard->round_sides < 2 * (uint64_t)sides;
         if (round && (log->open_records > 0 || taken))
             return share > DIGEST_ROWS_SOON ? share : DIGEST_ROWS_SOON;
     }
@@ -406,7 +405,7 @@ static void block_flush(struct shard *shard)
     bool wanted = atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed);
     if (!wanted || shard->monotonic_ns >= shard->round_until) {
         shard->round_rows = 0;
-        shard->round_payments = 0;
+        shard->round_sides = 0;
         shard->round_until = shard->monotonic_ns + DIGEST_ROUND_NS;
     }
     uint32_t rows = digest_rows(shard);

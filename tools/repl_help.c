@@ -30,6 +30,15 @@ static const struct topic topics[] = {
      "linked are created together with the next one or not at all.\n"},
     {"lookup_accounts", "lookup_accounts id=1, id=2;\n\nShows accounts and their balances.\n"},
     {"lookup_transfers", "lookup_transfers id=1, id=2;\n\nShows transfers.\n"},
+    {"set_limits",
+     "set_limits account_id=1 floor=50000 balance_max=1000000 transfer_max=20000;\n"
+     "set_limits account_id=2 over_capture=2000, account_id=3 flags=frozen;\n"
+     "\n"
+     "Gives accounts limits, in place of those that they had. floor is a credit line: how far\n"
+     "beyond zero the account's limit flag lets it go. over_capture is for whom a hold pays, in\n"
+     "basis points of what was authorised. What is left out is 0 and limits nothing.\n"
+     "Flags: block_debits block_credits frozen.\n"},
+    {"get_limits", "get_limits id=1, id=2;\n\nShows the limits of accounts that have any.\n"},
     {"lookup_payments",
      "lookup_payments id=1, id=2;\n"
      "\n"
@@ -116,6 +125,8 @@ static const struct topic topics[] = {
 static const char overview[] =
     "create_accounts        create accounts          create_accounts id=1 ledger=1 code=10;\n"
     "create_transfers       create transfers         create_transfers id=new ...;\n"
+    "set_limits             limits of accounts       set_limits account_id=1 floor=50000;\n"
+    "get_limits             show them                get_limits id=1;\n"
     "lookup_accounts        show accounts            lookup_accounts id=1, id=2;\n"
     "lookup_transfers       show transfers           lookup_transfers id=1;\n"
     "lookup_payments        what became of them      lookup_payments id=1;\n"

@@ -223,7 +223,7 @@ static void value_store(void *record, const struct repl_field *field, giro_u128 
 static bool verb_looks_up(enum repl_verb verb)
 {
     return verb == REPL_LOOKUP_ACCOUNTS || verb == REPL_LOOKUP_TRANSFERS ||
-           verb == REPL_LOOKUP_PAYMENTS;
+           verb == REPL_LOOKUP_PAYMENTS || verb == REPL_GET_LIMITS;
 }
 
 static size_t record_bytes(enum repl_verb verb)
@@ -232,6 +232,7 @@ static size_t record_bytes(enum repl_verb verb)
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
     case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return sizeof(giro_u128);
     case REPL_QUERY_ACCOUNTS:
     case REPL_QUERY_TRANSFERS:

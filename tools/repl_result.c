@@ -207,6 +207,34 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_ORIGIN_HAS_DIFFERENT_ACCOUNTS] =
         "A return goes the other way, between the accounts of the returned transfer: one of them "
         "may be another account with the same user_data_128, its owner.",
+    [GIRO_TRANSFER_ACCOUNT_BLOCKED] =
+        "An account is blocked or frozen by its limits: see get_limits. This id is spent.",
+    [GIRO_TRANSFER_EXCEEDS_MAX_BALANCE] =
+        "An account's balance would exceed the balance_max of its limits: see get_limits. This id "
+        "is spent.",
+    [GIRO_TRANSFER_OVER_CAPTURE_NOT_ALLOWED] =
+        "More than the hold and the over_capture of the credit account's limits: lower the amount, "
+        "under a new id; this id is spent.",
+    [GIRO_TRANSFER_EXCEEDS_MAX_TRANSFER] =
+        "The amount exceeds the transfer_max of an account's limits: see get_limits. This id is "
+        "spent.",
+};
+
+static const char *const limits_texts[] = {
+    [GIRO_LIMITS_RESULT_SET] = "They are in force.",
+    [GIRO_LIMITS_RESULT_TIMESTAMP_MUST_BE_ZERO] = "The server gives the timestamp: leave it 0.",
+    [GIRO_LIMITS_RESULT_RESERVED_FIELD] = "A reserved field is not 0: set it to 0.",
+    [GIRO_LIMITS_RESULT_RESERVED_FLAG] = SENTENCE_FLAG,
+    [GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_ZERO] = "There is no account: give account_id.",
+    [GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX] =
+        "account_id is the largest 128-bit number, which no account has: correct it.",
+    [GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND] = "The account does not exist: create it first.",
+    [GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE] =
+        "over_capture is more than 100,000 basis points, ten times the hold: lower it.",
+    [GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG] =
+        "Only an account that was created with debits_must_not_exceed_credits, or its mirror, has "
+        "a "
+        "limit that a floor can lower: leave it 0.",
 };
 
 static const char unknown[] =
@@ -224,4 +252,11 @@ const char *repl_transfer_result_text(uint32_t code)
     if (code >= sizeof transfer_texts / sizeof transfer_texts[0] || transfer_texts[code] == NULL)
         return unknown;
     return transfer_texts[code];
+}
+
+const char *repl_limits_result_text(uint32_t code)
+{
+    if (code >= sizeof limits_texts / sizeof limits_texts[0] || limits_texts[code] == NULL)
+        return unknown;
+    return limits_texts[code];
 }

@@ -168,6 +168,8 @@ static giro_u128 event_id(const struct repl_statement *statement, uint32_t index
 {
     if (statement->verb == REPL_CREATE_ACCOUNTS)
         return statement->records.accounts[index].id;
+    if (statement->verb == REPL_SET_LIMITS)
+        return statement->records.limits[index].account_id;
     return statement->records.transfers[index].id;
 }
 
@@ -183,33 +185,50 @@ static void new_ids_show(const struct repl *repl, const struct repl_statement *s
 static void refusal_show(const struct repl *repl, const struct repl_statement *statement,
                          const struct giro_result *result)
 {
-    bool accounts = statement->verb == REPL_CREATE_ACCOUNTS;
+    const char *name = giro_transfer_result_name(result->code);
+    const char *text = repl_transfer_result_text(result->code);
     char id[NUMBER_TEXT_BYTES];
+    if (statement->verb == REPL_CREATE_ACCOUNTS) {
+        name = giro_account_result_name(result->code);
+        text = repl_account_result_text(result->code);
+    } else if (statement->verb == REPL_SET_LIMITS) {
+        name = giro_limits_result_name(result->code);
+        text = repl_limits_result_text(result->code);
+    }
     fprintf(repl->out, "  %u. id %s: %s\n     %s\n", result->index + 1,
-            number_print_id(event_id(statement, result->index), id),
-            accounts ? giro_account_result_name(result->code)
-                     : giro_transfer_result_name(result->code),
-            accounts ? repl_account_result_text(result->code)
-                     : repl_transfer_result_text(result->code));
+            number_print_id(event_id(statement, result->index), id), name, text);
 }
 
 static bool run_create(struct repl *repl, const struct repl_statement *statement,
                        const struct place *place)
 {
-    bool accounts = statement->verb == REPL_CREATE_ACCOUNTS;
+    const char *what = "transfers created";
     struct giro_created created;
     struct giro_result *results = import_memory(NULL, statement->count, sizeof *results);
+    int error;
     new_ids_show(repl, statement);
-    int error = accounts ? giro_create_accounts(repl->client, statement->records.accounts,
-                                                statement->count, results, &created)
-                         : giro_create_transfers(repl->client, statement->records.transfers,
-                                                 statement->count, results, &created);
+    switch (statement->verb) {
+    case REPL_CREATE_ACCOUNTS:
+        what = "accounts created";
+        error = giro_create_accounts(repl->client, statement->records.accounts, statement->count,
+                                     results, &created);
+        break;
+    case REPL_SET_LIMITS:
+        what = "accounts have these limits now";
+        error = giro_set_limits(repl->client, statement->records.limits, statement->count, results,
+                                &created);
+        break;
+    default:
+        error = giro_create_transfers(repl->client, statement->records.transfers, statement->count,
+                                      results, &created);
+        break;
+    }
     if (error != 0) {
         free(results);
         return request_failed(repl, place, error);
     }
-    fprintf(repl->out, "%u of %u %s created\n", statement->count - created.result_count,
-            statement->count, accounts ? "accounts" : "transfers");
+    fprintf(repl->out, "%u of %u %s\n", statement->count - created.result_count, statement->count,
+            what);
     for (uint32_t i = 0; i < created.result_count; i++)
         refusal_show(repl, statement, &results[i]);
     free(results);
@@ -385,6 +404,40 @@ static void payments_show(const struct repl *repl, const struct giro_payment *pa
     repl_table_end(&table, repl->out);
 }
 
+/* The ledger tells how amounts are shown, and limits do not come with it. 0: not known. */
+static uint32_t ledger_of(const struct repl *repl, giro_u128 account_id)
+{
+    struct giro_account account;
+    uint32_t found = 0;
+    if (repl->scale_count == 0 ||
+        giro_lookup_accounts(repl->client, &account_id, 1, &account, &found) != 0 || found == 0)
+        return 0;
+    return account.ledger;
+}
+
+static void limits_show(const struct repl *repl, const struct giro_limits *limits, uint32_t count)
+{
+    static const struct repl_column columns[] = {
+        {"account_id", false, true},    {"floor", false, false},
+        {"balance_max", false, false},  {"transfer_max", false, false},
+        {"over_capture", false, false}, {"flags", true, false},
+        {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t ledger = ledger_of(repl, limits[i].account_id);
+        cell_id(&table, limits[i].account_id);
+        cell_amount_or_0(repl, &table, limits[i].floor, ledger);
+        cell_amount_or_0(repl, &table, limits[i].balance_max, ledger);
+        cell_amount_or_0(repl, &table, limits[i].transfer_max, ledger);
+        cell_number(&table, limits[i].over_capture);
+        cell_flags(&table, REPL_SET_LIMITS, limits[i].flags);
+        cell_timestamp(&table, limits[i].timestamp);
+    }
+    repl_table_end(&table, repl->out);
+}
+
 /* Names the ids that were asked for and are not among those found. Replies keep the order. */
 static void missing_show(const struct repl *repl, const struct repl_statement *statement,
                          const void *found, uint32_t found_count)
@@ -400,8 +453,12 @@ static void missing_show(const struct repl *repl, const struct repl_statement *s
         if (at < found_count && found_id == id)
             at++;
         else
-            fprintf(repl->out, "%s %s does not exist\n",
-                    statement->verb == REPL_LOOKUP_ACCOUNTS ? "account" : "transfer",
+            fprintf(repl->out,
+                    statement->verb == REPL_GET_LIMITS ? "%s %s has no limits\n"
+                                                       : "%s %s does not exist\n",
+                    statement->verb == REPL_LOOKUP_ACCOUNTS || statement->verb == REPL_GET_LIMITS
+                        ? "account"
+                        : "transfer",
                     number_print_id(id, text));
     }
 }
@@ -419,6 +476,11 @@ static bool run_lookup(struct repl *repl, const struct repl_statement *statement
         error = giro_lookup_accounts(repl->client, ids, statement->count, records, &found);
         if (error == 0)
             accounts_show(repl, records, found);
+        break;
+    case REPL_GET_LIMITS:
+        error = giro_get_limits(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            limits_show(repl, records, found);
         break;
     case REPL_LOOKUP_PAYMENTS:
         error = giro_lookup_payments(repl->client, ids, statement->count, records, &found);
@@ -438,17 +500,6 @@ static bool run_lookup(struct repl *repl, const struct repl_statement *statement
 }
 
 /* ---- queries ----------------------------------------------------------------------------- */
-
-/* The ledger tells how amounts are shown, and balances do not come with it. 0: not known. */
-static uint32_t ledger_of(const struct repl *repl, giro_u128 account_id)
-{
-    struct giro_account account;
-    uint32_t found = 0;
-    if (repl->scale_count == 0 ||
-        giro_lookup_accounts(repl->client, &account_id, 1, &account, &found) != 0 || found == 0)
-        return 0;
-    return account.ledger;
-}
 
 static void balances_show(const struct repl *repl, const struct giro_account_balance *balances,
                           uint32_t count, uint32_t ledger)
@@ -749,10 +800,12 @@ static bool statement_run(struct repl *repl, const struct repl_statement *statem
     switch (statement->verb) {
     case REPL_CREATE_ACCOUNTS:
     case REPL_CREATE_TRANSFERS:
+    case REPL_SET_LIMITS:
         return run_create(repl, statement, place);
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
     case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return run_lookup(repl, statement, place);
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:

@@ -7,9 +7,11 @@
 static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CREATE_ACCOUNTS] = "create_accounts",
     [REPL_CREATE_TRANSFERS] = "create_transfers",
+    [REPL_SET_LIMITS] = "set_limits",
     [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
     [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
     [REPL_LOOKUP_PAYMENTS] = "lookup_payments",
+    [REPL_GET_LIMITS] = "get_limits",
     [REPL_GET_ACCOUNT_TRANSFERS] = "get_account_transfers",
     [REPL_GET_ACCOUNT_BALANCES] = "get_account_balances",
     [REPL_QUERY_ACCOUNTS] = "query_accounts",
@@ -53,6 +55,16 @@ static const struct repl_field transfer_fields[] = {
     FIELD(giro_transfer, user_data_64, REPL_U64),
     FIELD(giro_transfer, user_data_32, REPL_U32),
     FIELD(giro_transfer, timestamp, REPL_TIMESTAMP),
+    {0},
+};
+
+static const struct repl_field limits_fields[] = {
+    FIELD(giro_limits, account_id, REPL_U128),
+    FIELD(giro_limits, floor, REPL_U128),
+    FIELD(giro_limits, balance_max, REPL_U128),
+    FIELD(giro_limits, transfer_max, REPL_U128),
+    FIELD(giro_limits, over_capture, REPL_U32),
+    FIELD(giro_limits, flags, REPL_FLAGS),
     {0},
 };
 
@@ -121,10 +133,17 @@ static const struct repl_flag transfer_flags[] = {
     {0},
 };
 
-const struct repl_flag repl_marks[] = {
-    {"over_cap", GIRO_MARK_OVER_CAP},
-    {"negative", GIRO_MARK_NEGATIVE},
+static const struct repl_flag limits_flags[] = {
+    {"block_debits", GIRO_LIMITS_BLOCK_DEBITS},
+    {"block_credits", GIRO_LIMITS_BLOCK_CREDITS},
+    {"frozen", GIRO_LIMITS_FROZEN},
     {0},
+};
+
+const struct repl_flag repl_marks[] = {
+    {"over_cap", GIRO_MARK_OVER_CAP},         {"negative", GIRO_MARK_NEGATIVE},
+    {"blocked", GIRO_MARK_BLOCKED},           {"over_transfer", GIRO_MARK_OVER_TRANSFER},
+    {"over_balance", GIRO_MARK_OVER_BALANCE}, {0},
 };
 
 static const struct repl_flag account_filter_flags[] = {
@@ -164,9 +183,12 @@ const struct repl_field *repl_verb_fields(enum repl_verb verb)
         return account_fields;
     case REPL_CREATE_TRANSFERS:
         return transfer_fields;
+    case REPL_SET_LIMITS:
+        return limits_fields;
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
     case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return lookup_fields;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
@@ -193,6 +215,8 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb)
         return account_flags;
     case REPL_CREATE_TRANSFERS:
         return transfer_flags;
+    case REPL_SET_LIMITS:
+        return limits_flags;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
         return account_filter_flags;

@@ -336,7 +336,7 @@ static int block_apply(struct follower *follower, struct ledger *ledger,
             return result;
         }
         if (follower->snapshot.active)
-            snapshot_keep_payments(&follower->snapshot, ledger);
+            snapshot_keep_sides(&follower->snapshot, ledger);
         if (follower->recording)
             live_after(live, ledger, part, run, place + done, follower->effects);
     }

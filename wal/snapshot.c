@@ -24,11 +24,12 @@ enum {
 static const char temporary[] = "snapshot.tmp";
 
 static const char *const database_names[SNAPSHOT_DATABASES] = {
-    "accounts", "payments", "holds", "outcomes", "segments", "meta",
+    "accounts", "payments", "limits", "holds", "outcomes", "segments", "meta",
 };
 
 _Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= 3968, "holds of a chunk");
 _Static_assert(SNAPSHOT_CHUNK_PAYMENTS * sizeof(struct payment) <= 3968, "payments of a chunk");
+_Static_assert(SNAPSHOT_CHUNK_LIMITS * sizeof(struct limits) <= 3968, "limits of a chunk");
 _Static_assert(sizeof(struct snapshot_chunk) == 32, "chunk head");
 
 /* ---- The thread that writes -------------------------------------------------------------- */
@@ -348,6 +349,9 @@ int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
         .payments = {.database = SNAPSHOT_PAYMENTS,
                      .row_bytes = sizeof(struct payment),
                      .chunk_rows = SNAPSHOT_CHUNK_PAYMENTS},
+        .limits = {.database = SNAPSHOT_LIMITS,
+                   .row_bytes = sizeof(struct limits),
+                   .chunk_rows = SNAPSHOT_CHUNK_LIMITS},
     };
     struct snapshot_writer *writer = &snapshot->writer;
     pthread_mutex_init(&writer->mutex, NULL);
@@ -382,7 +386,6 @@ static bool table_begin(struct snapshot_table *table, uint32_t rows)
     table->rows = rows;
     table->chunk_next = 0;
     table->kept_count = 0;
-    table->proven = 0;
     table->digest = checksum_stream_new();
     if (rows > 0) {
         table->aside = memory_reserve((size_t)rows * sizeof *table->aside);
@@ -395,6 +398,7 @@ static void snapshot_release(struct snapshot *snapshot)
 {
     table_end(&snapshot->accounts);
     table_end(&snapshot->payments);
+    table_end(&snapshot->limits);
     memory_release(snapshot->holds, holds_bytes(snapshot));
     snapshot->holds = NULL;
     snapshot->active = false;
@@ -438,6 +442,7 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     snapshot->holds = memory_reserve(holds_bytes(snapshot));
     bool made = table_begin(&snapshot->accounts, ledger->accounts.count);
     made = table_begin(&snapshot->payments, ledger->payments.count) && made;
+    made = table_begin(&snapshot->limits, ledger->limits.count) && made;
     if (!made || snapshot->holds == NULL) {
         snapshot_release(snapshot);
         return error_set(error, -ENOMEM, "out of address space for a snapshot");
@@ -449,6 +454,9 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     holds_keep(snapshot, ledger);
     snapshot->digest_holds = ledger_digest_holds(ledger);
     snapshot->sums = (struct ledger_sums){0};
+    snapshot->accounts_proven = 0;
+    snapshot->payments_proven = 0;
+    snapshot->limits_proven = 0;
 
     snapshot->proven = true;
     writer->filled = 0;
@@ -458,6 +466,7 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     writer->entry = (struct manifest_entry){.segment = position->segment, .lsn = position->lsn - 1};
     writer->expected_bytes = ((uint64_t)snapshot->accounts.rows / SNAPSHOT_CHUNK_ROWS +
                               snapshot->payments.rows / SNAPSHOT_CHUNK_PAYMENTS +
+                              snapshot->limits.rows / SNAPSHOT_CHUNK_LIMITS +
                               snapshot->hold_count / SNAPSHOT_CHUNK_HOLDS +
                               (uint64_t)position->segment * writer->directory->meta.segment_bytes /
                                   GIRO_RECORD_BYTES / 4 / SNAPSHOT_CHUNK_OUTCOMES +
@@ -582,9 +591,11 @@ static bool meta_put(struct snapshot *snapshot)
         .totals = snapshot->totals,
         .accounts = snapshot->accounts.rows,
         .payments = snapshot->payments.rows,
+        .limits = snapshot->limits.rows,
         .holds = snapshot->hold_count,
         .digest = ledger_digest_of(checksum_stream_end(snapshot->accounts.digest),
                                    checksum_stream_end(snapshot->payments.digest),
+                                   checksum_stream_end(snapshot->limits.digest),
                                    snapshot->digest_holds, &snapshot->totals),
         .sums = snapshot->sums,
     };
@@ -608,6 +619,9 @@ static bool batch_fill(struct snapshot *snapshot, const struct ledger *ledger,
             break;
         case SNAPSHOT_PHASE_PAYMENTS:
             whole = table_put(snapshot, &snapshot->payments, ledger->payments.rows);
+            break;
+        case SNAPSHOT_PHASE_LIMITS:
+            whole = table_put(snapshot, &snapshot->limits, ledger->limits.rows);
             break;
         case SNAPSHOT_PHASE_HOLDS:
             whole = holds_put(snapshot);
@@ -666,10 +680,13 @@ void snapshot_demand_proof(struct snapshot *snapshot)
 void snapshot_agreed(struct snapshot *snapshot, const struct record_digest *digest)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    snapshot->accounts.proven += digest->row_count;
-    snapshot->payments.proven += digest->payment_count;
-    if (snapshot->accounts.proven < digest->accounts ||
-        snapshot->payments.proven < digest->payments)
+    snapshot->accounts_proven += digest->row_count;
+    if (digest->side_first < digest->payments)
+        snapshot->payments_proven += digest->side_count;
+    else
+        snapshot->limits_proven += digest->side_count;
+    if (snapshot->accounts_proven < digest->accounts ||
+        snapshot->payments_proven < digest->payments || snapshot->limits_proven < digest->limits)
         return;
     snapshot->proven = true;
     pthread_mutex_lock(&writer->mutex);
@@ -797,6 +814,18 @@ static int payments_take(struct loading *loading, uint64_t key, const char *item
     return ledger_restore_payments(loading->ledger, rows, head->count);
 }
 
+static int limits_take(struct loading *loading, uint64_t key, const char *items,
+                       const struct snapshot_chunk *head, size_t size)
+{
+    struct limits rows[SNAPSHOT_CHUNK_LIMITS];
+    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_LIMITS ||
+        size != head->count * sizeof rows[0])
+        return -EBADMSG;
+    memcpy(rows, items, size);
+    loading->done += head->count;
+    return ledger_restore_limits(loading->ledger, rows, head->count);
+}
+
 static int holds_take(struct loading *loading, uint64_t key, const char *items,
                       const struct snapshot_chunk *head, size_t size)
 {
@@ -880,6 +909,10 @@ static int state_load(struct loading *loading, const struct manifest_entry *entr
     if (result == 0)
         result = chunks_load(loading, SNAPSHOT_PAYMENTS, payments_take);
     if (result == 0 && loading->done != loading->meta.payments)
+        result = -EBADMSG;
+    if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_LIMITS, limits_take);
+    if (result == 0 && loading->done != loading->meta.limits)
         result = -EBADMSG;
     if (result == 0)
         result = chunks_load(loading, SNAPSHOT_OUTCOMES, outcomes_take);

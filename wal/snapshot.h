@@ -5,6 +5,7 @@
  *   database   | key                        | value
  *   accounts   | u64 first row / 31         | struct snapshot_chunk, then up to 31 account rows
  *   payments   | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct payment
+ *   limits     | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct limits
  *   holds      | u64 first hold / 27        | struct snapshot_chunk, then up to 27 struct snapshot_hold
  *   outcomes   | u64 first byte / 3,968     | struct snapshot_chunk, then 3,968 bytes of the table of
  *              |                            | outcomes, two bits a log address; chunks of zeros are
@@ -12,7 +13,7 @@
  *   segments   | u64 segment                | struct segment_facts: the catalogue of sealed segments
  *   meta       | u64 0                      | struct snapshot_meta
  *
- * The follower writes it in slices between replayed blocks; rows of accounts and payments that
+ * The follower writes it in slices between replayed blocks; rows that
  * change meanwhile are set aside first, so the file shows one moment. It is written once, in the order of the keys,
  * by a thread of its own, paced, and sent off to the disk megabyte by megabyte: one large sync would
  * hold up the log, and so would the flush of many small ones. The one sync at the end finds little
@@ -46,6 +47,7 @@ enum {
     SNAPSHOT_VERSION = 2,
     SNAPSHOT_CHUNK_ROWS = 31, /* with their head, one LMDB page */
     SNAPSHOT_CHUNK_PAYMENTS = 49,
+    SNAPSHOT_CHUNK_LIMITS = 49,
     SNAPSHOT_CHUNK_HOLDS = 27,
     SNAPSHOT_CHUNK_OUTCOMES = 3968, /* bytes */
     SNAPSHOT_BATCH_BYTES = 1 << 20, /* of one transaction */
@@ -73,7 +75,8 @@ struct snapshot_meta {
     uint64_t accounts;
     uint64_t holds;
     struct checksum digest; /* ledger_digest() */
-    uint64_t payments;
+    uint32_t payments;
+    uint32_t limits;
     struct ledger_sums sums;
 };
 
@@ -89,6 +92,7 @@ struct snapshot_options {
 enum snapshot_database {
     SNAPSHOT_ACCOUNTS,
     SNAPSHOT_PAYMENTS,
+    SNAPSHOT_LIMITS,
     SNAPSHOT_HOLDS,
     SNAPSHOT_OUTCOMES,
     SNAPSHOT_SEGMENTS,
@@ -148,6 +152,7 @@ struct snapshot_writer {
 enum snapshot_phase {
     SNAPSHOT_PHASE_ACCOUNTS,
     SNAPSHOT_PHASE_PAYMENTS,
+    SNAPSHOT_PHASE_LIMITS,
     SNAPSHOT_PHASE_HOLDS,
     SNAPSHOT_PHASE_OUTCOMES,
     SNAPSHOT_PHASE_SEGMENTS,
@@ -165,7 +170,6 @@ struct snapshot_table {
     uint32_t *aside;     /* by row: 1 + its place in kept; 0: not set aside */
     char *kept;          /* rows that were set aside */
     uint32_t kept_count;
-    uint64_t proven; /* rows that digests agreed with since everything was put into batches */
     struct checksum_stream *digest;
 };
 
@@ -179,6 +183,11 @@ struct snapshot {
     struct ledger_totals totals;
     struct snapshot_table accounts;
     struct snapshot_table payments;
+    struct snapshot_table limits;
+    /* Rows that digests agreed with since everything was put into batches. */
+    uint64_t accounts_proven;
+    uint64_t payments_proven;
+    uint64_t limits_proven;
     struct snapshot_hold *holds;
     uint32_t hold_count;
     uint32_t holds_most;
@@ -216,15 +225,17 @@ static inline void snapshot_keep(struct snapshot *snapshot, const struct ledger 
     snapshot_table_keep(&snapshot->accounts, row, &ledger->accounts.rows[row]);
 }
 
-/* To be called after records were replayed, while a snapshot is active: what payments were before
- * that is in the ledger's journal. */
-static inline void snapshot_keep_payments(struct snapshot *snapshot, const struct ledger *ledger)
+/* To be called after records were replayed, while a snapshot is active: what payments and limits were
+ * before that is in the ledger's journal. */
+static inline void snapshot_keep_sides(struct snapshot *snapshot, const struct ledger *ledger)
 {
     const struct payments *payments = &ledger->payments;
     for (uint32_t i = 0; i < payments->journal_count; i++) {
         const struct journal_entry *entry = &payments->journal[i];
         if (entry->kind == JOURNAL_PAYMENT && !PLANTED(SKIP_ASIDE))
             snapshot_table_keep(&snapshot->payments, entry->slot, &entry->before.payment);
+        else if (entry->kind == JOURNAL_LIMITS)
+            snapshot_table_keep(&snapshot->limits, entry->slot, &entry->before.limits);
     }
 }
 

@@ -164,7 +164,8 @@ static inline bool request_is_create(const struct giro_request *request)
 {
     return request->operation == GIRO_CREATE_ACCOUNTS ||
            request->operation == GIRO_CREATE_TRANSFERS ||
-           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES;
+           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ||
+           request->operation == GIRO_SET_LIMITS;
 }
 
 /* Whether it never shares a frame: there is one filter a frame, and one answer. */

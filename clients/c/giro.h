@@ -238,6 +238,8 @@ enum giro_operation {
     GIRO_READ_CHANGES = 24,
     GIRO_LOOKUP_PAYMENTS = 25,
     GIRO_CREATE_TRANSFERS_OUTCOMES = 26,
+    GIRO_SET_LIMITS = 27,
+    GIRO_GET_LIMITS = 28,
     GIRO_SNAPSHOT = 32,
 };
 
@@ -312,7 +314,8 @@ struct giro_request {
     union {
         const struct giro_account *accounts;              /* GIRO_CREATE_ACCOUNTS */
         const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS... */
-        const giro_u128 *ids;                             /* GIRO_LOOKUP_... */
+        const struct giro_limits *limits;                 /* GIRO_SET_LIMITS */
+        const giro_u128 *ids;                             /* GIRO_LOOKUP_..., GIRO_GET_LIMITS */
         const struct giro_account_filter *account_filter; /* GIRO_GET_ACCOUNT_... */
         const struct giro_query_filter *query_filter;     /* GIRO_QUERY_... */
         const struct giro_change_filter *change_filter;   /* GIRO_READ_CHANGES */
@@ -324,6 +327,7 @@ struct giro_request {
         struct giro_account *accounts;         /* GIRO_LOOKUP_ACCOUNTS, GIRO_QUERY_ACCOUNTS */
         struct giro_transfer *transfers;       /* GIRO_LOOKUP_TRANSFERS, GIRO_QUERY_TRANSFERS,
                                                   GIRO_GET_ACCOUNT_TRANSFERS */
+        struct giro_limits *limits;            /* GIRO_GET_LIMITS */
         struct giro_payment *payments;         /* GIRO_LOOKUP_PAYMENTS */
         struct giro_account_balance *balances; /* GIRO_GET_ACCOUNT_BALANCES */
         struct giro_change *changes;           /* GIRO_READ_CHANGES */
@@ -396,6 +400,13 @@ int giro_create_transfers_outcomes(struct giro_client *client,
                                    struct giro_outcome *outcomes, struct giro_result *results,
                                    struct giro_created *out_created);
 
+/* Sets limits of accounts, each event by itself: it replaces what the account had before. results:
+ * codes of enum giro_limits_result. Otherwise as giro_create_accounts(), but that a request that was
+ * sent is never sent again, because somebody else may have set other limits meanwhile: after an
+ * error with giro_error_outcome_unknown() look with giro_get_limits(). */
+int giro_set_limits(struct giro_client *client, const struct giro_limits *limits, uint32_t count,
+                    struct giro_result *results, struct giro_created *out_created);
+
 /* Looks up to GIRO_EVENTS_MAX ids up, as of now: what the reply shows is durable.
  * accounts, transfers: room for count; gets those that exist, in the order of the ids.
  * Returns 0, or with out_found untouched any error of giro_call(). */
@@ -408,6 +419,10 @@ int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint
  * adjustments are left out: the hold that they name tells. */
 int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                          struct giro_payment *payments, uint32_t *out_found);
+
+/* The same for the limits of accounts that were ever given any. */
+int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                    struct giro_limits *limits, uint32_t *out_found);
 
 /* Finds transfers that debit or credit an account, or the account's balances right after each of
  * them, in the order of their timestamps, or newest first. An account that does not exist has none.

@@ -334,10 +334,12 @@ int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         return created_check(frame, body, body_bytes);
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         return lookup_check(frame, body, body_bytes);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -364,11 +366,13 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         created_deliver(frame, body);
         break;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         lookup_deliver(frame, body, body_bytes / GIRO_RECORD_BYTES);
         break;
     case GIRO_GET_ACCOUNT_TRANSFERS:

@@ -105,10 +105,12 @@ static uint32_t event_bytes(enum giro_operation operation)
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         return GIRO_RECORD_BYTES;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         return sizeof(giro_u128);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
