@@ -618,8 +618,10 @@ static enum giro_transfer_result resolve_check_state(const struct ledger *ledger
 {
     bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
     bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
-    if (transfer->amount > pending->left && !is_fact(transfer) &&
-        over_capture_of(ledger, transfer) == 0)
+    /* The largest amount still is one where it does not mean all: nobody means it as a number. */
+    if (transfer->amount > pending->left &&
+        (transfer->amount == GIRO_U128_MAX ||
+         (!is_fact(transfer) && over_capture_of(ledger, transfer) == 0)))
         return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
     if (is_void && !keeps_open && transfer->amount < pending->left)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;

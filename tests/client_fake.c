@@ -190,6 +190,27 @@ static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t 
     return bytes;
 }
 
+/* As if every transfer were one that was posted. */
+static uint32_t reply_payments(struct store *store, const uint8_t *body, uint32_t body_bytes,
+                               uint8_t *reply)
+{
+    uint32_t bytes = reply_lookup(store, body, body_bytes, reply);
+    for (uint32_t at = 0; at < bytes; at += GIRO_RECORD_BYTES) {
+        struct giro_transfer transfer;
+        memcpy(&transfer, reply + at, sizeof transfer);
+        const struct giro_payment payment = {
+            .id = transfer.id,
+            .amount = transfer.amount,
+            .origin = transfer.pending_id,
+            .timestamp = transfer.timestamp,
+            .ledger = transfer.ledger,
+            .state = GIRO_PAYMENT_POSTED,
+        };
+        memcpy(reply + at, &payment, sizeof payment);
+    }
+    return bytes;
+}
+
 /* ---- Replies to filters ------------------------------------------------------------------ */
 
 /* A filter of either kind. */
@@ -375,6 +396,8 @@ static uint32_t request_execute(struct fake *fake, const struct frame_header *he
         return reply_lookup(&fake->accounts, body, header->body_bytes, reply);
     case FRAME_LOOKUP_TRANSFERS:
         return reply_lookup(&fake->transfers, body, header->body_bytes, reply);
+    case FRAME_LOOKUP_PAYMENTS:
+        return reply_payments(&fake->transfers, body, header->body_bytes, reply);
     case FRAME_QUERY_ACCOUNTS:
         return reply_records(&fake->accounts, header, body, reply);
     case FRAME_GET_ACCOUNT_TRANSFERS:

@@ -324,6 +324,15 @@ Test(client_call, creates_looks_up_pings_and_counts)
     cr_assert_eq(giro_lookup_transfers(client, &transfer.id, 1, &transfer, &found), 0);
     cr_expect_eq(found, 1);
 
+    struct giro_payment payments[3];
+    const giro_u128 payment_ids[3] = {6, 5, 5};
+    cr_assert_eq(giro_lookup_payments(client, payment_ids, 3, payments, &found), 0);
+    cr_expect_eq(found, 2);
+    cr_expect(payments[0].id == 5 && payments[1].id == 5);
+    cr_expect(payments[0].amount == transfer.amount);
+    cr_expect_eq(payments[0].timestamp, transfer.timestamp);
+    cr_expect_eq(payments[0].state, GIRO_PAYMENT_POSTED);
+
     struct giro_server_stats stats;
     cr_assert_eq(giro_stats(client, &stats), 0);
     cr_expect_eq(stats.accounts, 2);
@@ -357,7 +366,14 @@ Test(client_call, carries_the_largest_request)
     cr_expect_eq(found, GIRO_EVENTS_MAX);
     for (uint32_t i = 0; i < found; i++)
         cr_assert(transfers[i].id == ids[i]);
+    struct giro_payment *payments =
+        aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_payment));
+    cr_assert_eq(giro_lookup_payments(client, ids, GIRO_EVENTS_MAX, payments, &found), 0);
+    cr_expect_eq(found, GIRO_EVENTS_MAX);
+    for (uint32_t i = 0; i < found; i++)
+        cr_assert(payments[i].id == ids[i]);
     end(client, fake);
+    free(payments);
     free(ids);
     free(results);
     free(transfers);
@@ -375,6 +391,10 @@ Test(client_call, rejects_bad_arguments)
     cr_expect_eq(giro_create_transfers(client, &transfer, GIRO_EVENTS_MAX + 1, NULL, &created),
                  GIRO_EINVAL);
     cr_expect_eq(giro_lookup_transfers(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    struct giro_payment payment;
+    cr_expect_eq(giro_lookup_payments(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_lookup_payments(client, &transfer.id, 0, &payment, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_lookup_payments(client, NULL, 1, &payment, &found), GIRO_EINVAL);
     cr_expect_eq(giro_stats(client, NULL), GIRO_EINVAL);
     struct giro_request request = {.operation = GIRO_PING};
     cr_expect_eq(giro_submit(client, &request), GIRO_EINVAL, "no callback");
@@ -1204,6 +1224,9 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
         {FAKE_BODY_CUT, GIRO_LOOKUP_TRANSFERS},
         {FAKE_BODY_LONG, GIRO_LOOKUP_TRANSFERS},
         {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_TRANSFERS},
+        {FAKE_BODY_CUT, GIRO_LOOKUP_PAYMENTS},
+        {FAKE_BODY_LONG, GIRO_LOOKUP_PAYMENTS},
+        {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_PAYMENTS},
         {FAKE_BODY_CUT, GIRO_STATS},
         {FAKE_BODY_LONG, GIRO_STATS},
         {FAKE_BODY_LONG, GIRO_PING},
@@ -1216,6 +1239,7 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
         struct giro_client *client = client_open(fake, (struct giro_client_options){0});
         struct giro_created created;
         struct giro_transfer found[2];
+        struct giro_payment payments[2];
         struct giro_server_stats stats;
         cr_assert_eq(giro_create_transfers(client, transfers, 2, NULL, &created), 0);
         struct giro_request request = {.operation = rows[i].operation,
@@ -1226,6 +1250,8 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
             request.events.ids = ids;
         if (rows[i].operation == GIRO_LOOKUP_TRANSFERS)
             request.output.transfers = found;
+        else if (rows[i].operation == GIRO_LOOKUP_PAYMENTS)
+            request.output.payments = payments;
         else if (rows[i].operation == GIRO_STATS)
             request.output.stats = &stats;
         int error = giro_call(client, &request);

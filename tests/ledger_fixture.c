@@ -1,6 +1,5 @@
 #include "tests/ledger_fixture.h"
 
-
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

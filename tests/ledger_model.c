@@ -731,10 +731,11 @@ static giro_u128 resolve_amount(const struct giro_transfer *event, giro_u128 lef
     return event->amount == (is_post(event) ? GIRO_U128_MAX : 0) ? left : event->amount;
 }
 
-/* A fact may take more than there is. */
+/* A fact may take more than there is, but not the largest number, which everywhere else means all of
+ * it. */
 static uint32_t resolve_left(const struct giro_transfer *full, giro_u128 left)
 {
-    if (full->amount > left && !is_fact(full))
+    if (full->amount > left && (!is_fact(full) || full->amount == GIRO_U128_MAX))
         return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
     if (is_void(full) && !keeps_open(full) && full->amount < left)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;

@@ -331,8 +331,8 @@ static const char captures_overflow[] =
     "account A9 | created\n"
     "account A10 | created\n"
     "\n"
-    "transfer T1 A1 A9 1 | created\n"
-    "transfer T2 A9 A4 1 | created\n"
+    "transfer T1 A1 A9 2 | created\n"
+    "transfer T2 A9 A4 2 | created\n"
     "pending  T3 A5 A9 5 | created\n"
     "pending  T4 A9 A8 5 | created\n"
     "pending  T11 A1 A2 10 | created\n"
@@ -343,10 +343,11 @@ static const char captures_overflow[] =
     "pending  T16 A5 A8 10 | created\n"
     "\n"
     "save\n"
-    "post T20 T11 max keep_open fact | overflows_debits_posted\n"
-    "post T20 T15 max keep_open fact | overflows_debits_posted\n"
-    "post T20 T12 max keep_open fact | overflows_credits_posted\n"
-    "post T20 T12 max-0 keep_open fact | overflows_credits_posted\n"
+    "post T20 T11 max keep_open fact | exceeds_pending_transfer_amount\n"
+    "post T20 T11 max-1 keep_open fact | overflows_debits_posted\n"
+    "post T20 T15 max-1 keep_open fact | overflows_debits_posted\n"
+    "post T20 T12 max-1 keep_open fact | overflows_credits_posted\n"
+    "post T20 T12 max-1 keep_open fact | overflows_credits_posted\n"
     /* Of A5, 5 and 10 more are pending beside these 10. */
     "post T20 T13 max-14 keep_open fact | overflows_debits\n"
     "post T20 T13 max-14 fact | overflows_debits\n"
@@ -367,7 +368,7 @@ static const char captures_overflow[] =
     "post T25 T11 max-1 fact | pending_transfer_already_posted\n"
     "pending T26 A1 A10 0 closing_credit | created\n"
     "pending T27 A3 A9 0 closing_debit | created\n"
-    "post T28 T12 max keep_open fact | debit_account_already_closed\n"
+    "post T28 T12 max-1 keep_open fact | debit_account_already_closed\n"
     "post T28 T12 1 | id_already_failed\n";
 
 static const char facts[] = "account A1 | created\n"
@@ -1494,9 +1495,9 @@ static const char precedence_state[] =
     "pending  T61 A10 A9 1 | created\n"
     "pending  T62 A9 A11 0 | created\n"
     "pending  T63 A9 A11 1 | created\n"
-    "transfer T64 A12 A20 1 | created\n"
+    "transfer T64 A12 A20 2 | created\n"
     "pending  T65 A12 A21 0 | created\n"
-    "transfer T66 A20 A13 1 | created\n"
+    "transfer T66 A20 A13 2 | created\n"
     "pending  T67 A21 A13 0 | created\n"
     "transfer T68 A14 A20 1 | created\n"
     "pending  T69 A14 A22 1 | created\n"
@@ -1675,7 +1676,7 @@ static void fact_post_precedence(bool model)
                                    "pending_id=T7 | credit_account_already_closed\n"
                                    "pending_id=T65 | overflows_debits_posted\n"
                                    "pending_id=T67 | overflows_credits_posted\n";
-    precedence_check(model, "", "post 0 T1 max fact keep_open", in_order, 100);
+    precedence_check(model, "", "post 0 T1 max-1 fact keep_open", in_order, 100);
 }
 
 #define PRECEDENCE_TESTS(rules)                                                                    \

@@ -444,6 +444,11 @@ static void missing_show(const struct repl *repl, const struct repl_statement *s
 {
     uint32_t at = 0;
     char text[NUMBER_TEXT_BYTES];
+    const char *what = "transfer";
+    if (statement->verb == REPL_LOOKUP_ACCOUNTS || statement->verb == REPL_GET_LIMITS)
+        what = "account";
+    else if (statement->verb == REPL_LOOKUP_PAYMENTS)
+        what = "payment"; /* it may be a transfer all the same: a void, say */
     for (uint32_t i = 0; i < statement->count; i++) {
         giro_u128 id = statement->records.ids[i];
         giro_u128 found_id = 0;
@@ -453,13 +458,8 @@ static void missing_show(const struct repl *repl, const struct repl_statement *s
         if (at < found_count && found_id == id)
             at++;
         else
-            fprintf(repl->out,
-                    statement->verb == REPL_GET_LIMITS ? "%s %s has no limits\n"
-                                                       : "%s %s does not exist\n",
-                    statement->verb == REPL_LOOKUP_ACCOUNTS || statement->verb == REPL_GET_LIMITS
-                        ? "account"
-                        : "transfer",
-                    number_print_id(id, text));
+            fprintf(repl->out, "%s %s %s\n", what, number_print_id(id, text),
+                    statement->verb == REPL_GET_LIMITS ? "has no limits" : "does not exist");
     }
 }
 

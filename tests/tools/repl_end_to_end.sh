@@ -45,6 +45,40 @@ id  debit_account_id  credit_account_id    amount  ledger  code  pending_id  tim
  3                 2                  1      4.00       1     1           2        0  post_pending_transfer  TIME
 WANT
 
+# What became of payments. What only a hold can tell does not exist, and is no failure.
+cat >"$work/script" <<'SCRIPT'
+set scale 2;
+create_transfers id=20 debit_account_id=1 credit_account_id=2 amount=10000 ledger=1 code=1
+    flags=pending timeout=3600;
+create_transfers id=21 pending_id=20 amount=500 flags=pending|adjust,
+    id=22 pending_id=20 amount=4000 flags=post_pending_transfer|keep_open,
+    id=23 pending_id=20 amount=1500 flags=void_pending_transfer|keep_open;
+create_transfers id=24 debit_account_id=2 credit_account_id=1 amount=100 ledger=1 code=1
+    pending_id=22 flags=return,
+    id=25 debit_account_id=2 credit_account_id=1 amount=9900 ledger=1 code=1
+        pending_id=22 flags=return|fact;
+lookup_payments id=20, id=21, id=22, id=23, id=24, id=25, id=2, id=99;
+changes ordinal=12 limit=1;
+SCRIPT
+expect 0 "${repl[@]}" <"$work/script"
+same "payments" <<'WANT'
+1 of 1 transfers created
+3 of 3 transfers created
+2 of 2 transfers created
+id  state    amount  captured   left  returned  origin  depth  marks     deadline                        timestamp
+20  pending  105.00     40.00  50.00         0       0      0            TIME  TIME
+22  posted    40.00         0      0    100.00      20      0                                            TIME
+24  posted     1.00         0      0         0      22      1                                            TIME
+25  posted    99.00         0      0         0      22      1  over_cap                                  TIME
+ 2  posted    10.00         0  10.00         0       0      0                                            TIME
+payment 21 does not exist
+payment 23 does not exist
+payment 99 does not exist
+ordinal  change            id  debit_account_id  credit_account_id  amount  ledger  pending_id  marks     debit.debits_posted  debit.credits_posted  debit.credits_pending  credit.debits_posted  credit.credits_posted  credit.debits_pending  timestamp
+     12  transfer_created  25                 2                  1   99.00       1          22  over_cap               104.00               1274.56                  50.00               1274.56                 104.00                  50.00  TIME
+that is all: go on with ordinal=13 later
+WANT
+
 # What exists has not failed.
 expect 0 "${repl[@]}" --command "create_accounts id=1 ledger=1 code=10 flags=history; help exists"
 has "It was created before with the same fields"

@@ -27,6 +27,13 @@ Test(repl_parse, points_at_what_is_wrong)
         {"create_accounts ledger=1", 16, "id is missing: give id=NUMBER, or id=new to make one"},
         {"lookup_accounts code=1", 16, "unknown field \"code\"; there are id"},
         {"create_accounts id=1 id=2", 21, "id is given twice: a comma begins the next event"},
+        {"lookup_payments", 15, "a field such as id=1 is expected here"},
+        {"lookup_payments id=", 19, "a value for id is missing here"},
+        {"lookup_payments id=new", 19, "\"new\" is not a number"},
+        {"lookup_payments id=1 id=2", 21, "id is given twice: a comma begins the next id"},
+        {"lookup_payments pending_id=1", 16, "unknown field \"pending_id\"; there are id"},
+        {"lookup_payment id=1", 0, "unknown command \"lookup_payment\": did you mean lookup_paym"},
+        {"create_transfers id=1 flags=retrun", 28, "unknown flag \"retrun\": did you mean return"},
         {"lookup_accounts id=1 id=2", 21, "id is given twice: a comma begins the next id"},
         {"create_accounts id=1 leger=1", 21, "unknown field \"leger\": did you mean ledger?"},
         {"create_accounts id=1 amount=1", 21, "unknown field \"amount\"; there are id, ledger"},
@@ -122,6 +129,11 @@ Test(repl_parse, reads_transfers)
     cr_expect_eq(transfer->code, 4);
     cr_expect_eq(transfer->flags, GIRO_TRANSFER_LINKED | GIRO_TRANSFER_PENDING);
     repl_statement_free(&statement);
+    statement = parsed("create_transfers id=9 flags=return|keep_open|adjust|fact|no_limit");
+    cr_expect_eq(statement.records.transfers[0].flags,
+                 GIRO_TRANSFER_RETURN | GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_ADJUST |
+                     GIRO_TRANSFER_FACT | GIRO_TRANSFER_NO_LIMIT);
+    repl_statement_free(&statement);
 }
 
 Test(repl_parse, reads_lookups_and_words)
@@ -130,6 +142,11 @@ Test(repl_parse, reads_lookups_and_words)
     cr_assert_eq(statement.count, 3);
     cr_expect(statement.records.ids[1] == 255);
     cr_expect(statement.records.ids[2] == GIRO_U128_MAX);
+    repl_statement_free(&statement);
+    statement = parsed("lookup_payments id=1, id=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_LOOKUP_PAYMENTS);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
     repl_statement_free(&statement);
     statement = parsed(" set scale 978 2 ");
     cr_expect_eq(statement.verb, REPL_SET);

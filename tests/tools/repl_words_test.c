@@ -23,6 +23,12 @@ Test(repl_words, complete_what_may_stand_there)
         {"set th", "thousands"},
         {"lookup_accounts ", "id"},
         {"lookup_accounts id=", ""},
+        {"lookup_payments ", "id"},
+        {"help lookup_p", "lookup_payments"},
+        {"create_transfers id=1 flags=re", "return"},
+        {"create_transfers id=1 flags=post_pending_transfer|k", "keep_open"},
+        {"create_transfers id=1 flags=pending|a", "adjust"},
+        {"create_transfers id=1 flags=return|f", "fact"},
         {"create_accounts id=1 us", "user_data_128 user_data_64 user_data_32"},
         {"create_accounts id=1, l", "ledger"},
         {"create_transfers id=1 de", "debit_account_id"},
@@ -85,6 +91,10 @@ Test(repl_words, print_flags)
                      "linked|pending");
     cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_ACCOUNTS), 0x4001, text, 128),
                      "linked|0x4000");
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_TRANSFERS), 0x3e00, text, 128),
+                     "return|keep_open|adjust|fact|no_limit");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 3, text, 128), "over_cap|negative");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 4, text, 128), "0x4");
 }
 
 Test(repl_result, explains_every_code)
