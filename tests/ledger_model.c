@@ -465,8 +465,8 @@ static uint32_t beyond_transfer_max(const struct model *model, const struct move
     return 0;
 }
 
-/* An account whose credits must not exceed its debits has its balance on the debit side. It can grow
- * only by a debit, every other account's only by a credit. */
+/* An account whose credits must not exceed its debits has its balance on the debit side. It can
+ * grow only by a debit, every other account's only by a credit. */
 static uint32_t beyond_balance_max(const struct model *model, const struct move *move)
 {
     bool debit_grows = (move->debit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0;
