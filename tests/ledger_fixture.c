@@ -202,6 +202,60 @@ const uint32_t *fixture_create_transfers(struct fixture *fixture,
     return fixture->codes;
 }
 
+/* Every row that is accepted is in the log as it was sent, with its timestamp. */
+static void limits_records_check(const struct fixture *fixture, const struct giro_limits *events,
+                                 uint32_t count, const struct ledger_output *output)
+{
+    const union record *record = output->records;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_limits written;
+        struct giro_limits expected = events[i];
+        if (fixture->codes[i] != GIRO_LIMITS_RESULT_SET)
+            continue;
+        cr_assert(record_system(record) == RECORD_SYSTEM_LIMITS, "event %u: another record", i);
+        memcpy(&written, record, sizeof written);
+        written.flags &= RECORD_FLAGS_MASK;
+        written.reserved_1 = 0; /* there is the record's code */
+        expected.timestamp = fixture->clock_ns + i;
+        cr_assert(memcmp(&written, &expected, sizeof written) == 0, "event %u: another row", i);
+        record++;
+    }
+}
+
+const uint32_t *fixture_set_limits(struct fixture *fixture, const struct giro_limits *events,
+                                   uint32_t count)
+{
+    struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_set_limits(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
+    cr_assert(ledger_room_limits(fixture->ledger, count) == LEDGER_ROOM);
+    output_open(fixture, count, &output);
+    ledger_set_limits(fixture->ledger, events, count, fixture->clock_ns, &output);
+    output_close(fixture, &output);
+    codes_collect(fixture, &output, count, false);
+    limits_records_check(fixture, events, count, &output);
+    fixture->clock_ns += count != 0 ? count : 1;
+    fixture_check_invariants(fixture);
+    return fixture->codes;
+}
+
+uint32_t fixture_get_limits(const struct fixture *fixture, const giro_u128 *ids, uint32_t count,
+                            struct giro_limits *rows)
+{
+    uint32_t found = 0;
+    if (fixture->model == NULL)
+        return ledger_get_limits(fixture->ledger, ids, count, rows);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_limits *row = model_limits(fixture->model, ids[i]);
+        if (row != NULL)
+            rows[found++] = *row;
+    }
+    return found;
+}
+
 uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max)
 {
     struct ledger_output output;
@@ -354,6 +408,19 @@ static void payments_compare(const struct ledger *left, const struct ledger *rig
     cr_assert(one.depth == other.depth);
 }
 
+/* Both ledgers have the same accounts. */
+static void limits_compare(const struct ledger *left, const struct ledger *right)
+{
+    for (uint32_t i = 0; i < left->accounts.count; i++) {
+        struct giro_limits one = {0};
+        struct giro_limits other = {0};
+        giro_u128 id = left->accounts.rows[i].id;
+        cr_assert(ledger_get_limits(left, &id, 1, &one) == ledger_get_limits(right, &id, 1, &other),
+                  "account %lu: limits", (uint64_t)id);
+        cr_assert(memcmp(&one, &other, sizeof one) == 0, "account %lu: limits", (uint64_t)id);
+    }
+}
+
 /* A lookup of every transfer, what is kept beside it, and the outcome of every hold, are the same
  * after replay. */
 static void replayed_log_compare(struct fixture *fixture, const struct ledger *replayed)
@@ -393,6 +460,7 @@ void fixture_check_replay(struct fixture *fixture, uint32_t run_max)
     cr_assert(replayed->accounts.count == ledger->accounts.count);
     cr_assert(memcmp(replayed->accounts.rows, ledger->accounts.rows, rows_bytes) == 0);
     holds_compare(&ledger->holds, &replayed->holds);
+    limits_compare(ledger, replayed);
     log_timestamps_check(fixture);
     replayed_log_compare(fixture, replayed);
     cr_assert(replayed->timestamp_last == ledger->timestamp_last);
@@ -414,15 +482,33 @@ struct snapshot {
     uint64_t transfers_count;
     uint64_t burnt_count;
     struct checksum digest;
-    struct model_state *model; /* with a fixture of the model: this alone */
+    struct giro_limits *limits; /* an account each; zeros: never set */
+    struct model_state *model;  /* with a fixture of the model: this and the limits alone */
 };
 
 static void snapshot_free(struct snapshot *snapshot)
 {
     free(snapshot->accounts);
     free(snapshot->holds);
+    free(snapshot->limits);
     free(snapshot->model);
     *snapshot = (struct snapshot){0};
+}
+
+/* Accounts stay in their order, so a row's number is its account's. */
+static struct giro_limits *limits_copy(const struct fixture *fixture)
+{
+    bool by_model = fixture->model != NULL;
+    uint32_t count =
+        by_model ? fixture->model->now.accounts_count : fixture->ledger->accounts.count;
+    struct giro_limits *rows = calloc(count + 1u, sizeof *rows);
+    cr_assert(rows != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        giro_u128 id =
+            by_model ? fixture->model->now.accounts[i].id : fixture->ledger->accounts.rows[i].id;
+        (void)fixture_get_limits(fixture, &id, 1, &rows[i]);
+    }
+    return rows;
 }
 
 static void snapshot_take(struct snapshot *snapshot, const struct ledger *ledger)
@@ -596,6 +682,20 @@ static const struct field transfer_fields[] = {
     {0},
 };
 
+static const struct field limits_fields[] = {
+    FIELD(giro_limits, "account_id", account_id),
+    FIELD(giro_limits, "floor", floor),
+    FIELD(giro_limits, "balance_max", balance_max),
+    FIELD(giro_limits, "transfer_max", transfer_max),
+    FIELD(giro_limits, "over_capture", over_capture),
+    FIELD(giro_limits, "reserved_first", reserved[0]),
+    FIELD(giro_limits, "reserved_last", reserved[47]),
+    FIELD(giro_limits, "reserved_1", reserved_1),
+    FIELD(giro_limits, "flags", flags),
+    FIELD(giro_limits, "timestamp", timestamp),
+    {0},
+};
+
 #undef FIELD
 
 static const struct flag account_flags[] = {
@@ -626,6 +726,18 @@ static const struct flag transfer_flags[] = {
     {0},
 };
 
+static const struct flag limits_flags[] = {
+    {"block_debits", GIRO_LIMITS_BLOCK_DEBITS},
+    {"block_credits", GIRO_LIMITS_BLOCK_CREDITS},
+    {"frozen", GIRO_LIMITS_FROZEN},
+    {0},
+};
+
+/* A row of limits is written as a system record: that is its kind here. Its flags lie where those
+ * of the others do. */
+_Static_assert(offsetof(struct giro_limits, flags) == offsetof(struct giro_transfer, flags),
+               "flags");
+
 static const struct verb verbs[] = {
     {"account", RECORD_ACCOUNT, 0, 1, {"id"}},
     {"transfer", RECORD_TRANSFER, 0, 1, {"id", "debit", "credit", "amount"}},
@@ -642,6 +754,7 @@ static const struct verb verbs[] = {
      GIRO_TRANSFER_RETURN,
      1,
      {"id", "pending_id", "debit", "credit", "amount"}},
+    {"limits", RECORD_SYSTEM, 0, 0, {"account_id"}},
     {0},
 };
 
@@ -730,28 +843,29 @@ static giro_u128 value_parse(struct fixture *fixture, const char *text)
     return value;
 }
 
+static const char *result_name(enum record_kind kind, uint32_t code)
+{
+    if (kind == RECORD_ACCOUNT)
+        return giro_account_result_name(code);
+    return kind == RECORD_SYSTEM ? giro_limits_result_name(code) : giro_transfer_result_name(code);
+}
+
 static uint32_t result_parse(enum record_kind kind, const char *name, uint32_t line)
 {
     cr_assert(name != NULL, "line %u: no result", line);
     for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
-        if (same(kind == RECORD_ACCOUNT ? giro_account_result_name(code)
-                                        : giro_transfer_result_name(code),
-                 name))
+        if (same(result_name(kind, code), name))
             return code;
     }
     cr_assert_fail("line %u: no such result: %s", line, name);
     return UINT32_MAX;
 }
 
-static const char *result_name(enum record_kind kind, uint32_t code)
-{
-    return kind == RECORD_ACCOUNT ? giro_account_result_name(code)
-                                  : giro_transfer_result_name(code);
-}
-
 static void field_set(enum record_kind kind, union record *event, const char *name, giro_u128 value)
 {
-    const struct field *field = kind == RECORD_ACCOUNT ? account_fields : transfer_fields;
+    const struct field *field = kind == RECORD_ACCOUNT  ? account_fields
+                                : kind == RECORD_SYSTEM ? limits_fields
+                                                        : transfer_fields;
     while (field->name != NULL && !same(field->name, name))
         field++;
     cr_assert(field->name != NULL, "no such field: %s", name);
@@ -760,7 +874,9 @@ static void field_set(enum record_kind kind, union record *event, const char *na
 
 static uint16_t flag_find(enum record_kind kind, const char *name)
 {
-    const struct flag *flag = kind == RECORD_ACCOUNT ? account_flags : transfer_flags;
+    const struct flag *flag = kind == RECORD_ACCOUNT  ? account_flags
+                              : kind == RECORD_SYSTEM ? limits_flags
+                                                      : transfer_flags;
     while (flag->name != NULL && !same(flag->name, name))
         flag++;
     cr_assert(flag->name != NULL, "no such flag: %s", name);
@@ -817,6 +933,11 @@ static enum record_kind event_parse(struct fixture *fixture, char *const *words,
 static const uint32_t *events_execute(struct fixture *fixture, enum record_kind kind,
                                       const union record *events, uint32_t count)
 {
+    struct giro_limits rows[SCRIPT_EVENTS_MAX];
+    if (kind == RECORD_SYSTEM) {
+        memcpy(rows, events, count * sizeof *rows);
+        return fixture_set_limits(fixture, rows, count);
+    }
     return kind == RECORD_ACCOUNT ? fixture_create_accounts(fixture, &events->account, count)
                                   : fixture_create_transfers(fixture, &events->transfer, count);
 }
@@ -834,6 +955,8 @@ static void request_run(struct script *script)
             script->coverage->account[codes[i]]++;
         if (script->coverage != NULL && script->kind == RECORD_TRANSFER)
             script->coverage->transfer[codes[i]]++;
+        if (script->coverage != NULL && script->kind == RECORD_SYSTEM)
+            script->coverage->limits[codes[i]]++;
     }
     script->event_count = 0;
 }
@@ -868,16 +991,27 @@ static void balance_row(struct script *script, const struct row *row)
               row->line);
 }
 
+static bool record_found(struct fixture *fixture, enum record_kind kind, giro_u128 id,
+                         union record *found)
+{
+    if (kind == RECORD_ACCOUNT)
+        return fixture_account(fixture, id, &found->account);
+    if (kind == RECORD_TRANSFER)
+        return fixture_transfer(fixture, id, &found->transfer);
+    struct giro_limits row = {0};
+    bool there = fixture_get_limits(fixture, &id, 1, &row) == 1;
+    memcpy(found, &row, sizeof row);
+    return there;
+}
+
 static void stored_row(struct script *script, const struct row *row)
 {
     union record expected;
     union record found;
     enum record_kind kind =
         event_parse(script->fixture, row->words + 1, row->word_count - 1, &expected);
-    bool there = kind == RECORD_ACCOUNT
-                     ? fixture_account(script->fixture, expected.account.id, &found.account)
-                     : fixture_transfer(script->fixture, expected.transfer.id, &found.transfer);
-    cr_assert(there, "line %u: not found", row->line);
+    cr_assert(record_found(script->fixture, kind, expected.transfer.id, &found),
+              "line %u: not found", row->line);
     cr_assert(found.transfer.timestamp != 0, "line %u: no timestamp", row->line);
     expected.transfer.timestamp = found.transfer.timestamp;
     cr_assert(memcmp(&expected, &found, sizeof found) == 0, "line %u: another record is stored",
@@ -886,14 +1020,27 @@ static void stored_row(struct script *script, const struct row *row)
 
 static void missing_row(struct script *script, const struct row *row)
 {
+    enum record_kind kind = same(row->words[0], "missing")      ? RECORD_TRANSFER
+                            : same(row->words[0], "no_account") ? RECORD_ACCOUNT
+                                                                : RECORD_SYSTEM;
     union record found;
     for (uint32_t i = 1; i < row->word_count; i++) {
         giro_u128 id = value_parse(script->fixture, row->words[i]);
-        bool there = same(row->words[0], "missing")
-                         ? fixture_transfer(script->fixture, id, &found.transfer)
-                         : fixture_account(script->fixture, id, &found.account);
-        cr_assert(!there, "line %u: %s is there", row->line, row->words[i]);
+        cr_assert(!record_found(script->fixture, kind, id, &found), "line %u: %s is there",
+                  row->line, row->words[i]);
     }
+}
+
+static uint32_t mark_parse(const struct row *row, const char *word)
+{
+    static const char *const names[] = {"over_cap", "negative", "blocked", "over_transfer",
+                                        "over_balance"};
+    for (uint32_t bit = 0; bit < sizeof names / sizeof names[0]; bit++) {
+        if (same(word, names[bit]))
+            return 1u << bit;
+    }
+    cr_assert_fail("line %u: what is %s?", row->line, word);
+    return 0;
 }
 
 static void payment_row(struct script *script, const struct row *row)
@@ -909,12 +1056,8 @@ static void payment_row(struct script *script, const struct row *row)
         const char *word = row->words[i];
         if (strncmp(word, "depth=", 6) == 0)
             depth = (uint32_t)value_parse(script->fixture, word + 6);
-        else if (same(word, "over_cap"))
-            marks |= GIRO_MARK_OVER_CAP;
-        else if (same(word, "negative"))
-            marks |= GIRO_MARK_NEGATIVE;
         else
-            cr_assert_fail("line %u: what is %s?", row->line, word);
+            marks |= mark_parse(row, word);
     }
     cr_assert(fixture_payment(script->fixture, places[0], &found), "line %u: nothing", row->line);
     cr_assert(found.amount == places[1], "line %u: amount is %lu", row->line,
@@ -940,6 +1083,7 @@ static void save_row(struct script *script)
         model_snapshot_take(&script->snapshot, script->fixture->model);
     else
         snapshot_take(&script->snapshot, script->fixture->ledger);
+    script->snapshot.limits = limits_copy(script->fixture);
 }
 
 static void unchanged_row(struct script *script, const struct row *row)
@@ -949,6 +1093,12 @@ static void unchanged_row(struct script *script, const struct row *row)
         model_snapshot_compare(&script->snapshot, script->fixture->model, burnt, row->line);
     else
         snapshot_compare(&script->snapshot, script->fixture->ledger, burnt, row->line);
+    uint32_t count = script->snapshot.model != NULL ? script->snapshot.model->accounts_count
+                                                    : script->snapshot.accounts_count;
+    struct giro_limits *now = limits_copy(script->fixture);
+    cr_assert(memcmp(now, script->snapshot.limits, count * sizeof *now) == 0, "line %u: limits",
+              row->line);
+    free(now);
 }
 
 static void expire_row(struct script *script, const struct row *row)
@@ -985,7 +1135,7 @@ static void row_run(struct script *script, const struct row *row)
         balance_row(script, row);
     else if (same(command, "stored"))
         stored_row(script, row);
-    else if (same(command, "missing") || same(command, "no_account"))
+    else if (same(command, "missing") || same(command, "no_account") || same(command, "no_limits"))
         missing_row(script, row);
     else if (same(command, "expire"))
         expire_row(script, row);
@@ -1082,7 +1232,7 @@ static void rules_check(struct fixture *fixture, const struct row *base, const s
     rule_apply(fixture, kind, events, rule);
     if (other != NULL)
         rule_apply(fixture, kind, events, other);
-    if ((events[0].transfer.flags & flag_find(kind, "imported")) != 0)
+    if (kind != RECORD_SYSTEM && (events[0].transfer.flags & flag_find(kind, "imported")) != 0)
         events[0].transfer.timestamp = 1;
 
     uint32_t expected = result_parse(kind, rule->result, rule->line);

@@ -12,6 +12,9 @@
  *   pending  ID DEBIT CREDIT AMOUNT    [flag | field=value]... | result
  *   post     ID PENDING_ID AMOUNT      [flag | field=value]... | result     (ledger=0, code=0)
  *   void     ID PENDING_ID AMOUNT      [flag | field=value]... | result
+ *   adjust   ID PENDING_ID AMOUNT      [flag | field=value]... | result
+ *   return   ID PENDING_ID DEBIT CREDIT AMOUNT [flag | field=value]... | result
+ *   limits   ACCOUNT_ID                [flag | field=value]... | result
  *
  *   at VALUE                    sets the clock: the timestamp of the next request
  *   expire [MAX]                releases what is due | how many were released
@@ -19,8 +22,10 @@
  *   stored EVENT                what a lookup answers: as an event row, every field but timestamp
  *   missing ID...               transfers that a lookup does not find
  *   no_account ID...            accounts that a lookup does not find
- *   payment ID AMOUNT TAKEN LEFT [depth=N] [over_cap] [negative]   what is kept beside a transfer
+ *   payment ID AMOUNT TAKEN LEFT [depth=N] [mark]...   what is kept beside a transfer; marks:
+ *                               over_cap, negative, blocked, over_transfer, over_balance
  *   no_payment ID...            transfers about which nothing is kept
+ *   no_limits ID...             accounts whose limits were never set
  *   save / unchanged [burnt]    the whole state is what it was; burnt: except for spent ids
  *
  * VALUE: 12, 0xff, 5s (seconds in ns), max (the largest u128), now (timestamp of the request), @T1
@@ -64,6 +69,7 @@ struct fixture {
 struct fixture_coverage {
     uint32_t account[GIRO_ACCOUNT_RESULT_MAX + 1];
     uint32_t transfer[GIRO_TRANSFER_RESULT_MAX + 1];
+    uint32_t limits[GIRO_LIMITS_RESULT_MAX + 1];
 };
 
 void fixture_init(struct fixture *fixture, const struct fixture_config *config);
@@ -75,6 +81,8 @@ const uint32_t *fixture_create_accounts(struct fixture *fixture, const struct gi
                                         uint32_t count);
 const uint32_t *fixture_create_transfers(struct fixture *fixture,
                                          const struct giro_transfer *events, uint32_t count);
+const uint32_t *fixture_set_limits(struct fixture *fixture, const struct giro_limits *events,
+                                   uint32_t count);
 
 /* Returns how many holds were released. */
 uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max);
@@ -84,6 +92,10 @@ bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfe
 
 /* What is kept beside a transfer, as model_payment() tells it. */
 bool fixture_payment(const struct fixture *fixture, giro_u128 id, struct model_payment *out);
+
+/* The rows that were ever set, in the order of the ids. Returns how many. */
+uint32_t fixture_get_limits(const struct fixture *fixture, const giro_u128 *ids, uint32_t count,
+                            struct giro_limits *rows);
 
 /* Lookups of many; return how many were found. */
 uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids, uint32_t count,

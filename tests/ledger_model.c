@@ -42,6 +42,14 @@ const struct giro_transfer *model_transfer(const struct model *model, giro_u128 
     return &model->transfers[number];
 }
 
+const struct giro_limits *model_limits(const struct model *model, giro_u128 account_id)
+{
+    const struct giro_account *account = model_account(model, account_id);
+    if (account == NULL || model->limits[account - model->now.accounts].account_id == 0)
+        return NULL;
+    return &model->limits[account - model->now.accounts];
+}
+
 bool model_payment(const struct model *model, giro_u128 id, struct model_payment *out)
 {
     int64_t number = transfer_find(model, id);
@@ -313,6 +321,185 @@ static uint32_t transfer_identity(const struct model *model, const struct giro_t
     return transfer_compare(model, event, &model->transfers[number]);
 }
 
+/* ---- Sums -------------------------------------------------------------------------------- */
+
+static bool overflows(giro_u128 left, giro_u128 right)
+{
+    giro_u128 sum;
+    return __builtin_add_overflow(left, right, &sum);
+}
+
+/* Facts can add up to more than there are numbers for: such a sum stays at the largest. */
+static giro_u128 sum_of(giro_u128 left, giro_u128 right)
+{
+    return overflows(left, right) ? GIRO_U128_MAX : left + right;
+}
+
+/* Basis points of an amount, rounded down, digit by digit of the share: exact at any size. */
+static giro_u128 share_of(giro_u128 amount, uint32_t basis_points)
+{
+    giro_u128 share = 0;
+    giro_u128 rest = 0; /* ten-thousandths */
+    for (uint32_t bit = 128; bit-- > 0;) {
+        share = sum_of(share, share);
+        rest *= 2;
+        if ((amount >> bit & 1) != 0)
+            rest += basis_points;
+        share = sum_of(share, rest / 10000);
+        rest %= 10000;
+    }
+    return share;
+}
+
+static giro_u128 difference_of(giro_u128 left, giro_u128 right)
+{
+    return left > right ? left - right : 0;
+}
+
+/* ---- Limits of accounts ------------------------------------------------------------------ */
+
+static bool limits_reserved(const struct giro_limits *event)
+{
+    uint8_t used = 0;
+    for (size_t i = 0; i < sizeof event->reserved; i++)
+        used |= event->reserved[i];
+    return used != 0 || event->reserved_1 != 0;
+}
+
+static uint32_t limits_rules(const struct model *model, const struct giro_limits *event)
+{
+    const struct giro_account *account = model_account(model, event->account_id);
+    if (event->timestamp != 0)
+        return GIRO_LIMITS_RESULT_TIMESTAMP_MUST_BE_ZERO;
+    if (limits_reserved(event))
+        return GIRO_LIMITS_RESULT_RESERVED_FIELD;
+    if (event->flags >= 1 << 3)
+        return GIRO_LIMITS_RESULT_RESERVED_FLAG;
+    if (event->account_id == 0)
+        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
+    if (event->account_id == GIRO_U128_MAX)
+        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
+    if (event->over_capture > 100000)
+        return GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE;
+    if (account == NULL)
+        return GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND;
+    if (event->floor != 0 && (account->flags & (GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS |
+                                                GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS)) == 0)
+        return GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG;
+    return 0;
+}
+
+void model_set_limits(struct model *model, const struct giro_limits *events, uint32_t count,
+                      uint64_t timestamp, uint32_t *codes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        codes[i] = limits_rules(model, &events[i]);
+        if (codes[i] != 0)
+            continue;
+        const struct giro_account *account = model_account(model, events[i].account_id);
+        struct giro_limits *row = &model->limits[account - model->now.accounts];
+        *row = events[i];
+        row->timestamp = timestamp + i;
+    }
+}
+
+/* An account of the model; all zeros when it has no limits. */
+static const struct giro_limits *limits_of(const struct model *model,
+                                           const struct giro_account *account)
+{
+    return &model->limits[account - model->now.accounts];
+}
+
+/* Money that is about to move. Before it does, so much of what both sides have pending is released.
+ * What the sums here add up to has been checked for overflow. */
+struct move {
+    const struct giro_account *debit;
+    const struct giro_account *credit;
+    giro_u128 released;
+    giro_u128 amount;
+};
+
+static giro_u128 debits_after(const struct move *move)
+{
+    return move->debit->debits_pending - move->released + move->debit->debits_posted + move->amount;
+}
+
+static giro_u128 credits_after(const struct move *move)
+{
+    return move->credit->credits_pending - move->released + move->credit->credits_posted +
+           move->amount;
+}
+
+/* Of the side that the move itself adds to. */
+static uint32_t side_blocked(const struct model *model, const struct move *move)
+{
+    uint16_t debit = limits_of(model, move->debit)->flags;
+    uint16_t credit = limits_of(model, move->credit)->flags;
+    if ((debit & (GIRO_LIMITS_BLOCK_DEBITS | GIRO_LIMITS_FROZEN)) != 0 ||
+        (credit & (GIRO_LIMITS_BLOCK_CREDITS | GIRO_LIMITS_FROZEN)) != 0)
+        return GIRO_TRANSFER_ACCOUNT_BLOCKED;
+    return 0;
+}
+
+/* What was held before may be posted as long as nothing is frozen. */
+static uint32_t side_frozen(const struct model *model, const struct move *move)
+{
+    uint16_t either = limits_of(model, move->debit)->flags | limits_of(model, move->credit)->flags;
+    return (either & GIRO_LIMITS_FROZEN) != 0 ? GIRO_TRANSFER_ACCOUNT_BLOCKED : 0;
+}
+
+/* An account's own limit flag, with its credit line. */
+static uint32_t beyond_floor(const struct model *model, const struct move *move)
+{
+    if ((move->debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 &&
+        debits_after(move) >
+            sum_of(move->debit->credits_posted, limits_of(model, move->debit)->floor))
+        return GIRO_TRANSFER_EXCEEDS_CREDITS;
+    if ((move->credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0 &&
+        credits_after(move) >
+            sum_of(move->credit->debits_posted, limits_of(model, move->credit)->floor))
+        return GIRO_TRANSFER_EXCEEDS_DEBITS;
+    return 0;
+}
+
+static bool beyond(giro_u128 value, giro_u128 max)
+{
+    return max != 0 && value > max;
+}
+
+static uint32_t beyond_transfer_max(const struct model *model, const struct move *move)
+{
+    if (beyond(move->amount, limits_of(model, move->debit)->transfer_max) ||
+        beyond(move->amount, limits_of(model, move->credit)->transfer_max))
+        return GIRO_TRANSFER_EXCEEDS_MAX_TRANSFER;
+    return 0;
+}
+
+/* An account whose credits must not exceed its debits has its balance on the debit side. It can
+ * grow only by a debit, every other account's only by a credit. */
+static uint32_t beyond_balance_max(const struct model *model, const struct move *move)
+{
+    bool debit_grows = (move->debit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0;
+    bool credit_grows = (move->credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) == 0;
+    if (credit_grows && beyond(difference_of(credits_after(move), move->credit->debits_posted),
+                               limits_of(model, move->credit)->balance_max))
+        return GIRO_TRANSFER_EXCEEDS_MAX_BALANCE;
+    if (debit_grows && beyond(difference_of(debits_after(move), move->debit->credits_posted),
+                              limits_of(model, move->debit)->balance_max))
+        return GIRO_TRANSFER_EXCEEDS_MAX_BALANCE;
+    return 0;
+}
+
+/* What refuses any other transfer leaves only a mark on a fact. */
+static uint32_t refused(const struct giro_transfer *transfer, uint32_t code, uint32_t mark,
+                        uint32_t *marks)
+{
+    if (code == 0 || !is_fact(transfer))
+        return code;
+    *marks |= mark;
+    return 0;
+}
+
 /* ---- What a return does to the transfers above it ---------------------------------------- */
 
 enum { RETURN_DEPTH_MAX = 6 };
@@ -343,23 +530,6 @@ static struct levels levels_from(const struct model *model, int64_t origin)
         levels.numbers[levels.count++] = level;
     }
     return levels;
-}
-
-static bool overflows(giro_u128 left, giro_u128 right)
-{
-    giro_u128 sum;
-    return __builtin_add_overflow(left, right, &sum);
-}
-
-/* Facts can add up to more than there are numbers for: such a sum stays at the largest. */
-static giro_u128 sum_of(giro_u128 left, giro_u128 right)
-{
-    return overflows(left, right) ? GIRO_U128_MAX : left + right;
-}
-
-static giro_u128 difference_of(giro_u128 left, giro_u128 right)
-{
-    return left > right ? left - right : 0;
 }
 
 /* Whether so much more may be returned. */
@@ -541,10 +711,7 @@ static uint32_t return_amount(const struct model *model, const struct levels *le
     }
     if (levels_allow(model, levels, transfer->amount))
         return 0;
-    if (!is_fact(transfer))
-        return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
-    *marks |= GIRO_MARK_OVER_CAP;
-    return 0;
+    return refused(transfer, GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT, GIRO_MARK_OVER_CAP, marks);
 }
 
 static giro_u128 at_most(giro_u128 amount, giro_u128 there, giro_u128 taken)
@@ -598,19 +765,15 @@ static uint32_t plain_overflow(const struct giro_transfer *transfer,
     return 0;
 }
 
-/* Whether so much more would be beyond an account's own limit. */
-static uint32_t limits(const struct giro_account *debit, const struct giro_account *credit,
-                       giro_u128 amount)
+static uint32_t plain_limits(const struct model *model, const struct giro_transfer *transfer,
+                             const struct move *move, uint32_t *marks)
 {
-    giro_u128 debits = debit->debits_pending + debit->debits_posted;
-    giro_u128 credits = credit->credits_pending + credit->credits_posted;
-    if ((debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 &&
-        debits + amount > debit->credits_posted)
-        return GIRO_TRANSFER_EXCEEDS_CREDITS;
-    if ((credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0 &&
-        credits + amount > credit->debits_posted)
-        return GIRO_TRANSFER_EXCEEDS_DEBITS;
-    return 0;
+    uint32_t code = refused(transfer, beyond_floor(model, move), GIRO_MARK_NEGATIVE, marks);
+    if (code == 0)
+        code = refused(transfer, beyond_transfer_max(model, move), GIRO_MARK_OVER_TRANSFER, marks);
+    if (code == 0)
+        code = refused(transfer, beyond_balance_max(model, move), GIRO_MARK_OVER_BALANCE, marks);
+    return code;
 }
 
 static void plain_apply(struct model *model, const struct giro_transfer *transfer, uint32_t marks,
@@ -647,6 +810,7 @@ static uint32_t plain_create(struct model *model, const struct giro_transfer *ev
     struct giro_account *debit = account_find(model, event->debit_account_id);
     struct giro_account *credit = account_find(model, event->credit_account_id);
     struct giro_transfer transfer = *event;
+    struct move move = {.debit = debit, .credit = credit};
     struct levels levels = {0};
     uint32_t marks = 0;
     if ((event->flags & GIRO_TRANSFER_IMPORTED) == 0)
@@ -654,6 +818,8 @@ static uint32_t plain_create(struct model *model, const struct giro_transfer *ev
     uint32_t code = plain_form(event);
     if (code == 0)
         code = plain_accounts(model, event, debit, credit);
+    if (code == 0)
+        code = refused(event, side_blocked(model, &move), GIRO_MARK_BLOCKED, &marks);
     if (code == 0 && is_return(event)) {
         int64_t origin = transfer_find(model, event->pending_id);
         code = return_rules(model, origin, debit, credit);
@@ -665,14 +831,12 @@ static uint32_t plain_create(struct model *model, const struct giro_transfer *ev
     if (code != 0)
         return code;
     transfer.amount = balanced(&transfer, debit, credit);
+    move.amount = transfer.amount;
     code = plain_overflow(&transfer, debit, credit);
+    if (code == 0)
+        code = plain_limits(model, event, &move, &marks);
     if (code != 0)
         return code;
-    code = limits(debit, credit, transfer.amount);
-    if (code != 0 && !is_fact(event))
-        return code;
-    if (code != 0)
-        marks |= GIRO_MARK_NEGATIVE;
     plain_apply(model, &transfer, marks, &levels);
     return 0;
 }
@@ -731,11 +895,21 @@ static giro_u128 resolve_amount(const struct giro_transfer *event, giro_u128 lef
     return event->amount == (is_post(event) ? GIRO_U128_MAX : 0) ? left : event->amount;
 }
 
+/* Whether a post that is no fact may take more than there is: how much more comes last of all. */
+static bool over_captures(const struct model *model, const struct giro_transfer *full,
+                          const struct giro_transfer *pending)
+{
+    const struct giro_account *credit = model_account(model, pending->credit_account_id);
+    return is_post(full) && !is_return(pending) && limits_of(model, credit)->over_capture != 0;
+}
+
 /* A fact may take more than there is, but not the largest number, which everywhere else means all of
  * it. */
-static uint32_t resolve_left(const struct giro_transfer *full, giro_u128 left)
+static uint32_t resolve_left(const struct model *model, const struct giro_transfer *full,
+                             const struct giro_transfer *pending, giro_u128 left)
 {
-    if (full->amount > left && (!is_fact(full) || full->amount == GIRO_U128_MAX))
+    bool may_exceed = is_fact(full) || over_captures(model, full, pending);
+    if (full->amount > left && (!may_exceed || full->amount == GIRO_U128_MAX))
         return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
     if (is_void(full) && !keeps_open(full) && full->amount < left)
         return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
@@ -791,7 +965,51 @@ static void hold_end(struct model *model, int64_t number, enum model_status stat
         account_find(model, pending->credit_account_id)->flags &= (uint16_t)~GIRO_ACCOUNT_CLOSED;
 }
 
-static void post_apply(struct model *model, const struct giro_transfer *full, int64_t number)
+/* What may be posted of a hold in all. */
+static giro_u128 capture_max(const struct model *model, const struct move *move,
+                             const struct model_note *hold)
+{
+    uint32_t over_capture = limits_of(model, move->credit)->over_capture;
+    return sum_of(hold->amount, share_of(hold->amount, over_capture));
+}
+
+/* The rules of a post of more than is left, which come last of all. */
+static uint32_t post_over(const struct model *model, const struct giro_transfer *full,
+                          const struct model_note *hold, const struct move *move, uint32_t *marks)
+{
+    bool too_much = overflows(hold->taken, full->amount) ||
+                    hold->taken + full->amount > capture_max(model, move, hold);
+    uint32_t code;
+    if (!is_fact(full) && too_much)
+        return GIRO_TRANSFER_OVER_CAPTURE_NOT_ALLOWED;
+    code = posted_overflow(move->debit, move->credit, move->released, full->amount);
+    if (code == 0)
+        code = refused(full, beyond_floor(model, move), GIRO_MARK_NEGATIVE, marks);
+    if (code == 0)
+        code = refused(full, beyond_balance_max(model, move), GIRO_MARK_OVER_BALANCE, marks);
+    if (is_fact(full))
+        *marks |= GIRO_MARK_OVER_CAP;
+    return code;
+}
+
+/* The rules that come after those of the hold's state. */
+static uint32_t post_limits(const struct model *model, const struct giro_transfer *full,
+                            const struct model_note *hold, uint32_t *marks)
+{
+    struct move move = {
+        .debit = model_account(model, full->debit_account_id),
+        .credit = model_account(model, full->credit_account_id),
+        .released = hold->left,
+        .amount = full->amount,
+    };
+    uint32_t code = refused(full, side_frozen(model, &move), GIRO_MARK_BLOCKED, marks);
+    if (code == 0 && full->amount > hold->left)
+        code = post_over(model, full, hold, &move, marks);
+    return code;
+}
+
+static void post_apply(struct model *model, const struct giro_transfer *full, int64_t number,
+                       uint32_t marks)
 {
     struct model_note *hold = &model->now.notes[number];
     struct giro_account *debit = account_find(model, full->debit_account_id);
@@ -814,12 +1032,9 @@ static void post_apply(struct model *model, const struct giro_transfer *full, in
         hold_end(model, number, MODEL_POSTED);
     }
     struct model_note *note = transfer_add(model, full, MODEL_SETTLED);
-    if (over != 0)
-        note->marks |= GIRO_MARK_OVER_CAP;
-    if (over != 0 && limits(debit, credit, 0) != 0)
-        note->marks |= GIRO_MARK_NEGATIVE;
+    note->marks = marks;
     note->depth = hold->depth;
-    note->kept = note->marks != 0 || levels.count != 0;
+    note->kept = marks != 0 || levels.count != 0;
 }
 
 static void void_apply(struct model *model, const struct giro_transfer *full, int64_t number)
@@ -848,6 +1063,7 @@ static uint32_t resolve_create(struct model *model, const struct giro_transfer *
     if (code != 0)
         return code;
 
+    uint32_t marks = 0;
     giro_u128 left = model->now.notes[number].left;
     struct giro_transfer full = inherited(event, &model->transfers[number]);
     full.amount = resolve_amount(event, left);
@@ -855,16 +1071,15 @@ static uint32_t resolve_create(struct model *model, const struct giro_transfer *
         full.timestamp = timestamp;
     code = pending_fields(&full, &model->transfers[number]);
     if (code == 0)
-        code = resolve_left(&full, left);
+        code = resolve_left(model, &full, &model->transfers[number], left);
     if (code == 0)
         code = resolve_state(model, &full, number, timestamp);
-    if (code == 0 && full.amount > left)
-        code = posted_overflow(account_find(model, full.debit_account_id),
-                               account_find(model, full.credit_account_id), left, full.amount);
+    if (code == 0 && is_post(event))
+        code = post_limits(model, &full, &model->now.notes[number], &marks);
     if (code != 0)
         return code;
     if (is_post(event))
-        post_apply(model, &full, number);
+        post_apply(model, &full, number, marks);
     else
         void_apply(model, &full, number);
     return 0;
@@ -917,15 +1132,22 @@ static uint32_t adjust_state(const struct model *model, const struct giro_transf
     return accounts_closed(model, full);
 }
 
+/* The rules that come after those of the hold's state. */
 static uint32_t adjust_amount(const struct model *model, const struct giro_transfer *full,
                               const struct levels *levels)
 {
-    const struct giro_account *debit = model_account(model, full->debit_account_id);
-    const struct giro_account *credit = model_account(model, full->credit_account_id);
+    struct move move = {
+        .debit = model_account(model, full->debit_account_id),
+        .credit = model_account(model, full->credit_account_id),
+        .amount = full->amount,
+    };
+    uint32_t marks = 0; /* an adjust is no fact */
+    if (side_blocked(model, &move) != 0)
+        return GIRO_TRANSFER_ACCOUNT_BLOCKED;
     if (!levels_allow(model, levels, full->amount))
         return GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT;
-    uint32_t code = plain_overflow(full, debit, credit);
-    return code != 0 ? code : limits(debit, credit, full->amount);
+    uint32_t code = plain_overflow(full, move.debit, move.credit);
+    return code != 0 ? code : plain_limits(model, full, &move, &marks);
 }
 
 static void adjust_apply(struct model *model, const struct giro_transfer *full, int64_t number,
@@ -1058,7 +1280,10 @@ static bool burns(uint32_t code)
            code == GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED ||
            code == GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED ||
            code == GIRO_TRANSFER_EXCEEDS_CREDITS || code == GIRO_TRANSFER_EXCEEDS_DEBITS ||
-           code == GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT || code == GIRO_TRANSFER_ORIGIN_NOT_FOUND;
+           code == GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT || code == GIRO_TRANSFER_ORIGIN_NOT_FOUND ||
+           code == GIRO_TRANSFER_ACCOUNT_BLOCKED || code == GIRO_TRANSFER_EXCEEDS_MAX_BALANCE ||
+           code == GIRO_TRANSFER_OVER_CAPTURE_NOT_ALLOWED ||
+           code == GIRO_TRANSFER_EXCEEDS_MAX_TRANSFER;
 }
 
 static void burn(struct model *model, const struct model_request *request, uint32_t i,

@@ -52,6 +52,8 @@ struct model {
     struct model_state now;
     struct model_state before; /* the chain that is under way */
     struct giro_transfer transfers[MODEL_TRANSFERS_MAX];
+    /* Of the account with the same number; account_id 0: never set. No transfer changes them. */
+    struct giro_limits limits[MODEL_ACCOUNTS_MAX];
 };
 
 /* Each writes one code an event. timestamp: of the first event, which the others count on from. */
@@ -59,6 +61,8 @@ void model_create_accounts(struct model *model, const struct giro_account *event
                            uint64_t timestamp, uint32_t *codes);
 void model_create_transfers(struct model *model, const struct giro_transfer *events, uint32_t count,
                             uint64_t timestamp, uint32_t *codes);
+void model_set_limits(struct model *model, const struct giro_limits *events, uint32_t count,
+                      uint64_t timestamp, uint32_t *codes);
 
 /* Releases at most max transfers whose deadline has come, the earliest first. Returns how many. */
 uint32_t model_expire(struct model *model, uint64_t timestamp, uint32_t max);
@@ -66,6 +70,9 @@ uint32_t model_expire(struct model *model, uint64_t timestamp, uint32_t max);
 /* NULL when there is none. */
 const struct giro_account *model_account(const struct model *model, giro_u128 id);
 const struct giro_transfer *model_transfer(const struct model *model, giro_u128 id);
+
+/* What an account is limited to; NULL when that was never set. */
+const struct giro_limits *model_limits(const struct model *model, giro_u128 account_id);
 
 struct model_payment {
     giro_u128 amount; /* what a hold authorised in all, or what a transfer posted */

@@ -197,6 +197,20 @@ static giro_u128 hold_choose(struct ledger_random *random)
     return pending_choose(random);
 }
 
+/* As much as the credit account's limits let a hold capture, or one more; 0 when there is none to
+ * begin with. */
+static giro_u128 over_capture_choose(struct ledger_random *random, giro_u128 id)
+{
+    const struct giro_transfer *hold = model_transfer(random->model, id);
+    const struct giro_limits *limits =
+        hold != NULL ? model_limits(random->model, hold->credit_account_id) : NULL;
+    if (limits == NULL || limits->over_capture == 0)
+        return 0;
+    const struct model_note *note = note_of(random, id);
+    return note->amount - note->taken + note->amount * limits->over_capture / 10000 +
+           ledger_random_below(random, 2);
+}
+
 /* A part of a hold is captured, or more than the hold. */
 static void capture_choose(struct ledger_random *random, struct giro_transfer *event)
 {
@@ -210,6 +224,9 @@ static void capture_choose(struct ledger_random *random, struct giro_transfer *e
         if (chance(random, 60))
             event->amount = hold_left(random, event->pending_id) + ledger_random_below(random, 20);
     }
+    giro_u128 over = over_capture_choose(random, event->pending_id);
+    if (over != 0 && chance(random, 40))
+        event->amount = over;
 }
 
 static void release_choose(struct ledger_random *random, struct giro_transfer *event)
@@ -314,6 +331,16 @@ static void return_choose(struct ledger_random *random, struct giro_transfer *ev
     }
 }
 
+/* About as much as an account's transfer_max or balance_max; 0 when it has neither. */
+static giro_u128 limit_choose(struct ledger_random *random, giro_u128 account_id)
+{
+    const struct giro_limits *limits = model_limits(random->model, account_id);
+    if (limits == NULL)
+        return 0;
+    giro_u128 max = limits->transfer_max != 0 ? limits->transfer_max : limits->balance_max;
+    return max == 0 || max > GIRO_U128_MAX - 2 ? 0 : max + ledger_random_below(random, 3);
+}
+
 /* Small, so that accounts with a limit come back to it. */
 static void fact_choose(struct ledger_random *random, struct giro_transfer *event)
 {
@@ -324,6 +351,10 @@ static void fact_choose(struct ledger_random *random, struct giro_transfer *even
             (uint16_t) ~(GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT);
     if (chance(random, 80))
         event->amount = ledger_random_below(random, 8);
+    giro_u128 limit = limit_choose(random, chance(random, 50) ? event->debit_account_id
+                                                              : event->credit_account_id);
+    if (limit != 0 && chance(random, 50))
+        event->amount = limit;
 }
 
 static void payment_choose(struct ledger_random *random, struct giro_transfer *event)
@@ -342,13 +373,13 @@ static void payment_choose(struct ledger_random *random, struct giro_transfer *e
         release_choose(random, event);
     else if (kind < 10)
         adjust_choose(random, event);
-    else if (kind < 18)
+    else if (kind < 17)
         return_choose(random, event);
     else
         fact_choose(random, event);
     if (chance(random, 4))
         event->flags ^= spoiling[ledger_random_below(random, sizeof spoiling / sizeof *spoiling)];
-    if (event->timeout == 0 && kind >= 18) /* as in plain_choose() */
+    if (event->timeout == 0 && kind >= 17) /* as in plain_choose() */
         event->flags &= (uint16_t) ~(GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT);
 }
 
@@ -583,6 +614,118 @@ uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_accoun
             events[i].flags ^= GIRO_ACCOUNT_IMPORTED;
         if (chance(random, 30))
             events[i].flags |= GIRO_ACCOUNT_LINKED;
+    }
+    return count;
+}
+
+static void limits_spoil(struct ledger_random *random, struct giro_limits *event)
+{
+    switch (ledger_random_below(random, 9)) {
+    case 0:
+        event->timestamp = 1 + ledger_random_below(random, 9);
+        break;
+    case 1:
+        event->reserved[ledger_random_below(random, sizeof event->reserved)] = 1;
+        break;
+    case 2:
+        event->reserved_1 = 1;
+        break;
+    case 3:
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 4:
+        event->account_id = chance(random, 50) ? 0 : GIRO_U128_MAX;
+        break;
+    case 5:
+        event->account_id = LEDGER_RANDOM_ACCOUNTS + 1 + ledger_random_below(random, 2);
+        break;
+    case 6:
+        event->over_capture = GIRO_OVER_CAPTURE_MAX + 1;
+        break;
+    case 7:
+        event->over_capture = UINT32_MAX;
+        break;
+    default:
+        event->floor = 1 + ledger_random_below(random, 9);
+    }
+}
+
+/* A little more than a sum is now, and seldom a little less. */
+static giro_u128 near(struct ledger_random *random, giro_u128 sum)
+{
+    giro_u128 some = ledger_random_below(random, 60);
+    if (chance(random, 20))
+        return sum > some ? sum - some : 1;
+    return sum < GIRO_U128_MAX - some ? sum + some : GIRO_U128_MAX;
+}
+
+/* What an account has on the side that its balance_max is for. */
+static giro_u128 balance_of(const struct giro_account *account)
+{
+    giro_u128 debits = account->debits_posted;
+    giro_u128 credits = account->credits_posted;
+    if ((account->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0)
+        return debits + account->debits_pending > credits
+                   ? debits + account->debits_pending - credits
+                   : 0;
+    return credits + account->credits_pending > debits ? credits + account->credits_pending - debits
+                                                       : 0;
+}
+
+static void limits_choose(struct ledger_random *random, const struct giro_account *account,
+                          struct giro_limits *event)
+{
+    static const uint32_t over_captures[] = {0, 1, 500, 2000, GIRO_OVER_CAPTURE_MAX};
+    const uint16_t guarded =
+        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
+    if (chance(random, (account->flags & guarded) != 0 ? 60 : 1))
+        event->floor = ledger_random_below(random, 80);
+    if (event->floor != 0 && chance(random, 3))
+        event->floor = GIRO_U128_MAX - ledger_random_below(random, 3);
+    if (chance(random, 25))
+        event->balance_max = near(random, balance_of(account));
+    if (chance(random, 12))
+        event->transfer_max = near(random, account->ledger == 3 ? UINT64_MAX : 30);
+    if (chance(random, 50))
+        event->over_capture = over_captures[ledger_random_below(random, sizeof over_captures /
+                                                                            sizeof *over_captures)];
+    if (chance(random, 12))
+        event->flags = (uint16_t)(1u << ledger_random_below(random, 3));
+}
+
+/* A blocked account is soon open again, or everything would come to stand still. */
+static uint32_t limits_unblock(struct ledger_random *random, struct giro_limits *events)
+{
+    const struct model *model = random->model;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < model->now.accounts_count && count < LEDGER_RANDOM_EVENTS / 2; i++) {
+        const struct giro_limits *row = model_limits(model, model->now.accounts[i].id);
+        if (row == NULL || row->flags == 0 || !chance(random, 80))
+            continue;
+        events[count] = *row;
+        events[count].timestamp = 0;
+        events[count++].flags = 0;
+    }
+    return count;
+}
+
+uint32_t ledger_random_limits(struct ledger_random *random, struct giro_limits *events)
+{
+    const struct model_state *state = &random->model->now;
+    uint32_t count = limits_unblock(random, events);
+    uint32_t more = 1 + (uint32_t)ledger_random_below(random, 5);
+    for (uint32_t i = 0; i < more; i++, count++) {
+        /* Mostly of those that there were first: few transfers are about the others. */
+        uint64_t accounts = state->accounts_count;
+        if (accounts > LEDGER_RANDOM_ACCOUNTS && !chance(random, 10))
+            accounts = LEDGER_RANDOM_ACCOUNTS;
+        const struct giro_account *account =
+            &state->accounts[ledger_random_below(random, accounts)];
+        events[count] = (struct giro_limits){.account_id = account->id};
+        if (!chance(random, 20)) /* else all zeros */
+            limits_choose(random, account, &events[count]);
+        if (chance(random, 10))
+            limits_spoil(random, &events[count]);
     }
     return count;
 }
