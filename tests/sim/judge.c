@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum entry_kind { ENTRY_ACCOUNTS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
+enum entry_kind { ENTRY_ACCOUNTS, ENTRY_LIMITS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
 
 struct entry {
     enum entry_kind kind;
@@ -250,6 +250,9 @@ static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
     case ENTRY_ACCOUNTS:
         accounts_follow(entry, it->events, it->count, it->timestamp, codes);
         break;
+    case ENTRY_LIMITS:
+        model_set_limits(&judge.model, it->events, it->count, it->timestamp, codes);
+        break;
     case ENTRY_TRANSFERS:
         transfers_follow(entry, it->events, it->count, it->timestamp, codes);
         break;
@@ -311,6 +314,15 @@ void judge_accounts(const struct ledger *ledger, const struct giro_account *even
     digest_keep(ledger);
 }
 
+void judge_limits(const struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                  uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_LIMITS, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output)
 {
@@ -365,6 +377,16 @@ static void payment_state(const struct ledger *ledger, uint32_t number)
         machine_fail("hold %" PRIu64 " is not as the model has it", (uint64_t)id);
 }
 
+static void limits_state(const struct ledger *ledger, giro_u128 id)
+{
+    const struct giro_limits *known = model_limits(&judge.model, id);
+    struct giro_limits found;
+    if (ledger_get_limits(ledger, &id, 1, &found) != (known != NULL) ||
+        (known != NULL && memcmp(known, &found, sizeof found) != 0))
+        machine_fail("the limits of account %" PRIu64 " are not as the model has them",
+                     (uint64_t)id);
+}
+
 void judge_state(const struct ledger *ledger)
 {
     const struct model_state *now = &judge.model.now;
@@ -376,6 +398,7 @@ void judge_state(const struct ledger *ledger)
         if (memcmp(&ledger->accounts.rows[i], &now->accounts[i], sizeof now->accounts[i]) != 0)
             machine_fail("account %" PRIu64 " is not as the model has it",
                          (uint64_t)now->accounts[i].id);
+        limits_state(ledger, now->accounts[i].id);
     }
     for (uint32_t i = 0; i < now->transfers_count; i++) {
         open += now->status[i] == MODEL_PENDING;
@@ -498,6 +521,19 @@ static struct giro_payment payment_of(const struct giro_transfer *transfer)
         .depth = note->kept ? note->depth : 0,
         .amended = note->kept && is_hold,
     };
+}
+
+uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_limits *limits = model_limits(&judge.model, ids[i]);
+        if (limits == NULL)
+            continue;
+        memcpy(out + bytes, limits, sizeof *limits);
+        bytes += (uint32_t)sizeof *limits;
+    }
+    return bytes;
 }
 
 uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out)

@@ -41,6 +41,8 @@ void judge_floor_raise(uint32_t position);
 
 void judge_accounts(const struct ledger *ledger, const struct giro_account *events, uint32_t count,
                     uint64_t timestamp, const struct ledger_output *output);
+void judge_limits(const struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                  uint64_t timestamp, const struct ledger_output *output);
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output);
 void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
@@ -61,6 +63,7 @@ uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count
 /* Bodies that lookups must be answered with now. Return their size. */
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out);
 
 /* A query that was asked at a position and is answered now; raises the floor by what it tells. */
