@@ -163,6 +163,7 @@ enum giro_change_kind {
     GIRO_CHANGE_PENDING_POSTED = 3,
     GIRO_CHANGE_PENDING_VOIDED = 4,
     GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
+    GIRO_CHANGE_LIMITS_SET = 6,      /* of an account; no balances */
 };
 
 enum giro_limits_flag {
@@ -231,6 +232,7 @@ struct giro_change {
     union {
         struct giro_transfer transfer;
         struct giro_account account; /* GIRO_CHANGE_ACCOUNT_CREATED */
+        struct giro_limits limits;   /* GIRO_CHANGE_LIMITS_SET */
     } record;
     struct giro_balances debit; /* of the debit account, or of the account, right after it */
     struct giro_balances credit;

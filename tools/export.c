@@ -204,7 +204,9 @@ static bool change_take(void *context, const struct giro_change *change)
                  change->ordinal, change->kind);
         return false;
     }
-    if (options->ledger != 0 && options->ledger != ledger)
+    /* Limits do not come with a ledger. */
+    if (options->ledger != 0 &&
+        (options->ledger != ledger || change->kind == GIRO_CHANGE_LIMITS_SET))
         return true;
     bool wanted = is_wanted(run, change->ordinal, timestamp);
     if (options->format == FORMAT_HLEDGER)

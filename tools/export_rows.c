@@ -23,31 +23,44 @@ struct column {
     enum column_type type;
     int transfer; /* offset in struct giro_change */
     int account;  /* the same for an account that was created; ABSENT: it has no such field */
+    int limits;   /* ... for limits that were set */
 };
 
 #define BOTH(member, type)                                                                         \
     {                                                                                              \
 #member, type, offsetof(struct giro_change, record.transfer.member),                       \
-            offsetof(struct giro_change, record.account.member)                                    \
+            offsetof(struct giro_change, record.account.member), ABSENT                            \
     }
 #define TRANSFER(member, type)                                                                     \
     {                                                                                              \
-#member, type, offsetof(struct giro_change, record.transfer.member), ABSENT                \
+#member, type, offsetof(struct giro_change, record.transfer.member), ABSENT, ABSENT        \
     }
 #define BALANCE(side, member)                                                                      \
     {                                                                                              \
 #side "_account_" #member, COLUMN_U128,                                                    \
-            offsetof(struct giro_change, side) + offsetof(struct giro_balances, member), ABSENT    \
+            offsetof(struct giro_change, side) + offsetof(struct giro_balances, member), ABSENT,   \
+            ABSENT                                                                                 \
+    }
+
+#define LIMITS(member, type)                                                                       \
+    {                                                                                              \
+#member, type, ABSENT, ABSENT, offsetof(struct giro_change, record.limits.member)          \
+    }
+#define ALL(name, type, member, of_limits)                                                         \
+    {                                                                                              \
+        name, type, offsetof(struct giro_change, record.transfer.member),                          \
+            offsetof(struct giro_change, record.account.member),                                   \
+            offsetof(struct giro_change, record.limits.of_limits)                                  \
     }
 
 static const struct column columns[] = {
     {"ordinal", COLUMN_ORDINAL, offsetof(struct giro_change, ordinal),
-     offsetof(struct giro_change, ordinal)},
-    {"kind", COLUMN_KIND, offsetof(struct giro_change, kind), offsetof(struct giro_change, kind)},
-    BOTH(timestamp, COLUMN_U64),
-    {"time", COLUMN_TIME, offsetof(struct giro_change, record.transfer.timestamp),
-     offsetof(struct giro_change, record.account.timestamp)},
-    BOTH(id, COLUMN_U128),
+     offsetof(struct giro_change, ordinal), offsetof(struct giro_change, ordinal)},
+    {"kind", COLUMN_KIND, offsetof(struct giro_change, kind), offsetof(struct giro_change, kind),
+     offsetof(struct giro_change, kind)},
+    ALL("timestamp", COLUMN_U64, timestamp, timestamp),
+    ALL("time", COLUMN_TIME, timestamp, timestamp),
+    ALL("id", COLUMN_U128, id, account_id),
     TRANSFER(debit_account_id, COLUMN_U128),
     TRANSFER(credit_account_id, COLUMN_U128),
     TRANSFER(amount, COLUMN_U128),
@@ -57,9 +70,9 @@ static const struct column columns[] = {
     BOTH(user_data_32, COLUMN_U32),
     BOTH(ledger, COLUMN_U32),
     BOTH(code, COLUMN_U16),
-    BOTH(flags, COLUMN_FLAGS),
+    ALL("flags", COLUMN_FLAGS, flags, flags),
     TRANSFER(timeout, COLUMN_U32),
-    {"marks", COLUMN_MARKS, offsetof(struct giro_change, marks), ABSENT},
+    {"marks", COLUMN_MARKS, offsetof(struct giro_change, marks), ABSENT, ABSENT},
     BALANCE(debit, debits_pending),
     BALANCE(debit, debits_posted),
     BALANCE(debit, credits_pending),
@@ -68,21 +81,43 @@ static const struct column columns[] = {
     BALANCE(credit, debits_posted),
     BALANCE(credit, credits_pending),
     BALANCE(credit, credits_posted),
+    LIMITS(floor, COLUMN_U128),
+    LIMITS(balance_max, COLUMN_U128),
+    LIMITS(transfer_max, COLUMN_U128),
+    LIMITS(over_capture, COLUMN_U32),
 };
 
 #undef BOTH
 #undef TRANSFER
 #undef BALANCE
+#undef LIMITS
+#undef ALL
 
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
+/* Where a change has a column; ABSENT: it has no such field. */
+static int offset_of(const struct column *column, const struct giro_change *change)
+{
+    switch (change->kind) {
+    case GIRO_CHANGE_ACCOUNT_CREATED:
+        return column->account;
+    case GIRO_CHANGE_LIMITS_SET:
+        return column->limits;
+    default:
+        return column->transfer;
+    }
+}
+
 void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
 {
-    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
-    const struct repl_flag *names =
-        repl_verb_flags(is_account ? REPL_CREATE_ACCOUNTS : REPL_CREATE_TRANSFERS);
-    uint16_t flags = is_account ? change->record.account.flags : change->record.transfer.flags;
-    (void)repl_flags_print(names, flags, out, EXPORT_FLAGS_BYTES);
+    enum repl_verb verb = REPL_CREATE_TRANSFERS;
+    if (change->kind == GIRO_CHANGE_ACCOUNT_CREATED)
+        verb = REPL_CREATE_ACCOUNTS;
+    else if (change->kind == GIRO_CHANGE_LIMITS_SET)
+        verb = REPL_SET_LIMITS;
+    /* All three records have their flags at the same place. */
+    (void)repl_flags_print(repl_verb_flags(verb), change->record.transfer.flags, out,
+                           EXPORT_FLAGS_BYTES);
 }
 
 void export_marks(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
@@ -143,9 +178,8 @@ void export_csv_header(struct export_output *output)
 /* No value has a comma, a quote or a line end in it: so by RFC 4180 none needs quotes. */
 void export_csv_change(struct export_output *output, const struct giro_change *change)
 {
-    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
     for (int i = 0; i < COLUMNS; i++) {
-        int offset = is_account ? columns[i].account : columns[i].transfer;
+        int offset = offset_of(&columns[i], change);
         if (offset != ABSENT)
             value_put(output, change, columns[i].type, offset);
         export_put_char(output, i + 1 < COLUMNS ? ',' : '\n');
@@ -173,8 +207,7 @@ static void json_names(struct export_output *output, const char *flags)
 static void json_value(struct export_output *output, const struct giro_change *change,
                        const struct column *column)
 {
-    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
-    int offset = is_account ? column->account : column->transfer;
+    int offset = offset_of(column, change);
     if (offset == ABSENT) {
         export_put(output, "null");
         return;

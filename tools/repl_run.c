@@ -627,14 +627,19 @@ static void cells_balances(const struct repl *repl, struct repl_table *table,
     cell_amount_or_0(repl, table, balances->credits_pending, ledger);
 }
 
-/* An account is shown in the columns of the debit account. */
+/* An account is shown in the columns of the debit account, of its limits nothing but whose they are:
+ * get_limits shows them. */
 static void cells_change(const struct repl *repl, struct repl_table *table,
                          const struct giro_change *change)
 {
-    const struct giro_transfer *transfer = &change->record.transfer;
-    const struct giro_account *account = &change->record.account;
-    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    static const struct giro_transfer nothing;
+    const struct giro_account *account = &change->record.account; /* limits have their id there */
+    bool is_limits = change->kind == GIRO_CHANGE_LIMITS_SET;
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED || is_limits;
+    const struct giro_transfer *transfer = is_account ? &nothing : &change->record.transfer;
     uint32_t ledger = is_account ? account->ledger : transfer->ledger;
+    if (is_limits)
+        ledger = 0;
     cell_number(table, change->ordinal);
     cell_kind(table, change->kind);
     cell_id(table, is_account ? account->id : transfer->id);

@@ -236,6 +236,7 @@ const char *repl_change_kind_name(uint32_t kind)
         [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
         [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
         [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
+        [GIRO_CHANGE_LIMITS_SET] = "limits_set",
     };
     return kind < sizeof names / sizeof names[0] ? names[kind] : NULL;
 }

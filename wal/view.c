@@ -84,6 +84,8 @@ static uint32_t change_kind(const union record *record)
             return GIRO_CHANGE_PENDING_VOIDED;
         return GIRO_CHANGE_TRANSFER_CREATED;
     case RECORD_SYSTEM:
+        if (record->transfer.code == RECORD_SYSTEM_LIMITS)
+            return GIRO_CHANGE_LIMITS_SET;
         return record->transfer.code == RECORD_SYSTEM_EXPIRY ? GIRO_CHANGE_PENDING_EXPIRED : 0;
     case RECORD_BURNT:
         return 0;
@@ -113,7 +115,9 @@ bool change_from_record(const union record *record, const union record *before, 
         out->record.transfer.code = 0;
         out->record.transfer.flags = 0;
     }
-    if (kind == GIRO_CHANGE_ACCOUNT_CREATED)
+    if (kind == GIRO_CHANGE_LIMITS_SET)
+        out->record.limits.reserved_1 = 0;
+    if (kind == GIRO_CHANGE_ACCOUNT_CREATED || kind == GIRO_CHANGE_LIMITS_SET)
         return true;
     out->debit = *debit;
     out->credit = *credit;

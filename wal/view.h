@@ -50,7 +50,7 @@ static inline const union record *view_record(const struct view *view, uint32_t 
 }
 
 /* Makes the change that a record is for subscribers; debit and credit are the balances right after
- * it, and are not looked at for an account. before: the record in front of it in its block, which has
+ * it, and are not looked at for an account or its limits. before: the record in front of it in its block, which has
  * its marks; NULL: none. Returns false, with nothing written, for a record that is no change. */
 bool change_from_record(const union record *record, const union record *before, uint64_t ordinal,
                         const struct giro_balances *debit, const struct giro_balances *credit,

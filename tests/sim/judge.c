@@ -200,6 +200,19 @@ static void accounts_follow(uint32_t entry, const struct giro_account *events, u
         change_add(entry, GIRO_CHANGE_ACCOUNT_CREATED)->account = judge.model.now.accounts[i];
 }
 
+static void limits_follow(uint32_t entry, const struct giro_limits *events, uint32_t count,
+                          uint64_t timestamp, uint32_t *codes)
+{
+    model_set_limits(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (codes[i] != 0)
+            continue;
+        struct giro_limits *limits = &change_add(entry, GIRO_CHANGE_LIMITS_SET)->limits;
+        *limits = events[i];
+        limits->timestamp = timestamp + i;
+    }
+}
+
 static void transfers_follow(uint32_t entry, const struct giro_transfer *events, uint32_t count,
                              uint64_t timestamp, uint32_t *codes)
 {
@@ -251,7 +264,7 @@ static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
         accounts_follow(entry, it->events, it->count, it->timestamp, codes);
         break;
     case ENTRY_LIMITS:
-        model_set_limits(&judge.model, it->events, it->count, it->timestamp, codes);
+        limits_follow(entry, it->events, it->count, it->timestamp, codes);
         break;
     case ENTRY_TRANSFERS:
         transfers_follow(entry, it->events, it->count, it->timestamp, codes);
@@ -569,7 +582,7 @@ static bool has_user_data(giro_u128 data_128, uint64_t data_64, uint32_t data_32
 
 static bool is_transfer(const struct judge_change *change)
 {
-    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED &&
+    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED && change->kind != GIRO_CHANGE_LIMITS_SET &&
            change->kind != GIRO_CHANGE_PENDING_EXPIRED;
 }
 
@@ -763,6 +776,8 @@ static bool change_equals(const struct judge_change *expected, const struct giro
         return false;
     if (expected->kind == GIRO_CHANGE_ACCOUNT_CREATED)
         return memcmp(&change->record.account, &expected->account, sizeof expected->account) == 0;
+    if (expected->kind == GIRO_CHANGE_LIMITS_SET)
+        return memcmp(&change->record.limits, &expected->limits, sizeof expected->limits) == 0;
     struct giro_transfer transfer = change->record.transfer;
     if (expected->kind == GIRO_CHANGE_PENDING_EXPIRED) {
         const struct giro_transfer *known = &expected->transfer;

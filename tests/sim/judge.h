@@ -24,6 +24,7 @@ struct judge_change {
     uint32_t entry;
     enum giro_change_kind kind;
     struct giro_account account;   /* of GIRO_CHANGE_ACCOUNT_CREATED */
+    struct giro_limits limits;     /* of GIRO_CHANGE_LIMITS_SET */
     struct giro_transfer transfer; /* of the others */
     uint32_t marks;
     struct giro_balances debit;

@@ -195,20 +195,34 @@ Test(export_rows, csv_has_a_name_for_every_column)
     change.record.transfer.user_data_32 = UINT32_MAX;
     change.record.transfer.timeout = 60;
     change.marks = GIRO_MARK_OVER_CAP | GIRO_MARK_NEGATIVE;
+    const struct giro_change limits = {
+        .ordinal = 2,
+        .kind = GIRO_CHANGE_LIMITS_SET,
+        .record.limits = {.account_id = 2,
+                          .floor = 100,
+                          .transfer_max = GIRO_U128_MAX,
+                          .over_capture = 2000,
+                          .flags = GIRO_LIMITS_FROZEN,
+                          .timestamp = 1000000003},
+    };
     export_csv_change(&fixture.output, &created);
     export_csv_change(&fixture.output, &change);
+    export_csv_change(&fixture.output, &limits);
     cr_assert_str_eq(
         text(&fixture),
         "ordinal,kind,timestamp,time,id,debit_account_id,credit_account_id,amount,pending_id,"
         "user_data_128,user_data_64,user_data_32,ledger,code,flags,timeout,marks,"
         "debit_account_debits_pending,debit_account_debits_posted,debit_account_credits_pending,"
         "debit_account_credits_posted,credit_account_debits_pending,credit_account_debits_posted,"
-        "credit_account_credits_pending,credit_account_credits_posted\n"
+        "credit_account_credits_pending,credit_account_credits_posted,"
+        "floor,balance_max,transfer_max,over_capture\n"
         "0,account_created,1000000001,1970-01-01T00:00:01.000000001Z,1,,,,,0,0,0,7,3,history,,,,,,,"
-        ",,,\n"
+        ",,,,,,,\n"
         "1,transfer_created,1000000002,1970-01-01T00:00:01.000000002Z,100,1,2,"
         "340282366920938463463374607431768211455,0,18446744073709551616,18446744073709551615,"
-        "4294967295,7,5,pending|closing_debit|no_limit,60,over_cap|negative,4,5,0,0,0,0,4,5\n");
+        "4294967295,7,5,pending|closing_debit|no_limit,60,over_cap|negative,4,5,0,0,0,0,4,5,,,,\n"
+        "2,limits_set,1000000003,1970-01-01T00:00:01.000000003Z,2,,,,,,,,,,frozen,,,,,,,,,,,100,0,"
+        "340282366920938463463374607431768211455,2000\n");
     end(&fixture);
 }
 
@@ -230,7 +244,8 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"debit_account_debits_posted\":null,\"debit_account_credits_pending\":null,"
         "\"debit_account_credits_posted\":null,\"credit_account_debits_pending\":null,"
         "\"credit_account_debits_posted\":null,\"credit_account_credits_pending\":null,"
-        "\"credit_account_credits_posted\":null}\n");
+        "\"credit_account_credits_posted\":null,\"floor\":null,\"balance_max\":null,"
+        "\"transfer_max\":null,\"over_capture\":null}\n");
     export_jsonl_change(&fixture.output, &change);
     cr_assert_str_eq(
         text(&fixture),
@@ -242,7 +257,8 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"debit_account_debits_posted\":\"5\",\"debit_account_credits_pending\":\"0\","
         "\"debit_account_credits_posted\":\"0\",\"credit_account_debits_pending\":\"0\","
         "\"credit_account_debits_posted\":\"0\",\"credit_account_credits_pending\":\"0\","
-        "\"credit_account_credits_posted\":\"5\"}\n");
+        "\"credit_account_credits_posted\":\"5\",\"floor\":null,\"balance_max\":null,"
+        "\"transfer_max\":null,\"over_capture\":null}\n");
     end(&fixture);
 }
 

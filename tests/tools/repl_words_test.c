@@ -13,8 +13,8 @@ Test(repl_words, complete_what_may_stand_there)
         const char *text;
         const char *expected; /* candidates, a blank between them */
     } rows[] = {
-        {"", "create_accounts create_transfers lookup_accounts lookup_transfers lookup_payments "
-             "get_account_transfers get_account_balances query_accounts query_transfers changes "
+        {"", "create_accounts create_transfers set_limits lookup_accounts lookup_transfers "
+             "lookup_payments get_limits get_account_transfers get_account_balances query_accounts query_transfers changes "
              "snapshot stats set help exit"},
         {"look", "lookup_accounts lookup_transfers lookup_payments"},
         {"stats; cr", "create_accounts create_transfers"},
@@ -39,8 +39,8 @@ Test(repl_words, complete_what_may_stand_there)
         {"create_accounts id=1 flags=history | i", "imported"},
         {"create_accounts id=1 flags=history i", "id"},
         {"create_transfers id=1 flags=pending|clo", "closing_debit closing_credit"},
-        {"get", "get_account_transfers get_account_balances"},
-        {"s", "snapshot stats set"},
+        {"get", "get_limits get_account_transfers get_account_balances"},
+        {"s", "set_limits snapshot stats set"},
         {"get_account_balances ac", "account_id"},
         {"get_account_transfers account_id=1 flags=", "debits credits reversed"},
         {"query_accounts ", "ledger code flags limit timestamp_min timestamp_max user_data_128 "
@@ -94,7 +94,7 @@ Test(repl_words, print_flags)
     cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_TRANSFERS), 0x3e00, text, 128),
                      "return|keep_open|adjust|fact|no_limit");
     cr_expect_str_eq(repl_flags_print(repl_marks, 3, text, 128), "over_cap|negative");
-    cr_expect_str_eq(repl_flags_print(repl_marks, 4, text, 128), "0x4");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 1 << 9, text, 128), "0x200");
 }
 
 Test(repl_result, explains_every_code)
