@@ -15,8 +15,8 @@ import log as log_format
 from lmdb_file import Lmdb, LmdbError
 from log import (ACCOUNT, BURNT, DIGEST, EXPIRY, PAYMENT_FIELDS, SNAPSHOT, SYSTEM, TRANSFER,
                  number)
-from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, VOID, decode,
-                      encode)
+from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, U128_MAX,
+                      VOID, decode, encode)
 from xxh3 import xxh3_64, xxh3_128
 
 MASK = (1 << 64) - 1
@@ -403,7 +403,7 @@ class Derived:
             expect([(key, value) for key, value, _ in lmdb.items("segments")] ==
                    [(i, self.segments[i].facts()) for i in range(segment.segment)],
                    where + "segments")
-            sums = b"".join(sum(row[name] for row in state.rows).to_bytes(16, "little")
+            sums = b"".join((sum(row[name] for row in state.rows) & U128_MAX).to_bytes(16, "little")
                             for name in BALANCES)
             expect([(key, value) for key, value, _ in lmdb.items("meta")] == [(0, META.pack(
                 2, self.log.segment_bytes, self.log.directory_id, *self.position(segment),

@@ -280,6 +280,14 @@ class Payments:
                  self.adjust(30, 29, 1), self.void(31, 29, 3, keep), self.void(32, 29),
                  c8=26, c10=65)
         assert self.amounts(27, 32) == [60 + (1 << 70), 5]
+        # What was sent again.
+        self.all(self.post(17, 10, last), self.post(17, 10, 280), self.post(17, 10, 279),
+                 self.post(11, 10, 200, keep), self.post(11, 10, last, keep),
+                 self.void(12, 10, 50, keep), self.void(12, 10, 0, keep), self.post(11, 10, 200),
+                 self.adjust(14, 10, 30, 7200), self.adjust(14, 10, 31, 7200),
+                 self.adjust(14, 10, 30), self.post(24, 20, last), self.void(27, 25),
+                 self.void(27, 25, 60), c0=46, c1=46, c2=39, c3=46, c4=39, c5=46, c6=39, c7=36,
+                 c8=46, c9=39, c10=44, c11=46, c12=46, c13=39)
         # They expire: one with its deadline as it was, one with a later one, one with nothing left.
         # The last two do not.
         soon = dict(timeout=self.soon)
