@@ -78,6 +78,7 @@ struct ledger {
     uint64_t expired_count;
     uint32_t digest_row; /* where the next digest record begins */
     uint32_t digest_payment;
+    giro_u128 announced;          /* id of the transfer that the next replayed record is; 0: any */
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */

@@ -86,7 +86,7 @@ class Log:
         block = Block(data, offset)
         if block.header_checksum != xxh3_128(data[offset:offset + 112]):
             return "damaged", None
-        if block.version != 1:
+        if block.version not in (1, 2):
             return "newer", block
         if (block.directory_id, block.shard, block.segment, block.offset) != (
                 self.directory_id, 0, segment, offset):
