@@ -94,7 +94,8 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
     uint32_t pending = 0;
     uint32_t payments = 0;
     for (uint32_t i = 0; i < count; i++) {
-        pending += (events[i].flags & GIRO_TRANSFER_PENDING) != 0;
+        pending += (events[i].flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST)) ==
+                   GIRO_TRANSFER_PENDING;
         payments += (events[i].flags & PAYMENT_FLAGS) != 0;
     }
     if (pending > holds_left)

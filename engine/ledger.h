@@ -82,6 +82,7 @@ struct ledger {
     uint32_t digest_payment;
     uint32_t digest_limits;
     bool digest_turn;             /* of limits */
+    giro_u128 announced;          /* id of the transfer that the next replayed record is; 0: any */
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */

@@ -153,6 +153,7 @@ static int replay_companion(struct ledger *ledger, const struct giro_transfer *c
         payments_find(&ledger->payments, companion->user_data_128) != PAYMENTS_NONE)
         return -EBADMSG;
     companion_apply(ledger, companion, address + 1, prepared->debit_row, prepared->credit_row);
+    ledger->announced = companion->user_data_128;
     return 0;
 }
 
@@ -196,6 +197,11 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
 static int replay_record(struct ledger *ledger, const union record *record, uint64_t address,
                          const struct ledger_event *prepared, giro_u128 *out_released)
 {
+    const giro_u128 announced = ledger->announced;
+    ledger->announced = 0;
+    if (announced != 0 &&
+        (record_kind(record) != RECORD_TRANSFER || record->transfer.id != announced))
+        return -EBADMSG;
     switch (record_kind(record)) {
     case RECORD_TRANSFER:
         return replay_transfer(ledger, &record->transfer, address, prepared, out_released);

@@ -94,11 +94,13 @@ static uint32_t change_kind(const union record *record)
 }
 
 /* The marks of a transfer are logged in front of it. */
-static uint32_t change_marks(const union record *before)
+static uint32_t change_marks(const union record *before, const union record *record)
 {
-    return before != NULL && record_system(before) == RECORD_SYSTEM_PAYMENT
-               ? before->transfer.user_data_32
-               : 0;
+    if (before == NULL || record_kind(record) != RECORD_TRANSFER ||
+        record_system(before) != RECORD_SYSTEM_PAYMENT ||
+        before->transfer.user_data_128 != record->transfer.id)
+        return 0;
+    return before->transfer.user_data_32;
 }
 
 bool change_from_record(const union record *record, const union record *before, uint64_t ordinal,
@@ -108,7 +110,8 @@ bool change_from_record(const union record *record, const union record *before, 
     const uint32_t kind = change_kind(record);
     if (kind == 0)
         return false;
-    *out = (struct giro_change){.ordinal = ordinal, .kind = kind, .marks = change_marks(before)};
+    *out = (struct giro_change){
+        .ordinal = ordinal, .kind = kind, .marks = change_marks(before, record)};
     out->record.transfer = record->transfer;
     out->record.transfer.flags &= RECORD_FLAGS_MASK;
     if (kind == GIRO_CHANGE_PENDING_EXPIRED) {

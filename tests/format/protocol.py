@@ -23,7 +23,9 @@ U128_MAX = (1 << 128) - 1
 
 LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT = (
     1, 2, 4, 8, 16, 32, 64)
-DEBITS_MUST_NOT_EXCEED_CREDITS, HISTORY = 2, 8
+IMPORTED, RETURN, KEEP_OPEN, ADJUST, FACT, NO_LIMIT = 256, 512, 1024, 2048, 4096, 8192
+OVER_CAP, NEGATIVE = 1, 2  # marks
+DEBITS_MUST_NOT_EXCEED_CREDITS, CREDITS_MUST_NOT_EXCEED_DEBITS, HISTORY = 2, 4, 8
 DEBITS, CREDITS, REVERSED = 1, 2, 4  # of an account filter
 QUERY_REVERSED = 1
 ACCOUNT_CREATED, TRANSFER_CREATED, PENDING_POSTED, PENDING_VOIDED, PENDING_EXPIRED = 1, 2, 3, 4, 5
@@ -91,9 +93,10 @@ def change_filter(**values):
 
 
 def change(data):
-    ordinal, kind = struct.unpack_from("<QI", data)
+    ordinal, kind, marks = struct.unpack_from("<QII", data)
     fields = ACCOUNT_FIELDS if kind == ACCOUNT_CREATED else TRANSFER_FIELDS
-    return {"ordinal": ordinal, "kind": kind, "record": decode(fields, data[16:144]),
+    return {"ordinal": ordinal, "kind": kind, "marks": marks,
+            "record": decode(fields, data[16:144]),
             "debit": decode(BALANCES_FIELDS, data[144:208]),
             "credit": decode(BALANCES_FIELDS, data[208:272])}
 
