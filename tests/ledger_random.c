@@ -724,7 +724,7 @@ uint32_t ledger_random_limits(struct ledger_random *random, struct giro_limits *
         events[count] = (struct giro_limits){.account_id = account->id};
         if (!chance(random, 20)) /* else all zeros */
             limits_choose(random, account, &events[count]);
-        if (chance(random, 10))
+        if (chance(random, 20))
             limits_spoil(random, &events[count]);
     }
     return count;
