@@ -11,18 +11,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* One line of the cache. */
 struct limits {
     GIRO_ALIGNAS_16 giro_u128 floor;
     giro_u128 balance_max;
     giro_u128 transfer_max;
     uint64_t timestamp;
     uint32_t account_row;
-    uint32_t over_capture;
-    uint32_t flags; /* enum giro_limits_flag */
-    uint32_t reserved[3];
+    uint32_t over_capture : 24;
+    uint32_t flags : 8; /* enum giro_limits_flag */
 };
 
-_Static_assert(sizeof(struct limits) == 80, "no padding in struct limits");
+_Static_assert(sizeof(struct limits) == 64, "no padding in struct limits");
 
 struct limits_table {
     struct limits *rows;

@@ -5,7 +5,7 @@
  *   database   | key                        | value
  *   accounts   | u64 first row / 31         | struct snapshot_chunk, then up to 31 account rows
  *   payments   | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct payment
- *   limits     | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct limits
+ *   limits     | u64 first row / 62         | struct snapshot_chunk, then up to 62 struct limits
  *   holds      | u64 first hold / 27        | struct snapshot_chunk, then up to 27 struct snapshot_hold
  *   outcomes   | u64 first byte / 3,968     | struct snapshot_chunk, then 3,968 bytes of the table of
  *              |                            | outcomes, two bits a log address; chunks of zeros are
@@ -47,7 +47,7 @@ enum {
     SNAPSHOT_VERSION = 2,
     SNAPSHOT_CHUNK_ROWS = 31, /* with their head, one LMDB page */
     SNAPSHOT_CHUNK_PAYMENTS = 49,
-    SNAPSHOT_CHUNK_LIMITS = 49,
+    SNAPSHOT_CHUNK_LIMITS = 62,
     SNAPSHOT_CHUNK_HOLDS = 27,
     SNAPSHOT_CHUNK_OUTCOMES = 3968, /* bytes */
     SNAPSHOT_BATCH_BYTES = 1 << 20, /* of one transaction */
