@@ -315,7 +315,8 @@ static enum giro_transfer_result plain_check_overflow(const struct giro_transfer
     return GIRO_TRANSFER_CREATED;
 }
 
-/* What accounts forbid; the amount overflows nothing. */
+/* What accounts forbid by themselves; the amount overflows nothing. sides_exceeded() is the same with
+ * limits that were set. */
 static enum giro_transfer_result plain_check_limits(giro_u128 amount,
                                                     const struct giro_account *debit,
                                                     const struct giro_account *credit)
@@ -398,9 +399,8 @@ static uint32_t sides_exceeded(const struct sides *sides, giro_u128 amount, bool
     enum giro_transfer_result result = GIRO_TRANSFER_CREATED;
     uint32_t marks = 0;
     /* From the last one to the first, so that the first is left. */
-    if (mirrored
-            ? false
-            : balance_exceeds(credits, credit->debits_posted, sides->credit_limits->balance_max)) {
+    if (!mirrored &&
+        balance_exceeds(credits, credit->debits_posted, sides->credit_limits->balance_max)) {
         result = GIRO_TRANSFER_EXCEEDS_MAX_BALANCE;
         marks |= GIRO_MARK_OVER_BALANCE;
     }
