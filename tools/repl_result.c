@@ -232,9 +232,7 @@ static const char *const limits_texts[] = {
     [GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE] =
         "over_capture is more than 100,000 basis points, ten times the hold: lower it.",
     [GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG] =
-        "Only an account that was created with debits_must_not_exceed_credits, or its mirror, has "
-        "a "
-        "limit that a floor can lower: leave it 0.",
+        "A floor needs an account that was created with a limit flag: leave it 0.",
 };
 
 static const char unknown[] =
