@@ -575,7 +575,8 @@ class Limits(Payments):
         """Floors and the largest amounts: refused, and marked."""
         fact = p.FACT
         self.all(self.t(60, 802, 800, 501), self.t(61, 802, 800, 500),
-                 self.t(62, 802, 800, 1, fact), self.t(63, 800, 802, 501), self.t(64, 800, 803, 8), self.t(65, 800, 803, 7),
+                 self.t(62, 802, 800, 1, fact), self.t(63, 800, 802, 501),
+                 self.t(64, 800, 803, 8), self.t(65, 800, 803, 7),
                  self.t(66, 800, 803, 1, fact | p.PENDING), self.void(67, 66),
                  self.t(68, 803, 800, 7), self.t(69, 800, 804, (1 << 60) + 1),
                  self.t(70, 800, 804, (1 << 60) + 1, fact), self.t(71, 800, 806, 101),
