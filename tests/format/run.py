@@ -1323,8 +1323,9 @@ def snapshot_mutations(derived):
     assert len(segment.state.payments.rows) > 100 and any(segment.state.deadlines.values())
     assert len(segment.state.limits) > 49 and any(row["flags"] for row in segment.state.limits)
     lmdb = lmdb_file.Lmdb(data)
+    still_open = set(segment.state.addresses.values())  # whose outcomes may be anything
     for database in lmdb.databases:
-        _, value, at = next(lmdb.items(database))
+        key, value, at = next(lmdb.items(database))
         chunk = database in derived_format.PER_CHUNK
 
         def seal(changed):
@@ -1338,6 +1339,8 @@ def snapshot_mutations(derived):
             noticed(database + ", head", derived.snapshot, segment, flipped(data, at + 24))
         for offset in ((32, 32 + 64, 32 + 136, len(value) // 2, len(value) - 1) if chunk else
                        range(0, len(value), 3)):
+            if database == "outcomes" and (key * 3968 + offset - 32) * 4 + 2 in still_open:
+                continue
             noticed(database, derived.snapshot, segment, flipped(data, at + offset, seal))
     noticed("LMDB", derived.snapshot, segment, data[:-4096])
 
