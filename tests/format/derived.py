@@ -13,8 +13,8 @@ import sys
 
 import log as log_format
 from lmdb_file import Lmdb, LmdbError
-from log import (ACCOUNT, BURNT, DIGEST, EXPIRY, PAYMENT_FIELDS, SNAPSHOT, SYSTEM, TRANSFER,
-                 number)
+from log import (ACCOUNT, BURNT, DIGEST, EXPIRY, LIMITS, LIMITS_ROW_FIELDS, PAYMENT_FIELDS,
+                 SNAPSHOT, SYSTEM, TRANSFER, number)
 from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, U128_MAX,
                       VOID, decode, encode)
 from xxh3 import xxh3_64, xxh3_128
@@ -31,9 +31,9 @@ SECTIONS = (("runs", 8), ("ids", 8), ("chunks", 4), ("log_pages", 8), ("accounts
             ("accounts_fences", 8), ("user_data_fences", 8), ("history_fences", 8))
 FENCED = ("accounts", "user_data", "history")
 CHUNK_HEAD = struct.Struct("<16sQII")
-PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "holds": (27, 144),
-             "outcomes": (3968, 1)}  # items, item size
-META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s Q 64s")
+PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (49, 80),
+             "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
+META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s II 64s")
 ENTRY = struct.Struct("<IIQQQ16s")
 
 
@@ -84,6 +84,7 @@ class State(log_format.Books):
         other.deadlines, other.addresses, other.outcomes = (
             dict(self.deadlines), dict(self.addresses), dict(self.outcomes))
         other.payments = self.payments.copy()
+        other.limits, other.limits_of = list(self.limits), dict(self.limits_of)
         return other
 
     def settle(self, pending_id, outcome):
@@ -97,7 +98,7 @@ class State(log_format.Books):
             if fields["flags"] & KEEP_OPEN:
                 released = min(fields["amount"], left)
             if not fields["flags"] & FACT:
-                released -= fields["amount"]
+                released = (released - fields["amount"]) & U128_MAX
         self.apply(record)
         if kind == ACCOUNT:
             self.rows.append(self.accounts[fields["id"]])
@@ -113,7 +114,7 @@ class State(log_format.Books):
             self.burnt += 1
         elif fields["code"] == EXPIRY:
             self.settle(pending_id, EXPIRED)
-        if kind != SYSTEM or fields["code"] == EXPIRY:
+        if kind != SYSTEM or fields["code"] in (EXPIRY, LIMITS):
             self.timestamp_last = max(self.timestamp_last, fields["timestamp"])
         return released
 
@@ -125,6 +126,21 @@ class State(log_format.Books):
         end = len(self.payments.rows) if count is None else first + count
         return b"".join(encode(PAYMENT_FIELDS, row) for row in self.payments.rows[first:end])
 
+    def limits_bytes(self, first=0, count=None):
+        end = len(self.limits) if count is None else first + count
+        return b"".join(encode(LIMITS_ROW_FIELDS, row) for row in self.limits[first:end])
+
+    def side_sum(self, first, count, where):
+        """Of rows of payments, or of limits, which are counted on behind them."""
+        payments = len(self.payments.rows)
+        of_limits = first >= payments
+        expect(count <= 4096 and first + count <= payments + of_limits * len(self.limits),
+               where + "rows of payments or limits")
+        if count == 0:
+            return 0
+        return MASK & xxh3_128(self.limits_bytes(first - payments, count) if of_limits else
+                               self.payments_bytes(first, count))
+
     def hold_bytes(self, id, last):
         """144 bytes of an open hold; last: the two numbers at their end."""
         return encode(TRANSFER_FIELDS, self.holds[id]) + words(last)
@@ -134,21 +150,19 @@ class State(log_format.Books):
 
     def digest(self):
         holds = sum(xxh3_128(self.hold_bytes(id, [self.deadlines[id], 0])) for id in self.holds)
-        return checksum(checksum(self.rows_bytes()) + checksum(self.payments_bytes()) + words([
-            holds & MASK, self.account_timestamp_last, self.transfer_timestamp_last,
-            self.transfers, self.burnt, self.expired]))
+        return checksum(checksum(self.rows_bytes()) + checksum(self.payments_bytes()) +
+                        checksum(self.limits_bytes()) + words([
+                            holds & MASK, self.account_timestamp_last, self.transfer_timestamp_last,
+                            self.transfers, self.burnt, self.expired]))
 
     def digest_check(self, record, where):
         first, count = struct.unpack_from("<QQ", record, 16)
         expect(count <= 4096 and first + count <= len(self.rows), where + "rows")
-        payment, payments = struct.unpack_from("<II", record, 104)
-        expect(payments <= 4096 and payment + payments <= len(self.payments.rows),
-               where + "rows of payments")
+        side = struct.unpack_from("<II", record, 104)
         expected = checksum(self.rows_bytes(first, count)) + words([
             first, count, len(self.rows), self.transfers, self.burnt, self.expired,
             len(self.holds), self.account_timestamp_last, self.transfer_timestamp_last,
-            len(self.payments.rows),
-            xxh3_128(self.payments_bytes(payment, payments)) & MASK if payments else 0])
+            len(self.payments.rows) | len(self.limits) << 32, self.side_sum(*side, where)])
         expect(record[:116] == expected + record[104:112] + bytes(4),
                where + "differs from the state")
 
@@ -380,18 +394,20 @@ class Derived:
         where, state = "snapshot-%010d.mdb: " % segment.segment, segment.state
         try:
             lmdb = Lmdb(data)
-            expect(set(lmdb.databases) == {"accounts", "payments", "holds", "outcomes", "segments",
-                                           "meta"}, where + "databases")
+            expect(set(lmdb.databases) == {"accounts", "payments", "limits", "holds", "outcomes",
+                                           "segments", "meta"}, where + "databases")
             rows = b""
             for first, items in self.chunks("accounts", lmdb, where):
                 expect(first == len(rows) // 128, where + "accounts, order")
                 rows += items
             expect(rows == state.rows_bytes(), where + "accounts")
-            rows = b""
-            for first, items in self.chunks("payments", lmdb, where):
-                expect(first == len(rows) // 80, where + "payments, order")
-                rows += items
-            expect(rows == state.payments_bytes(), where + "payments")
+            for name, expected in (("payments", state.payments_bytes()),
+                                   ("limits", state.limits_bytes())):
+                rows = b""
+                for first, items in self.chunks(name, lmdb, where):
+                    expect(first == len(rows) // 80, where + name + ", order")
+                    rows += items
+                expect(rows == expected, where + name)
             holds = []
             for first, items in self.chunks("holds", lmdb, where):
                 expect(first == len(holds), where + "holds, order")
@@ -409,7 +425,8 @@ class Derived:
                 2, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
                 state.timestamp_last, state.account_timestamp_last, state.transfer_timestamp_last,
                 state.transfers, state.burnt, state.expired, len(state.rows), len(state.holds),
-                state.digest(), len(state.payments.rows), sums))], where + "meta")
+                state.digest(), len(state.payments.rows), len(state.limits), sums))],
+                where + "meta")
         except LmdbError as error:
             raise Difference(where + "LMDB, " + str(error)) from error
 

@@ -9,8 +9,8 @@ import os
 import struct
 import sys
 
-from protocol import (ACCOUNT_FIELDS, ADJUST, CLOSING_DEBIT, FACT, KEEP_OPEN, PENDING, POST, RETURN,
-                      TRANSFER_FIELDS, U128_MAX, VOID, decode)
+from protocol import (ACCOUNT_FIELDS, ADJUST, CLOSING_DEBIT, FACT, KEEP_OPEN, LIMITS_FIELDS,
+                      PENDING, POST, RETURN, TRANSFER_FIELDS, U128_MAX, VOID, decode)
 from xxh3 import xxh3_128
 
 META = struct.Struct("<8sII16sIIQ")
@@ -18,9 +18,12 @@ HEADER = struct.Struct("<4sHH16sIIQQQIIQIHH")
 CLOSING_CREDIT, CLOSED = 2 * CLOSING_DEBIT, 32
 RECORD_BYTES = 128
 TRANSFER, ACCOUNT, BURNT, SYSTEM = range(4)
-EXPIRY, DIGEST, SNAPSHOT, PAYMENT = 1, 2, 3, 4  # codes of system records
+EXPIRY, DIGEST, SNAPSHOT, PAYMENT, LIMITS = 1, 2, 3, 4, 5  # codes of system records
 PAYMENT_FIELDS = (("id", 16), ("amount", 16), ("taken", 16), ("left", 16), ("parent", 4),
                   ("debit_row", 4), ("credit_row", 4), ("marks", 2), ("depth", 1), ("kind", 1))
+LIMITS_ROW_FIELDS = (("floor", 16), ("balance_max", 16), ("transfer_max", 16), ("timestamp", 8),
+                     ("account_row", 4), ("over_capture", 4), ("flags", 4), ("reserved", 12))
+OVER_CAPTURE_MAX = 100000
 MARKED, HOLD, POSTED = range(3)  # kinds of rows of payments; of the first: its transfer is to come
 DEPTH_MAX = 6
 SECOND_NS = 10 ** 9
@@ -226,6 +229,7 @@ class Books:
     def __init__(self):
         self.accounts, self.row_of, self.holds, self.deadlines = {}, {}, {}, {}
         self.payments, self.announced = Payments(), None  # id of the transfer that must come now
+        self.limits, self.limits_of = [], {}  # rows, and which one is an account's
         self.counts, self.expired = [0, 0, 0, 0], 0
 
     def move(self, transfer, state, amount):
@@ -282,6 +286,8 @@ class Books:
             self.expiry(fields)
         elif kind == SYSTEM and fields["code"] == PAYMENT:
             self.payment(fields)
+        elif kind == SYSTEM and fields["code"] == LIMITS:
+            self.set_limits(decode(LIMITS_FIELDS, record))
         elif kind == SYSTEM and fields["code"] not in (DIGEST, SNAPSHOT):
             raise LogError("unknown system record")
 
@@ -342,11 +348,16 @@ class Books:
                 self.deadlines[hold["id"]],
                 transfer["timestamp"] + transfer["timeout"] * SECOND_NS)
 
+    def may_over_capture(self, hold):
+        row = self.limits_of.get(hold["credit_account_id"])
+        return row is not None and self.limits[row]["over_capture"] > 0
+
     def post(self, transfer):
         hold, amount = self.hold_of(transfer), transfer["amount"]
         keeps = transfer["flags"] & KEEP_OPEN
         left = hold["amount"]
-        expect(amount <= left or transfer["flags"] & FACT, "a post of more than is left")
+        expect(amount <= left or transfer["flags"] & FACT or self.may_over_capture(hold),
+               "a post of more than is left")
         row = self.amended(hold) if keeps else self.payments.of(hold["id"])
         if row is not None:
             row["taken"] = min(row["taken"] + amount, U128_MAX)
@@ -402,6 +413,18 @@ class Books:
         if marks != 0:
             self.payments.add(self.announced, marks=marks, kind=MARKED)
 
+    def set_limits(self, limits):
+        id = limits["account_id"]
+        expect(id in self.accounts, "limits of an unknown account")
+        expect(limits["over_capture"] <= OVER_CAPTURE_MAX, "over_capture")
+        row = {name: limits[name] for name in ("floor", "balance_max", "transfer_max", "timestamp",
+                                               "over_capture")}
+        row.update(account_row=self.row_of[id], flags=limits["flags"] & 0x3FFF)
+        if id not in self.limits_of:
+            self.limits_of[id] = len(self.limits)
+            self.limits.append(row)
+        self.limits[self.limits_of[id]] = row
+
 
 def read(path):
     """(log, books) of a directory, read to its end."""
@@ -420,6 +443,7 @@ def main(path):
           (books.counts[ACCOUNT], books.counts[TRANSFER], books.counts[BURNT],
            books.expired, len(books.holds)))
     print("payments   %d rows" % len(books.payments.rows))
+    print("limits     %d rows" % len(books.limits))
     print("head       %032x" % log.head)
     print("end        %s, segment %d, offset %d" % (log.verdict, log.segment, log.offset))
     for account in books.accounts.values():

@@ -467,6 +467,141 @@ class Payments:
         self.all(self.void(500, before + 249), self.back(501, before + 48, 1), c1=129)
 
 
+# ---- Limits -------------------------------------------------------------------------------------
+
+class Limits(Payments):
+    """Limits of accounts 800 .. 859: set, set again, and what they change. Every run does all of
+    it, and goes on with holds of the run before it. 801, 803 and 804 can be over-captured."""
+
+    ACCOUNTS = range(800, 860)
+    FLAGS = {802: p.DEBITS_MUST_NOT_EXCEED_CREDITS, 803: p.CREDITS_MUST_NOT_EXCEED_DEBITS,
+             804: p.HISTORY}
+
+    def __init__(self, c, marks):
+        self.c, self.first, self.before, self.marks, self.rows = c, 0, None, marks, {}
+        assert c.create_accounts(*[p.account(id=id, ledger=978, code=1, flags=self.FLAGS.get(id, 0))
+                                   for id in self.ACCOUNTS])[1] == {}
+
+    def set(self, id, **limits):
+        """A row that is to be set with others."""
+        return dict(account_id=id, **limits)
+
+    def sets(self, *rows):
+        """Sets rows; the last one of an account is its row."""
+        first, results = self.c.set_limits(*[p.limits(**row) for row in rows])
+        assert results == {}, results
+        zeros = dict.fromkeys((name for name, _ in p.LIMITS_FIELDS), 0)
+        for i, row in enumerate(rows):
+            self.rows[row["account_id"]] = {**zeros, **row, "timestamp": first + i}
+        assert self.c.get_limits(*self.rows) == list(self.rows.values())
+
+    def run(self, first, soon=1):
+        self.first, self.soon = first, soon
+        self.refused()
+        self.sets(self.set(801, over_capture=1), self.set(800, over_capture=10000),
+                  self.set(801, over_capture=2000))
+        self.sets(self.set(802, floor=500), self.set(803, floor=7, over_capture=100000),
+                  self.set(804, transfer_max=1 << 60, over_capture=1000),
+                  self.set(806, balance_max=100), self.set(807, flags=p.BLOCK_DEBITS),
+                  self.set(808), self.set(809, flags=p.BLOCK_CREDITS))
+        if self.before is not None:
+            self.goes_on()
+        self.over_captures()
+        self.guarded()
+        self.blocked()
+        self.many()
+        self.all(self.t(240, 800, 801, 100, p.PENDING), self.post(241, 240, 40, p.KEEP_OPEN),
+                 self.t(242, 800, 801, 100, p.PENDING))
+        self.before = first
+        return self
+
+    def refused(self):
+        rows = [dict(account_id=800, timestamp=1, reserved=1),
+                dict(account_id=800, reserved=1 << 383, flags=8),
+                dict(account_id=800, reserved_1=1), dict(flags=8), dict(floor=1),
+                dict(account_id=p.U128_MAX), dict(account_id=9999, over_capture=100001),
+                dict(account_id=9999, floor=1), dict(account_id=800, floor=1)]
+        found = self.c.set_limits(*[p.limits(**row) for row in rows])[1]
+        assert found == dict(enumerate((3, 4, 4, 5, 6, 7, 9, 8, 10))), found
+        assert self.c.get_limits(9999, 859) == ([self.rows[859]] if 859 in self.rows else [])
+
+    def goes_on(self):
+        before = self.before - self.first
+        self.sets(self.set(801), self.set(801, over_capture=2000))
+        self.all(self.post(2, before + 240, 81), self.post(3, before + 240, 80),
+                 self.post(4, before + 242, 120, p.KEEP_OPEN), self.post(5, before + 242, 1),
+                 self.void(6, before + 242), c0=136, c3=136)
+
+    def over_captures(self):
+        keep, pends, last = p.KEEP_OPEN, p.PENDING, p.U128_MAX
+        # Of all, of parts, of a hold that was raised; the most that there may be, and more.
+        self.all(self.t(10, 800, 801, 100, pends), self.post(11, 10, 121), self.post(12, 10, 120),
+                 self.t(13, 800, 801, 100, pends), self.post(14, 13, 90, keep),
+                 self.post(15, 13, 31, keep), self.post(16, 13, 30, keep), self.post(17, 13, 1),
+                 self.adjust(18, 13, 10), self.post(19, 13, 12, keep), self.post(20, 13, 0),
+                 self.t(21, 800, 801, 100, pends), self.post(22, 21, last),
+                 self.t(23, 800, 801, 1 << 100, pends),
+                 self.post(24, 23, (1 << 100) + (1 << 96)), c1=136, c5=136, c7=136)
+        assert self.amounts(22) == [100]
+        # Into and out of an account that keeps its history, with parts given back, and a fact.
+        self.all(self.t(25, 800, 804, 50, pends), self.post(26, 25, 55, keep), self.void(27, 25),
+                 self.t(28, 804, 801, 50, pends), self.post(29, 28, 60),
+                 self.t(30, 800, 804, 50, pends, timeout=self.soon), self.void(31, 30, 20, keep),
+                 self.post(32, 30, 35, keep), self.post(33, 30, 20, keep),
+                 self.t(34, 804, 801, 50, pends), self.post(35, 34, 70, p.FACT | keep),
+                 self.post(36, 34, 0), m10=p.OVER_CAP)
+        # Not of a return, not without limits, nor with those of the debit account alone; what would
+        # go beyond an account's own limit.
+        self.all(self.t(37, 800, 801, 100), self.back(38, 37, 50, pends, debit=801, credit=800),
+                 self.post(39, 38, 51), self.post(39, 38, 50), self.t(40, 800, 805, 10, pends),
+                 self.post(41, 40, 11), self.post(41, 40, 10), self.t(42, 800, 803, 5, pends),
+                 self.post(43, 42, 8), self.post(44, 42, 7), self.t(45, 803, 800, 7),
+                 c2=31, c5=31, c8=55)
+        # What a chain that fails did is gone.
+        chain = [self.t(46, 800, 801, 100, pends | p.LINKED),
+                 self.post(47, 46, 110, keep | p.LINKED)]
+        self.all(*chain, self.t(48, 800, 9999, 1), c0=1, c1=1, c2=22)
+        self.all(*chain, self.post(49, 46, 10))
+        # As limits are when it is posted.
+        self.all(self.t(50, 800, 801, 100, pends))
+        self.sets(self.set(801, floor=0))
+        self.all(self.post(51, 50, 101), c0=31)
+        self.sets(self.set(801, over_capture=2000))
+        self.all(self.post(51, 50, 101))
+        self.all(self.post(51, 50, 101), self.post(51, 50, 100), self.post(12, 10, 120),
+                 c0=46, c1=39, c2=46)
+
+    def guarded(self):
+        """Floors and the largest amounts: refused, and marked."""
+        fact = p.FACT
+        self.all(self.t(60, 802, 800, 501), self.t(61, 802, 800, 500),
+                 self.t(62, 802, 800, 1, fact), self.t(63, 800, 802, 501),
+                 self.t(64, 800, 803, 8), self.t(65, 800, 803, 7),
+                 self.t(66, 800, 803, 1, fact | p.PENDING), self.void(67, 66),
+                 self.t(68, 803, 800, 7), self.t(69, 800, 804, (1 << 60) + 1),
+                 self.t(70, 800, 804, (1 << 60) + 1, fact), self.t(71, 800, 806, 101),
+                 self.t(72, 800, 806, 101, fact), self.t(73, 806, 800, 101),
+                 c0=54, c4=55, c9=137, c11=135, m2=p.NEGATIVE, m6=p.NEGATIVE, m10=p.OVER_TRANSFER,
+                 m12=p.OVER_BALANCE)
+
+    def blocked(self):
+        fact, pends = p.FACT, p.PENDING
+        self.all(self.t(80, 807, 800, 1), self.t(81, 807, 800, 1, fact), self.t(82, 800, 807, 1),
+                 self.t(83, 800, 809, 1), self.t(84, 809, 800, 1), self.t(85, 800, 808, 10, pends),
+                 self.t(86, 800, 808, 10, pends), self.t(87, 800, 808, 10, pends),
+                 c0=133, c3=133, m1=p.BLOCKED)
+        self.sets(self.set(808, flags=p.FROZEN, over_capture=100000))
+        self.all(self.post(88, 85, 10), self.post(89, 85, 10, fact), self.post(90, 86, 11, fact),
+                 self.void(91, 87), self.t(92, 808, 800, 1), self.t(93, 800, 808, 1, fact),
+                 c0=133, c4=133, m1=p.BLOCKED, m2=p.BLOCKED | p.OVER_CAP, m5=p.BLOCKED)
+
+    def many(self):
+        """More rows than a chunk of a snapshot holds, in one request, some of them twice."""
+        rows = [self.set(id, balance_max=self.first + id, transfer_max=id << 100,
+                         over_capture=id % 7, flags=id % 8) for id in self.ACCOUNTS[10:]]
+        self.sets(*rows, *rows[::5])
+
+
 # ---- Reading: queries and changes ---------------------------------------------------------------
 
 BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
@@ -482,6 +617,7 @@ class Followed:
         self.transfers = []
         self.holds = {}  # whose amount is what is left
         self.marks = {}
+        self.limits = {}
         self.history = {}
 
     def balances(self, account_id):
@@ -503,7 +639,9 @@ class Followed:
         keeps = record["flags"] & p.KEEP_OPEN
         assert all(record[name] == hold[name] for name in
                    ("debit_account_id", "credit_account_id", "ledger"))
-        assert amount <= hold["amount"] or record["flags"] & p.FACT
+        limits = self.limits.get(record["credit_account_id"], {"over_capture": 0})
+        over = kind == p.PENDING_POSTED and limits["over_capture"] > 0
+        assert amount <= hold["amount"] or record["flags"] & p.FACT or over
         part = min(amount, hold["amount"]) if keeps else hold["amount"]
         self.move(hold, "pending", -part)
         hold["amount"] -= part
@@ -534,6 +672,11 @@ class Followed:
             self.accounts[record["id"]] = record
             self.history[record["id"]] = []
             assert not any(record[name] for name in BALANCES)
+            return
+        if kind == p.LIMITS_SET:
+            self.limits[record["account_id"]] = record
+            assert change["marks"] == 0
+            assert not any(change[side][name] for side in ("debit", "credit") for name in BALANCES)
             return
         if kind == p.TRANSFER_CREATED:
             self.create(record)
@@ -709,6 +852,7 @@ def reads_changes(c, marks):
     """Changes, against lookups; marks: that there must be."""
     books = Followed().follow(c, 3854)
     assert books.marks == marks
+    assert list(books.limits.values()) == c.get_limits(*books.limits)
     assert list(books.accounts.values()) == c.lookup_accounts(*books.accounts)
     assert books.transfers[:4000] == c.lookup_transfers(*[t["id"] for t in books.transfers[:4000]])
     assert c.stats()[:3] == (len(books.accounts), len(books.transfers), len(books.holds))
@@ -956,8 +1100,8 @@ class Forger:
         return text == "", report.returncode == 0, (text, report.stdout)
 
 
-def payment_mutations(data, work):
-    """What records say about payments: changed, both readers must notice."""
+def mutations(data, work):
+    """What records say about payments and limits: changed, both readers must notice."""
     forger = Forger(data, os.path.join(work, "forged"))
 
     def system(code, *named):
@@ -992,6 +1136,10 @@ def payment_mutations(data, work):
     first = system(log_format.PAYMENT, "pending_id")
     marked = system(log_format.PAYMENT, "user_data_32")
     digest = system(log_format.DIGEST, "timeout")  # where payment_count is
+    of_limits = system(log_format.LIMITS)
+    newest = max(f["number"] for f in forger.fields if of_limits(f))
+    needed = max(f["number"] for f in forger.fields if of_limits(f) and f["id"] == 801 and
+                 f["number"] < forger.find(lambda f: f["id"] == 12012))
     over = {f["user_data_128"] for f in forger.fields if marked(f)}
     held = {f["pending_id"] for f in forger.fields if f["flags"] & p.KEEP_OPEN}
 
@@ -1000,6 +1148,34 @@ def payment_mutations(data, work):
 
     def of_held(f):
         return f["pending_id"] in held
+
+    def digest_of_limits(f):
+        return digest(f) and f["user_data_32"] >= f["user_data_128"] >> 64 & 0xFFFFFFFF
+
+    def newest_limits(f):
+        return f["number"] == newest
+
+    def over_captured(f):
+        return f["number"] == needed
+
+    def over_capture(f):
+        return f["id"] == 12012
+
+    def over_capture_of_part(f):
+        return f["id"] == 12016
+
+    def limits_with(name, value):
+        def change(record):
+            fields = p.decode(p.LIMITS_FIELDS, record)
+            fields[name] = value(fields) if callable(value) else value
+            return p.encode(p.LIMITS_FIELDS, fields)
+        return change
+
+    def limits_more(name, by=1):
+        return limits_with(name, lambda fields: fields[name] + by)
+
+    def flip_flags(flags):
+        return limits_with("flags", lambda fields: fields["flags"] ^ flags)
 
     cases = [
         ("first return, origin", first, set_to("pending_id", 4242)),
@@ -1041,7 +1217,32 @@ def payment_mutations(data, work):
         ("digest, checksum", digest, flip(96)),
         ("digest, first row", digest, flip(104)),
         ("digest, number of rows", digest, flip(108)),
-        ("an unknown system record", first, set_to("code", 5)),
+        ("an unknown system record", first, set_to("code", 6)),
+        ("an unknown system record of limits", of_limits, set_to("code", 6)),
+        ("digest, rows of limits", digest, flip(92)),
+        ("digest of limits, payments", digest_of_limits, flip(88)),
+        ("digest of limits, limits", digest_of_limits, flip(92)),
+        ("digest of limits, checksum", digest_of_limits, flip(96)),
+        ("digest of limits, first row", digest_of_limits, flip(104)),
+        ("digest of limits, number of rows", digest_of_limits, flip(108)),
+        ("limits of nobody", of_limits, limits_with("account_id", 4242)),
+        ("limits of another", newest_limits, limits_with("account_id", 70)),
+        ("limits, too much over_capture", of_limits, limits_with("over_capture", 100001)),
+        ("limits, no over_capture", over_captured, limits_with("over_capture", 0)),
+        ("limits, over_capture", newest_limits, limits_more("over_capture")),
+        ("limits, floor", newest_limits, limits_more("floor")),
+        ("limits, balance_max", newest_limits, limits_more("balance_max")),
+        ("limits, transfer_max", newest_limits, limits_more("transfer_max", 1 << 127)),
+        ("limits, timestamp", newest_limits, limits_more("timestamp")),
+        ("limits, block_debits", newest_limits, flip_flags(1)),
+        ("limits, frozen", newest_limits, flip_flags(4)),
+        ("limits, an unknown flag", newest_limits, flip_flags(1 << 13)),
+        ("over-capture, amount", over_capture, more("amount")),
+        ("over-capture, a void", over_capture, set_to(
+            "flags", lambda fields: fields["flags"] ^ p.POST ^ p.VOID)),
+        ("over-capture, keep_open", over_capture, also_with(p.KEEP_OPEN)),
+        ("over-capture of a part, keep_open", over_capture_of_part, without(p.KEEP_OPEN)),
+        ("over-capture of a part, amount", over_capture_of_part, more("amount")),
     ]
     forger.write({})
     assert forger.judged()[:2] == (True, True)
@@ -1059,6 +1260,12 @@ def payment_mutations(data, work):
     number = forger.find(with_flags(p.KEEP_OPEN))
     forger.write({number: also_with(p.NO_LIMIT)(forger.records[number])})
     assert forger.judged()[:2] == (True, True), forger.judged()[2]
+    forger.write({newest: limits_with("reserved", 1 << 100)(forger.records[newest])})
+    assert forger.judged()[:2] == (True, True), forger.judged()[2]
+    # Limits between a payment record and its transfer.
+    number = forger.find(marked)
+    forger.write({number + 1: forger.records[newest]})
+    assert forger.judged()[:2] == (False, False), forger.judged()[2]
 
 
 def sidecar_mutations(derived):
@@ -1114,9 +1321,11 @@ def snapshot_mutations(derived):
     data, manifest = derived.read(name), derived.read("manifest")
     assert segment.state.holds and segment.state.outcomes and len(derived.entries) == 2
     assert len(segment.state.payments.rows) > 100 and any(segment.state.deadlines.values())
+    assert len(segment.state.limits) > 49 and any(row["flags"] for row in segment.state.limits)
     lmdb = lmdb_file.Lmdb(data)
+    still_open = set(segment.state.addresses.values())  # whose outcomes may be anything
     for database in lmdb.databases:
-        _, value, at = next(lmdb.items(database))
+        key, value, at = next(lmdb.items(database))
         chunk = database in derived_format.PER_CHUNK
 
         def seal(changed):
@@ -1130,6 +1339,8 @@ def snapshot_mutations(derived):
             noticed(database + ", head", derived.snapshot, segment, flipped(data, at + 24))
         for offset in ((32, 32 + 64, 32 + 136, len(value) // 2, len(value) - 1) if chunk else
                        range(0, len(value), 3)):
+            if database == "outcomes" and (key * 3968 + offset - 32) * 4 + 2 in still_open:
+                continue
             noticed(database, derived.snapshot, segment, flipped(data, at + offset, seal))
     noticed("LMDB", derived.snapshot, segment, data[:-4096])
 
@@ -1183,14 +1394,15 @@ def run(work):
     server = Server(paid)
     c = server.connect()
     payments = Payments(c).run(1000).closes()
+    limits = Limits(c, payments.marks).run(11000).run(12000)
     time.sleep(1.2)
     reads_changes(c, payments.marks)
     assert c.snapshot()[2] == 1
-    looked_up = c.lookup_accounts(*Payments.ACCOUNTS)
+    looked_up = c.lookup_accounts(*Payments.ACCOUNTS, *Limits.ACCOUNTS)
     assert server.end(signal.SIGTERM) == 0
     derived, _ = compare(paid, looked_up)
-    assert derived.state.expired == 5 and derived.digests > 0
-    payment_mutations(paid, work)
+    assert derived.state.expired == 7 and derived.digests > 0
+    mutations(paid, work)
 
     server = Server(data)
     c = p.Connection(server.address)
@@ -1202,20 +1414,24 @@ def run(work):
     history(c)
     filters(c)
     payments = Payments(c).run(3000)
+    limits = Limits(c, payments.marks).run(13000)
     fresh(server.address, reads(c, payments.marks), 600)
     holds = across(c, 2000, None)
     pipelined(c, 1000000, 5)
     holds = across(c, 2100, holds)
     payments.run(4000)
+    limits.run(14000)
     assert c.snapshot()[2] == 2
     holds = across(c, 2200, holds)
     payments.run(5000).closes()
+    limits.run(15000)
     assert c.snapshot()[2] == 3
     time.sleep(1.2)  # the holds that it has expire
     reads(c, payments.marks)
     holds = across(c, 2300, holds, 0)
     payments.run(6000, 3600)
-    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51, *Payments.ACCOUNTS, 60, 61]
+    limits.run(16000, 3600)
+    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51, *Payments.ACCOUNTS, *Limits.ACCOUNTS, 60, 61]
     looked_up = c.lookup_accounts(*ids)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
     derived, counts = compare(data, looked_up)
@@ -1231,8 +1447,9 @@ def run(work):
     assert c.reply()[1] == 19
     assert raw(server.address, b"\x00" * 8) == ([10], True)
     assert codes(c, transfer(300, 10, 11, 1)) == [0]
-    payments.c = c
+    payments.c = limits.c = c
     payments.run(7000, 3600)
+    limits.run(17000, 3600)
     fresh(server.address, reads(c, payments.marks), 602)
     across(c, 2400, holds, 0)
     looked_up = c.lookup_accounts(*ids)
