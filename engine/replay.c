@@ -62,11 +62,13 @@ static struct hold *replay_hold(const struct ledger *ledger, const struct giro_t
     return hold;
 }
 
-/* Whether posts for an account may exceed their holds. */
-static bool may_over_capture(const struct ledger *ledger, uint32_t credit_row)
+/* Whether posts of a hold may exceed it: for what its credit account is limited to, and unless it is
+ * a return. */
+static bool may_over_capture(const struct ledger *ledger, const struct hold *hold)
 {
-    const struct limits *limits = limits_of(&ledger->limits, credit_row);
-    return limits != NULL && limits->over_capture != 0;
+    const struct limits *limits = limits_of(&ledger->limits, hold->credit_row);
+    return limits != NULL && limits->over_capture != 0 &&
+           (hold->payment == 0 || ledger->payments.rows[hold->payment - 1].parent == 0);
 }
 
 static int replay_resolve(struct ledger *ledger, const struct giro_transfer *transfer,
@@ -80,7 +82,8 @@ static int replay_resolve(struct ledger *ledger, const struct giro_transfer *tra
     if (hold == NULL || (voids && fact) || !payment_is_new(ledger, transfer))
         return -EBADMSG;
     giro_u128 left = hold->record.amount;
-    if ((transfer->amount > left && !fact && !may_over_capture(ledger, prepared->credit_row)) ||
+    bool may_exceed = fact || (!voids && may_over_capture(ledger, hold));
+    if ((transfer->amount > left && !may_exceed) ||
         (voids && !keeps_open && transfer->amount != left))
         return -EBADMSG;
     giro_u128 part = transfer->amount < left ? transfer->amount : left;
@@ -160,7 +163,8 @@ static int replay_companion(struct ledger *ledger, const struct giro_transfer *c
 static int replay_limits(struct ledger *ledger, const struct giro_limits *limits, uint64_t address)
 {
     uint32_t row = accounts_find(&ledger->accounts, limits->account_id);
-    if (row == ACCOUNTS_NONE || limits->over_capture > GIRO_OVER_CAPTURE_MAX)
+    if (row == ACCOUNTS_NONE || limits->over_capture > GIRO_OVER_CAPTURE_MAX ||
+        (limits->flags & RECORD_FLAGS_MASK & ~GIRO_LIMITS_FLAGS_ALL) != 0)
         return -EBADMSG;
     limits_apply(ledger, limits, row, address);
     return 0;

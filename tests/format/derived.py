@@ -31,7 +31,7 @@ SECTIONS = (("runs", 8), ("ids", 8), ("chunks", 4), ("log_pages", 8), ("accounts
             ("accounts_fences", 8), ("user_data_fences", 8), ("history_fences", 8))
 FENCED = ("accounts", "user_data", "history")
 CHUNK_HEAD = struct.Struct("<16sQII")
-PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (49, 80),
+PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (62, 64),
              "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
 META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s II 64s")
 ENTRY = struct.Struct("<IIQQQ16s")

@@ -22,7 +22,7 @@ EXPIRY, DIGEST, SNAPSHOT, PAYMENT, LIMITS = 1, 2, 3, 4, 5  # codes of system rec
 PAYMENT_FIELDS = (("id", 16), ("amount", 16), ("taken", 16), ("left", 16), ("parent", 4),
                   ("debit_row", 4), ("credit_row", 4), ("marks", 2), ("depth", 1), ("kind", 1))
 LIMITS_ROW_FIELDS = (("floor", 16), ("balance_max", 16), ("transfer_max", 16), ("timestamp", 8),
-                     ("account_row", 4), ("over_capture", 4), ("flags", 4), ("reserved", 12))
+                     ("account_row", 4), ("over_capture", 3), ("flags", 1))
 OVER_CAPTURE_MAX = 100000
 MARKED, HOLD, POSTED = range(3)  # kinds of rows of payments; of the first: its transfer is to come
 DEPTH_MAX = 6
@@ -350,7 +350,8 @@ class Books:
 
     def may_over_capture(self, hold):
         row = self.limits_of.get(hold["credit_account_id"])
-        return row is not None and self.limits[row]["over_capture"] > 0
+        return (row is not None and self.limits[row]["over_capture"] > 0 and
+                self.parent(hold) == 0)
 
     def post(self, transfer):
         hold, amount = self.hold_of(transfer), transfer["amount"]
@@ -417,6 +418,7 @@ class Books:
         id = limits["account_id"]
         expect(id in self.accounts, "limits of an unknown account")
         expect(limits["over_capture"] <= OVER_CAPTURE_MAX, "over_capture")
+        expect(limits["flags"] & 0x3FFF < 8, "flags of limits")
         row = {name: limits[name] for name in ("floor", "balance_max", "transfer_max", "timestamp",
                                                "over_capture")}
         row.update(account_row=self.row_of[id], flags=limits["flags"] & 0x3FFF)

@@ -1238,6 +1238,7 @@ def mutations(data, work):
         ("limits, frozen", newest_limits, flip_flags(4)),
         ("limits, an unknown flag", newest_limits, flip_flags(1 << 13)),
         ("over-capture, amount", over_capture, more("amount")),
+        ("no over-capture by a void", lambda f: f["id"] == 12031, more("amount", 40)),
         ("over-capture, a void", over_capture, set_to(
             "flags", lambda fields: fields["flags"] ^ p.POST ^ p.VOID)),
         ("over-capture, keep_open", over_capture, also_with(p.KEEP_OPEN)),
