@@ -70,6 +70,6 @@ for script in "$scripts"/*.giro; do
     rm -rf -- "$work/ledger"
     count=$((count + 1))
 done
-[ "$count" -ge 7 ] || fail "only $count scripts were found"
+[ "$count" -ge 8 ] || fail "only $count scripts were found"
 [ "$(find "$scripts" -name '*.out' | wc -l)" -eq "$count" ] || fail "an output has no script"
 echo passed

@@ -79,6 +79,62 @@ ordinal  change            id  debit_account_id  credit_account_id  amount  ledg
 that is all: go on with ordinal=13 later
 WANT
 
+# Limits of accounts: set, shown, replaced, and what they refuse.
+cat >"$work/script" <<'SCRIPT'
+set scale 2;
+create_accounts id=30 ledger=1 code=10 flags=debits_must_not_exceed_credits, id=31 ledger=1 code=10;
+set_limits account_id=30 floor=50000 transfer_max=20000 balance_max=7,
+    account_id=31 flags=block_debits|frozen over_capture=2000;
+get_limits id=31, id=30, id=1, id=999;
+changes ordinal=15;
+set_limits account_id=31;
+get_limits id=31;
+SCRIPT
+expect 0 "${repl[@]}" <"$work/script"
+same "limits" <<'WANT'
+2 of 2 accounts created
+2 of 2 accounts have these limits now
+account_id   floor  balance_max  transfer_max  over_capture  flags                timestamp
+        31       0            0             0          2000  block_debits|frozen  TIME
+        30  500.00         0.07        200.00             0                       TIME
+account 1 has no limits
+account 999 has no limits
+ordinal  change      id  ledger  timestamp
+     15  limits_set  30       0  TIME
+     16  limits_set  31       0  TIME
+that is all: go on with ordinal=17 later
+1 of 1 accounts have these limits now
+account_id  timestamp
+        31  TIME
+WANT
+expect 1 "${repl[@]}" --command "set_limits account_id=31 floor=1, account_id=30, \
+account_id=32, account_id=30 over_capture=100001"
+same "limits that are refused" <<'WANT'
+1 of 4 accounts have these limits now
+  1. id 31: floor_needs_limit_flag
+     Only an account that was created with debits_must_not_exceed_credits, or its mirror, has a limit that a floor can lower: leave it 0.
+  3. id 32: account_not_found
+     The account does not exist: create it first.
+  4. id 30: over_capture_out_of_range
+     over_capture is more than 100,000 basis points, ten times the hold: lower it.
+WANT
+expect 1 "${repl[@]}" --continue --command "set_limits account_id=30 floor=500 transfer_max=400; \
+create_transfers id=30 debit_account_id=30 credit_account_id=31 amount=401 ledger=1 code=1; \
+create_transfers id=31 debit_account_id=30 credit_account_id=31 amount=400 ledger=1 code=1; \
+create_transfers id=32 debit_account_id=30 credit_account_id=31 amount=101 ledger=1 code=1; \
+help exceeds_max_transfer"
+same "what limits refuse" <<'WANT'
+1 of 1 accounts have these limits now
+0 of 1 transfers created
+  1. id 30: exceeds_max_transfer
+     The amount exceeds the transfer_max of an account's limits: see get_limits. This id is spent.
+1 of 1 transfers created
+0 of 1 transfers created
+  1. id 32: exceeds_credits
+     The debit account's debits must not exceed its credits, and with this amount they would: not enough funds. Try again under a new id when there are; this id is spent.
+Transfer result 137, exceeds_max_transfer: The amount exceeds the transfer_max of an account's limits: see get_limits. This id is spent.
+WANT
+
 # What exists has not failed.
 expect 0 "${repl[@]}" --command "create_accounts id=1 ledger=1 code=10 flags=history; help exists"
 has "It was created before with the same fields"
