@@ -149,24 +149,30 @@ static bool word_is(const struct repl_word *word, const char *text)
     return word->size == strlen(text) && memcmp(word->text, text, word->size) == 0;
 }
 
-static bool results_help(const struct repl_word *word, FILE *out)
+/* Explains the result of this name among those of one kind of event. */
+static bool kind_help(const struct repl_word *word, const char *kind, uint32_t code_max,
+                      const char *(*name_of)(uint32_t), const char *(*text_of)(uint32_t), FILE *out)
 {
     bool found = false;
-    for (uint32_t code = 0; code <= GIRO_ACCOUNT_RESULT_MAX; code++) {
-        const char *name = giro_account_result_name(code);
+    for (uint32_t code = 0; code <= code_max && !word_is(word, "unknown"); code++) {
+        const char *name = name_of(code);
         if (!word_is(word, name))
             continue;
-        fprintf(out, "Account result %u, %s: %s\n", code, name, repl_account_result_text(code));
-        found = true;
-    }
-    for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
-        const char *name = giro_transfer_result_name(code);
-        if (!word_is(word, name) || word_is(word, "unknown"))
-            continue;
-        fprintf(out, "Transfer result %u, %s: %s\n", code, name, repl_transfer_result_text(code));
+        fprintf(out, "%s result %u, %s: %s\n", kind, code, name, text_of(code));
         found = true;
     }
     return found;
+}
+
+static bool results_help(const struct repl_word *word, FILE *out)
+{
+    bool accounts = kind_help(word, "Account", GIRO_ACCOUNT_RESULT_MAX, giro_account_result_name,
+                              repl_account_result_text, out);
+    bool transfers = kind_help(word, "Transfer", GIRO_TRANSFER_RESULT_MAX,
+                               giro_transfer_result_name, repl_transfer_result_text, out);
+    bool limits = kind_help(word, "Limits", GIRO_LIMITS_RESULT_MAX, giro_limits_result_name,
+                            repl_limits_result_text, out);
+    return accounts || transfers || limits;
 }
 
 /* Statuses 1 .. 15 are between the client and the server, and end their connection. */

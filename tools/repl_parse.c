@@ -339,6 +339,8 @@ static bool object_read(struct parser *parser)
             return false;
         blanks_skip(parser);
     } while (parser->at < parser->end && *parser->at != ',');
+    if ((given & 1) == 0 && parser->statement->verb == REPL_SET_LIMITS)
+        return wrong(parser, start, "account_id is missing: give account_id=NUMBER");
     if ((given & 1) == 0)
         return wrong(parser, start, "id is missing: give id=NUMBER%s",
                      verb_looks_up(parser->statement->verb) ? "" : ", or id=new to make one");

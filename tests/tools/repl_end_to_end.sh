@@ -112,7 +112,7 @@ account_id=32, account_id=30 over_capture=100001"
 same "limits that are refused" <<'WANT'
 1 of 4 accounts have these limits now
   1. id 31: floor_needs_limit_flag
-     Only an account that was created with debits_must_not_exceed_credits, or its mirror, has a limit that a floor can lower: leave it 0.
+     A floor needs an account that was created with a limit flag: leave it 0.
   3. id 32: account_not_found
      The account does not exist: create it first.
   4. id 30: over_capture_out_of_range
