@@ -32,7 +32,9 @@
     X(SKIP_CAP, "skip-cap", "more may be returned than was posted")                                \
     X(KEEP_CAP, "keep-cap", "a return that expired still counts")                                  \
     X(SKIP_ASIDE, "skip-aside", "payments that change meanwhile are not set aside")                \
-    X(FORGET_DEADLINE, "forget-deadline", "a snapshot forgets deadlines that were adjusted")
+    X(FORGET_DEADLINE, "forget-deadline", "a snapshot forgets deadlines that were adjusted")       \
+    X(FORGET_LIMITS, "forget-limits", "a snapshot forgets limits")                                 \
+    X(SKIP_BLOCK, "skip-block", "accounts that are blocked are not")
 
 #ifdef GIRO_PLANTED_BUGS
 

@@ -28,10 +28,13 @@ static bool transfer_formed(const struct giro_transfer *transfer)
     const uint16_t ways = transfer->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_POST_PENDING |
                                              GIRO_TRANSFER_VOID_PENDING);
     const uint16_t resolving = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
-    if (transfer->id == 0 || (ways & (ways - 1)) != 0)
+    /* A transfer that names itself would be a hold, and its own post, in one row of payments. */
+    if (transfer->id == 0 || transfer->id == transfer->pending_id || (ways & (ways - 1)) != 0)
         return false;
+    /* No adjustment has a row: a mark of one would stay without a transfer. */
     if ((transfer->flags & GIRO_TRANSFER_ADJUST) != 0 &&
-        (ways != GIRO_TRANSFER_PENDING || (transfer->flags & GIRO_TRANSFER_RETURN) != 0))
+        (ways != GIRO_TRANSFER_PENDING ||
+         (transfer->flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0))
         return false;
     if ((transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0 && (ways & resolving) == 0)
         return false;
@@ -43,9 +46,12 @@ static bool payments_full(const struct ledger *ledger)
     return ledger->payments.capacity - ledger->payments.count < PAYMENT_ROWS_PER_EVENT;
 }
 
-/* Whether a new transfer may get a row: none has its id, but for one that a mark made. */
+/* Whether a new transfer may get a row, or be a hold: no other hold has its id, and no row but one
+ * that a mark made. */
 static bool payment_is_new(const struct ledger *ledger, const struct giro_transfer *transfer)
 {
+    if (holds_find(&ledger->holds, transfer->id) != NULL)
+        return false;
     uint32_t row = payments_find(&ledger->payments, transfer->id);
     return row == PAYMENTS_NONE ||
            ((transfer->flags & GIRO_TRANSFER_FACT) != 0 && ledger->payments.rows[row].kind == 0);
@@ -62,13 +68,18 @@ static struct hold *replay_hold(const struct ledger *ledger, const struct giro_t
     return hold;
 }
 
-/* Whether posts of a hold may exceed it: for what its credit account is limited to, and unless it is
- * a return. */
-static bool may_over_capture(const struct ledger *ledger, const struct hold *hold)
+/* Whether a post or a void may name more than its hold has left: facts may, and captures for an
+ * account that was allowed to, unless the hold is a return. */
+static bool may_exceed(const struct ledger *ledger, const struct giro_transfer *transfer,
+                       const struct hold *hold)
 {
     const struct limits *limits = limits_of(&ledger->limits, hold->credit_row);
-    return limits != NULL && limits->over_capture != 0 &&
-           (hold->payment == 0 || ledger->payments.rows[hold->payment - 1].parent == 0);
+    if ((transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0)
+        return false;
+    if ((transfer->flags & GIRO_TRANSFER_FACT) != 0)
+        return true;
+    return (hold->record.flags & GIRO_TRANSFER_RETURN) == 0 && limits != NULL &&
+           limits->over_capture != 0;
 }
 
 static int replay_resolve(struct ledger *ledger, const struct giro_transfer *transfer,
@@ -79,11 +90,12 @@ static int replay_resolve(struct ledger *ledger, const struct giro_transfer *tra
     bool voids = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
     bool fact = (transfer->flags & GIRO_TRANSFER_FACT) != 0;
     bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
-    if (hold == NULL || (voids && fact) || !payment_is_new(ledger, transfer))
+    if (hold == NULL || (voids && fact))
+        return -EBADMSG;
+    if ((hold->payment != 0 || fact) && !payment_is_new(ledger, transfer))
         return -EBADMSG;
     giro_u128 left = hold->record.amount;
-    bool may_exceed = fact || (!voids && may_over_capture(ledger, hold));
-    if ((transfer->amount > left && !may_exceed) ||
+    if ((transfer->amount > left && !may_exceed(ledger, transfer, hold)) ||
         (voids && !keeps_open && transfer->amount != left))
         return -EBADMSG;
     giro_u128 part = transfer->amount < left ? transfer->amount : left;
@@ -128,17 +140,25 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
         return replay_adjust(ledger, transfer, address, prepared);
     if ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 && !return_formed(ledger, transfer))
         return -EBADMSG;
-    if ((transfer->flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0 &&
-        !payment_is_new(ledger, transfer))
+    const uint16_t kept = GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT | GIRO_TRANSFER_PENDING;
+    if ((transfer->flags & kept) != 0 && !payment_is_new(ledger, transfer))
         return -EBADMSG;
-    bool pends = (transfer->flags & GIRO_TRANSFER_PENDING) != 0;
-    if (pends && ledger->holds.count == ledger->holds.capacity)
+    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
+        ledger->holds.count == ledger->holds.capacity)
         return -ENOSPC;
-    if (pends && holds_find(&ledger->holds, transfer->id) != NULL)
-        return -EBADMSG;
     plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
                 prepared->credit_row);
     return 0;
+}
+
+/* Whether the transfer behind it is as the companion needs it: a row that only a mark made is filled
+ * by nothing but a fact. */
+static bool announced_formed(const struct ledger *ledger, giro_u128 announced,
+                             const union record *record)
+{
+    return record_kind(record) == RECORD_TRANSFER && record->transfer.id == announced &&
+           ((record->transfer.flags & GIRO_TRANSFER_FACT) != 0 ||
+            payments_find(&ledger->payments, announced) == PAYMENTS_NONE);
 }
 
 /* What a transfer behind it needs. */
@@ -149,10 +169,13 @@ static int replay_companion(struct ledger *ledger, const struct giro_transfer *c
         return -ENOSPC;
     if (companion->pending_id != 0 &&
         (prepared->debit_row == ACCOUNTS_NONE || prepared->credit_row == ACCOUNTS_NONE ||
+         prepared->debit_row == prepared->credit_row ||
          companion->pending_id == companion->user_data_128 ||
+         holds_find(&ledger->holds, companion->pending_id) != NULL || /* it was not posted */
          payments_find(&ledger->payments, companion->pending_id) != PAYMENTS_NONE))
         return -EBADMSG;
     if (companion->user_data_32 > UINT16_MAX || companion->user_data_128 == 0 ||
+        holds_find(&ledger->holds, companion->user_data_128) != NULL ||
         payments_find(&ledger->payments, companion->user_data_128) != PAYMENTS_NONE)
         return -EBADMSG;
     companion_apply(ledger, companion, address + 1, prepared->debit_row, prepared->credit_row);
@@ -203,8 +226,10 @@ static int replay_record(struct ledger *ledger, const union record *record, uint
 {
     const giro_u128 announced = ledger->announced;
     ledger->announced = 0;
-    if (announced != 0 &&
-        (record_kind(record) != RECORD_TRANSFER || record->transfer.id != announced))
+    /* The next timestamp would be none. */
+    if (record->transfer.timestamp > GIRO_TIMESTAMP_MAX)
+        return -EBADMSG;
+    if (announced != 0 && !announced_formed(ledger, announced, record))
         return -EBADMSG;
     switch (record_kind(record)) {
     case RECORD_TRANSFER:
@@ -443,17 +468,41 @@ int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *ro
     return 0;
 }
 
+static bool limits_row_formed(const struct ledger *ledger, const struct limits *row)
+{
+    return row->account_row < ledger->accounts.count &&
+           ledger->limits.by_account[row->account_row] == 0 &&
+           row->over_capture <= GIRO_OVER_CAPTURE_MAX &&
+           (row->flags & ~(unsigned)GIRO_LIMITS_FLAGS_ALL) == 0;
+}
+
 int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count)
 {
     if (ledger->limits.capacity - ledger->limits.count < count)
         return -ENOSPC;
     for (uint32_t i = 0; i < count; i++) {
-        if (rows[i].account_row >= ledger->accounts.count ||
-            ledger->limits.by_account[rows[i].account_row] != 0)
+        if (!limits_row_formed(ledger, &rows[i]))
             return -EBADMSG;
         limits_append(&ledger->limits, &rows[i]);
     }
     return 0;
+}
+
+/* Whether a row is one that may follow those that are there. Its parent must be before it, posted
+ * and one level higher: returns go up all levels, and the journal has room for PAYMENT_DEPTH_MAX. */
+static bool payment_row_formed(const struct ledger *ledger, const struct payment *row)
+{
+    const struct payments *payments = &ledger->payments;
+    if (row->id == 0 || (row->kind != PAYMENT_HOLD && row->kind != PAYMENT_POSTED) ||
+        row->debit_row >= ledger->accounts.count || row->credit_row >= ledger->accounts.count ||
+        row->debit_row == row->credit_row || row->parent > payments->count ||
+        payments_find(payments, row->id) != PAYMENTS_NONE)
+        return false;
+    if (row->parent == 0)
+        return row->depth == 0;
+    const struct payment *parent = &payments->rows[row->parent - 1];
+    return parent->kind == PAYMENT_POSTED && row->depth <= PAYMENT_DEPTH_MAX &&
+           row->depth == parent->depth + 1;
 }
 
 int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count)
@@ -461,14 +510,22 @@ int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, u
     if (ledger->payments.capacity - ledger->payments.count < count)
         return -ENOSPC;
     for (uint32_t i = 0; i < count; i++) {
-        const struct payment *row = &rows[i];
-        if (row->debit_row >= ledger->accounts.count || row->credit_row >= ledger->accounts.count ||
-            row->parent > ledger->payments.count || row->depth > PAYMENT_DEPTH_MAX ||
-            (row->kind != PAYMENT_HOLD && row->kind != PAYMENT_POSTED))
+        if (!payment_row_formed(ledger, &rows[i]))
             return -EBADMSG;
-        (void)payments_append(&ledger->payments, row);
+        (void)payments_append(&ledger->payments, &rows[i]);
     }
     return 0;
+}
+
+/* Whether a row, if there is one, is that of an open hold. */
+static bool hold_row_formed(const struct ledger *ledger, const struct giro_transfer *record,
+                            uint32_t number, uint32_t debit_row, uint32_t credit_row)
+{
+    if (number == PAYMENTS_NONE)
+        return true;
+    const struct payment *row = &ledger->payments.rows[number];
+    return row->kind == PAYMENT_HOLD && row->left == record->amount &&
+           row->debit_row == debit_row && row->credit_row == credit_row;
 }
 
 int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address,
@@ -478,13 +535,17 @@ int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *recor
         return -ENOSPC;
     uint32_t debit_row = accounts_find(&ledger->accounts, record->debit_account_id);
     uint32_t credit_row = accounts_find(&ledger->accounts, record->credit_account_id);
-    if (debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE || address == 0 ||
-        address >= ledger->holds.addresses)
+    uint32_t row = payments_find(&ledger->payments, record->id);
+    /* An id of 0 marks a hold that is none: slots with it are free. */
+    if (record->id == 0 || debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE ||
+        debit_row == credit_row || address == 0 || address >= ledger->holds.addresses ||
+        holds_find(&ledger->holds, record->id) != NULL ||
+        !hold_row_formed(ledger, record, row, debit_row, credit_row))
         return -EBADMSG;
     struct hold *hold = holds_insert(&ledger->holds, record, address, debit_row, credit_row);
     if (!PLANTED(FORGET_DEADLINE))
         hold_set_deadline(&ledger->holds, hold, expires_at);
-    hold->payment = payments_find(&ledger->payments, record->id) + 1; /* NONE + 1 is 0 */
+    hold->payment = row + 1; /* NONE + 1 is 0 */
     holds_outcome_reset(&ledger->holds, address);
     return 0;
 }

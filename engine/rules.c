@@ -372,8 +372,8 @@ static bool sides_blocked(const struct sides *sides)
 {
     const unsigned debits = GIRO_LIMITS_BLOCK_DEBITS | GIRO_LIMITS_FROZEN;
     const unsigned credits = GIRO_LIMITS_BLOCK_CREDITS | GIRO_LIMITS_FROZEN;
-    return (sides->debit_limits->flags & debits) != 0 ||
-           (sides->credit_limits->flags & credits) != 0;
+    return !PLANTED(SKIP_BLOCK) && ((sides->debit_limits->flags & debits) != 0 ||
+                                    (sides->credit_limits->flags & credits) != 0);
 }
 
 static bool sides_frozen(const struct sides *sides)

@@ -113,6 +113,28 @@ struct giro_account step_account(const struct step *step, const struct ledger *l
     return event;
 }
 
+struct giro_limits step_limits(const struct step *step)
+{
+    struct giro_limits event = {
+        .account_id = step_account_id(step->id),
+        .floor = step->credit < 64 ? amount_of(step->amount) : 0,
+        .balance_max = step->debit < 64 ? amount_of(step->debit * 4) : 0,
+        .transfer_max = step->pending < 64 ? amount_of(step->pending * 4) : 0,
+        .over_capture = step->timeout < 128 ? 0 : step->timeout * 400u,
+        .flags = step->flags & GIRO_LIMITS_FLAGS_ALL,
+        .timestamp = step->timestamp < 250 ? 0 : step->timestamp,
+    };
+    if (step->spoilt == 2)
+        event.flags = step->flags;
+    if (step->spoilt == 3)
+        event.reserved[step->code % sizeof event.reserved] = step->ledger;
+    if (step->spoilt == 4)
+        event.reserved_1 = step->code;
+    if (step->spoilt == 5)
+        event.over_capture = GIRO_OVER_CAPTURE_MAX + step->code - 2u;
+    return event;
+}
+
 /* ---- Mutation: of steps ------------------------------------------------------------------ */
 
 /* Changes one field to another small value, or makes it equal to that of another step. */
