@@ -1,15 +1,24 @@
 /* Engine alone, in memory: what one core can execute and replay, without disk or network.
  *
- *     engine_bench [accounts] [transfers] [batch]
+ *     engine_bench [accounts] [transfers] [batch] [workload]
  *
- * Runs requests as engine/ledger.h tells over batches of plain transfers with random accounts and
- * time-ordered ids, then replays the same records into a second ledger and compares digests. */
+ * Runs requests as engine/ledger.h tells over batches of transfers with random accounts and
+ * time-ordered ids, then replays the same records into a second ledger and compares digests.
+ *
+ * workload   plain     plain transfers
+ *            limits    the same, and every account has limits
+ *            captures  of four transfers one is a hold, two capture a part of it, the last the rest
+ *            returns   every second one returns the one before it */
 #include "engine/ledger.h"
 #include "engine/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+enum workload { PLAIN, LIMITS, CAPTURES, RETURNS, WORKLOADS };
+
+static const char *const workload_names[WORKLOADS] = {"plain", "limits", "captures", "returns"};
 
 static uint64_t random_state = 42;
 
@@ -58,6 +67,31 @@ static void event_make(struct giro_transfer *event, uint64_t number, uint32_t ac
     event->amount = (r & 1023) + 1;
     event->ledger = 1;
     event->code = 1;
+    event->pending_id = 0;
+    event->flags = 0;
+}
+
+/* Makes event number index of a batch what the workload wants it to be. */
+static void event_shape(struct giro_transfer *events, uint32_t index, enum workload workload)
+{
+    struct giro_transfer *event = &events[index];
+    if (workload == CAPTURES && index % 4 == 0) {
+        event->flags = GIRO_TRANSFER_PENDING;
+        event->amount += 1024;
+    } else if (workload == CAPTURES) {
+        event->flags = GIRO_TRANSFER_POST_PENDING;
+        event->pending_id = events[index - index % 4].id;
+        event->debit_account_id = event->credit_account_id = 0;
+        event->amount = index % 4 == 3 ? GIRO_U128_MAX : event->amount / 4;
+        if (index % 4 != 3)
+            event->flags |= GIRO_TRANSFER_KEEP_OPEN;
+    } else if (workload == RETURNS && index % 2 == 1) {
+        event->flags = GIRO_TRANSFER_RETURN;
+        event->pending_id = events[index - 1].id;
+        event->debit_account_id = events[index - 1].credit_account_id;
+        event->credit_account_id = events[index - 1].debit_account_id;
+        event->amount = events[index - 1].amount;
+    }
 }
 
 /* What the phases share. */
@@ -65,6 +99,7 @@ struct bench {
     uint32_t accounts;
     uint64_t transfers;
     uint32_t batch;
+    enum workload workload;
     union record *window;
     uint64_t window_records;
     struct ledger *ledger;
@@ -80,7 +115,8 @@ static bool bench_make(struct bench *bench)
 {
     /* All records stay in memory, touched beforehand: page faults are not the engine's. */
     bench->window_records = 1 << 20;
-    while (bench->window_records < bench->transfers + 1)
+    const uint64_t records = 2 * bench->transfers + bench->accounts + 1;
+    while (bench->window_records < records)
         bench->window_records *= 2;
     bench->window = memory_reserve(bench->window_records * sizeof *bench->window);
     bench->events = memory_reserve(LEDGER_EVENTS_MAX * sizeof *bench->events);
@@ -89,7 +125,7 @@ static bool bench_make(struct bench *bench)
     if (bench->window == NULL || bench->events == NULL || bench->addresses == NULL ||
         bench->output.results == NULL)
         return false;
-    memset(bench->window, 0, (bench->transfers + 1) * sizeof *bench->window);
+    memset(bench->window, 0, records * sizeof *bench->window);
     bench->ledger =
         ledger_make(bench->accounts, bench->transfers, bench->window, bench->window_records);
     bench->timestamp = 1000000000000ull;
@@ -113,14 +149,36 @@ static void accounts_create(struct bench *bench)
     memset(bench->events, 0, LEDGER_EVENTS_MAX * sizeof *bench->events);
 }
 
+/* Limits that are far away: what they cost is looking. */
+static void limits_set(struct bench *bench)
+{
+    struct giro_limits *events = (struct giro_limits *)(void *)bench->events;
+    for (uint32_t made = 0, count; made < bench->accounts; made += count) {
+        count =
+            bench->accounts - made < LEDGER_EVENTS_MAX ? bench->accounts - made : LEDGER_EVENTS_MAX;
+        for (uint32_t i = 0; i < count; i++)
+            events[i] = (struct giro_limits){.account_id = made + i + 1,
+                                             .balance_max = (giro_u128)1 << 100,
+                                             .transfer_max = 1 << 20};
+        bench->output.records = &bench->window[bench->address];
+        bench->output.address = bench->address;
+        ledger_set_limits(bench->ledger, events, count, bench->timestamp, &bench->output);
+        bench->timestamp += count;
+        bench->address += bench->output.record_count;
+    }
+    memset(bench->events, 0, LEDGER_EVENTS_MAX * sizeof *bench->events);
+}
+
 /* Returns the seconds that execution took. */
 static double transfers_execute(struct bench *bench)
 {
     double seconds = 0;
     for (uint64_t sent = 0, count; sent < bench->transfers; sent += count) {
         count = bench->transfers - sent < bench->batch ? bench->transfers - sent : bench->batch;
-        for (uint32_t i = 0; i < count; i++)
+        for (uint32_t i = 0; i < count; i++) {
             event_make(&bench->events[i], sent + i, bench->accounts);
+            event_shape(bench->events, i, bench->workload);
+        }
         bench->output.records = &bench->window[bench->address];
         bench->output.address = bench->address;
         double start = seconds_now();
@@ -165,9 +223,14 @@ int main(int argc, char **argv)
         .transfers = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000000,
         .batch = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : LEDGER_EVENTS_MAX,
     };
+    while (argc > 4 && bench.workload < WORKLOADS &&
+           strcmp(argv[4], workload_names[bench.workload]) != 0)
+        bench.workload++;
     if (bench.accounts < 2 || bench.transfers == 0 || bench.batch == 0 ||
-        bench.batch > LEDGER_EVENTS_MAX) {
-        fprintf(stderr, "usage: engine_bench [accounts >= 2] [transfers] [batch 1..%d]\n",
+        bench.batch > LEDGER_EVENTS_MAX || bench.workload == WORKLOADS) {
+        fprintf(stderr,
+                "usage: engine_bench [accounts >= 2] [transfers] [batch 1..%d]\n"
+                "                    [plain | limits | captures | returns]\n",
                 LEDGER_EVENTS_MAX);
         return 2;
     }
@@ -178,6 +241,8 @@ int main(int argc, char **argv)
     struct ledger *replayed =
         ledger_make(bench.accounts, bench.transfers, bench.window, bench.window_records);
     accounts_create(&bench);
+    if (bench.workload == LIMITS)
+        limits_set(&bench);
     double execute_s = transfers_execute(&bench);
     double replay_s = transfers_replay(&bench, replayed);
     double count = (double)bench.transfers;

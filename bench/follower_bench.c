@@ -267,7 +267,7 @@ static void bench_open(struct bench *bench)
     if (bench->images == NULL || bench->reader == NULL ||
         live_init(&bench->live, &bench->directory, accounts + 1) != 0 ||
         archive_init(&bench->archive, &bench->directory) != 0 ||
-        snapshot_init(&bench->snapshot, &bench->directory, &unlimited, accounts + 1, 1) != 0)
+        snapshot_init(&bench->snapshot, &bench->directory, &unlimited) != 0)
         give_up("memory", "cannot be reserved");
     bench->reader->archive = &bench->archive;
 }

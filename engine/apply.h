@@ -36,6 +36,41 @@ static inline void transfer_add(struct ledger *ledger, uint64_t hash, uint64_t a
         index_insert(&ledger->transfers, hash, address);
 }
 
+/* What a transfer that is a return or a fact does to payments, once it moved its amount. hold: its
+ * own when it is pending, else NULL. */
+void payment_plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                         uint64_t address, struct hold *hold, uint32_t debit_row,
+                         uint32_t credit_row);
+
+/* What a post or a void does to payments, and to its hold when it keeps that open; before the hold
+ * is settled. */
+void payment_resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
+                           uint64_t address, struct hold *hold);
+
+/* What the expiry of a hold does to payments. */
+void payment_expiry_apply(struct ledger *ledger, const struct hold *hold, uint64_t address);
+
+/* Applies an accepted adjustment of a hold. */
+void adjust_apply(struct ledger *ledger, const struct giro_transfer *transfer, uint64_t address,
+                  uint64_t hash, struct hold *hold);
+
+/* Applies a RECORD_SYSTEM_PAYMENT; address: of the transfer behind it. rows: of its accounts. */
+void companion_apply(struct ledger *ledger, const struct giro_transfer *companion, uint64_t address,
+                     uint32_t debit_row, uint32_t credit_row);
+
+/* Applies accepted limits of the account in a row. */
+void limits_apply(struct ledger *ledger, const struct giro_limits *limits, uint32_t account_row,
+                  uint64_t address);
+
+static inline void transfer_counted(struct ledger *ledger, const struct giro_transfer *transfer,
+                                    uint64_t address, uint64_t hash)
+{
+    transfer_add(ledger, hash, address);
+    ledger->transfers_count++;
+    ledger->transfer_timestamp_last = transfer->timestamp;
+    timestamp_seen(ledger, transfer->timestamp);
+}
+
 /* Applies an accepted plain or pending transfer. From here on nothing can fail. */
 static inline void plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
                                uint64_t address, uint64_t hash, uint32_t debit_row,
@@ -43,20 +78,19 @@ static inline void plain_apply(struct ledger *ledger, const struct giro_transfer
 {
     struct giro_account *debit = &ledger->accounts.rows[debit_row];
     struct giro_account *credit = &ledger->accounts.rows[credit_row];
+    struct hold *hold = NULL;
     if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
         debit->debits_pending += transfer->amount;
         credit->credits_pending += transfer->amount;
-        const struct hold *hold =
-            holds_insert(&ledger->holds, transfer, address, debit_row, credit_row);
+        hold = holds_insert(&ledger->holds, transfer, address, debit_row, credit_row);
         closing_apply(ledger, hold, true);
     } else {
         debit->debits_posted += transfer->amount;
         credit->credits_posted += transfer->amount;
     }
-    transfer_add(ledger, hash, address);
-    ledger->transfers_count++;
-    ledger->transfer_timestamp_last = transfer->timestamp;
-    timestamp_seen(ledger, transfer->timestamp);
+    if ((transfer->flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0)
+        payment_plain_apply(ledger, transfer, address, hold, debit_row, credit_row);
+    transfer_counted(ledger, transfer, address, hash);
 }
 
 /* Releases a hold, posting amount of it. */
@@ -76,17 +110,37 @@ static inline void hold_apply(struct ledger *ledger, struct hold *hold, enum hol
     hold_settle(&ledger->holds, hold, state);
 }
 
+/* Moves what a post or a void that keeps its hold open takes from it. */
+static inline void hold_reduce(struct ledger *ledger, struct hold *hold, bool posts,
+                               giro_u128 amount)
+{
+    struct giro_account *debit = &ledger->accounts.rows[hold->debit_row];
+    struct giro_account *credit = &ledger->accounts.rows[hold->credit_row];
+    giro_u128 part = amount < hold->record.amount ? amount : hold->record.amount;
+    debit->debits_pending -= part;
+    credit->credits_pending -= part;
+    hold->record.amount -= part;
+    if (posts) {
+        debit->debits_posted += amount;
+        credit->credits_posted += amount;
+    }
+}
+
 /* Applies an accepted post or void; the ended hold stays until ended_holds_remove(). */
 static inline void resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
                                  uint64_t address, uint64_t hash, struct hold *hold)
 {
     bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
-    hold_apply(ledger, hold, is_void ? HOLD_VOIDED : HOLD_POSTED, transfer->amount);
-    ledger->ended[ledger->ended_count++] = hold;
-    transfer_add(ledger, hash, address);
-    ledger->transfers_count++;
-    ledger->transfer_timestamp_last = transfer->timestamp;
-    timestamp_seen(ledger, transfer->timestamp);
+    bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    if (hold->payment != 0 || keeps_open || (transfer->flags & GIRO_TRANSFER_FACT) != 0)
+        payment_resolve_apply(ledger, transfer, address, hold);
+    if (keeps_open) {
+        hold_reduce(ledger, hold, !is_void, transfer->amount);
+    } else {
+        hold_apply(ledger, hold, is_void ? HOLD_VOIDED : HOLD_POSTED, transfer->amount);
+        ledger->ended[ledger->ended_count++] = hold;
+    }
+    transfer_counted(ledger, transfer, address, hash);
 }
 
 static inline void ended_holds_remove(struct ledger *ledger)
@@ -112,8 +166,11 @@ static inline void burn_apply(struct ledger *ledger, const struct giro_transfer 
     timestamp_seen(ledger, burnt->timestamp);
 }
 
-static inline void expiry_apply(struct ledger *ledger, struct hold *hold, uint64_t timestamp)
+static inline void expiry_apply(struct ledger *ledger, struct hold *hold, uint64_t timestamp,
+                                uint64_t address)
 {
+    if (hold->payment != 0)
+        payment_expiry_apply(ledger, hold, address);
     hold_apply(ledger, hold, HOLD_EXPIRED, 0);
     hold_remove(&ledger->holds, hold);
     ledger->expired_count++;

@@ -168,6 +168,15 @@ void hold_settle(struct holds *holds, struct hold *hold, enum hold_state state)
     heap_remove(holds, hold);
 }
 
+void hold_set_deadline(struct holds *holds, struct hold *hold, uint64_t expires_at)
+{
+    if (hold->expires_at == expires_at)
+        return;
+    heap_remove(holds, hold);
+    hold->expires_at = expires_at;
+    heap_insert(holds, hold);
+}
+
 void hold_reopen(struct holds *holds, struct hold *hold)
 {
     assert(hold->state != HOLD_OPEN);

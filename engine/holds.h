@@ -7,7 +7,7 @@
  *                              hold_reopen (chain or request undone)
  *
  * An open hold keeps a whole copy of its record, so that a capture days later needs no read from
- * disk. A hold that ended stays in the table until its request is through, because the chain or the
+ * disk; but its amount is what is left of it, and its deadline the one that it was adjusted to. A hold that ended stays in the table until its request is through, because the chain or the
  * request may still be undone, and so that a second post of it needs no read either. The outcome
  * survives in two bits by log address.
  *
@@ -35,6 +35,7 @@ struct hold {
     uint32_t credit_row;
     uint32_t heap_position; /* HOLDS_NOT_IN_HEAP without a deadline or once ended */
     uint32_t next_free;
+    uint32_t payment; /* row + 1 in the table of payments; 0: none */
     enum hold_state state;
 };
 
@@ -67,6 +68,9 @@ struct hold *holds_insert(struct holds *holds, const struct giro_transfer *recor
 
 /* Ends an open hold: its outcome is recorded and its deadline dropped. */
 void hold_settle(struct holds *holds, struct hold *hold, enum hold_state state);
+
+/* Gives an open hold another deadline; 0: none. */
+void hold_set_deadline(struct holds *holds, struct hold *hold, uint64_t expires_at);
 
 /* Undoes hold_settle(). */
 void hold_reopen(struct holds *holds, struct hold *hold);

@@ -1,18 +1,12 @@
-/* The ledger's rules.
+/* The ledger: requests, their chains and chunks, undo, expiry.
  *
- * Reading order: identity (is the id new, and if not, is the event the same?), the checks of plain
- * and pending transfers, the checks of post and void, undo, the request loop with its chains,
- * expiry, lookups. What an accepted record does is in engine/apply.h, replay in engine/replay.c.
- *
- * Every check returns one named result and changes nothing. The order of the checks is the order of
- * precedence that docs/protocol.md promises. What has passed them is applied, and applying cannot
- * fail; apply is shared with replay. An accepted record is built in place, in the log's open block,
- * so that it is copied once between the socket and the disk. */
+ * Reading order: engine/rules.c (what stands against one event, and its execution), undo, the request
+ * loop with its chains, limits, expiry. What an accepted record does is in engine/apply.h, shared with
+ * replay (engine/replay.c); what is answered without a change in engine/lookup.c. */
 #include "engine/ledger.h"
 
 #include "engine/apply.h"
-#include "engine/memory.h"
-#include "engine/planted.h"
+#include "engine/rules.h"
 #include "engine/stage.h"
 
 #include <assert.h>
@@ -44,6 +38,10 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
                       config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
+        limits_init(&ledger->limits, config->accounts_max) != 0 ||
+        payments_init(&ledger->payments,
+                      config->payments_max != 0 ? config->payments_max : LEDGER_PAYMENTS_DEFAULT,
+                      LEDGER_EVENTS_MAX, config->hash_seed) != 0 ||
         (config->transfers_max != 0 &&
          index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
                     INDEX_LOAD_DENSE) != 0)) {
@@ -60,6 +58,8 @@ void ledger_destroy(struct ledger *ledger)
         return;
     accounts_free(&ledger->accounts);
     holds_free(&ledger->holds);
+    payments_free(&ledger->payments);
+    limits_free(&ledger->limits);
     index_free(&ledger->transfers);
     free(ledger->events);
     free(ledger->ended);
@@ -78,391 +78,29 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
     if (ledger->transfers.capacity - ledger->transfers.count < count)
         return LEDGER_FULL_TRANSFERS;
     uint32_t holds_left = ledger->holds.capacity - ledger->holds.count;
-    if (holds_left >= count)
+    uint32_t payments_left =
+        (ledger->payments.capacity - ledger->payments.count) / PAYMENT_ROWS_PER_EVENT;
+    if (holds_left >= count && payments_left >= count)
         return LEDGER_ROOM;
     uint32_t pending = 0;
+    uint32_t payments = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        pending += (events[i].flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST)) ==
+                   GIRO_TRANSFER_PENDING;
+        payments += (events[i].flags & PAYMENT_FLAGS) != 0;
+    }
+    if (pending > holds_left)
+        return LEDGER_FULL_HOLDS;
+    return payments > payments_left ? LEDGER_FULL_PAYMENTS : LEDGER_ROOM;
+}
+
+/* With a transfer that is a return or a fact may come a RECORD_SYSTEM_PAYMENT. */
+uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count)
+{
+    uint32_t records = count;
     for (uint32_t i = 0; i < count; i++)
-        pending += (events[i].flags & GIRO_TRANSFER_PENDING) != 0;
-    return pending > holds_left ? LEDGER_FULL_HOLDS : LEDGER_ROOM;
-}
-
-/* ---- Identity ---------------------------------------------------------------------------- */
-
-/* The record that was accepted, or burnt, under this id; NULL when the id is new. */
-static const union record *record_find(const struct ledger *ledger,
-                                       const struct record_cache *cache, giro_u128 id,
-                                       uint64_t hash, uint64_t *out_address)
-{
-    struct index_cursor cursor = index_search(&ledger->transfers, hash);
-    for (;;) {
-        uint64_t address = index_next(&ledger->transfers, &cursor);
-        if (address == 0)
-            return NULL;
-        const union record *record = record_at(&ledger->window, cache, address);
-        assert(record != NULL); /* chunk_missing() or ledger_prepare_lookup() asked for it */
-        if (record->transfer.id == id) {
-            *out_address = address;
-            return record;
-        }
-    }
-}
-
-/* The pending transfer that a post or void names, from the hold while there is one. */
-struct pending {
-    const struct giro_transfer *record; /* NULL: not found */
-    struct hold *hold;                  /* NULL when it ended before this request */
-    enum hold_state state;
-};
-
-static struct pending pending_find(const struct ledger *ledger, const struct record_cache *cache,
-                                   giro_u128 id)
-{
-    struct hold *hold = holds_find(&ledger->holds, id);
-    if (hold != NULL)
-        return (struct pending){.record = &hold->record, .hold = hold, .state = hold->state};
-
-    uint64_t address = 0;
-    const union record *record =
-        record_find(ledger, cache, id, id_hash(id, ledger->hash_seed), &address);
-    if (record == NULL || record_kind(record) != RECORD_TRANSFER)
-        return (struct pending){0};
-    return (struct pending){
-        .record = &record->transfer,
-        .state = holds_outcome(&ledger->holds, address),
-    };
-}
-
-static enum giro_transfer_result exists_plain(const struct giro_transfer *event,
-                                              const struct giro_transfer *existing)
-{
-    if (event->debit_account_id != existing->debit_account_id)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID;
-    if (event->credit_account_id != existing->credit_account_id)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
-    /* A balancing transfer's amount is an upper limit, the stored one is what was moved. */
-    bool balancing =
-        (event->flags & (GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT)) != 0;
-    if (balancing ? event->amount < existing->amount : event->amount != existing->amount)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
-    if (event->user_data_128 != existing->user_data_128)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_128;
-    if (event->user_data_64 != existing->user_data_64)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_64;
-    if (event->user_data_32 != existing->user_data_32)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_32;
-    if (event->ledger != existing->ledger)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_LEDGER;
-    if (event->code != existing->code)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CODE;
-    return GIRO_TRANSFER_EXISTS;
-}
-
-/* As exists_plain(), where a zero field stands for what was inherited from the pending transfer. */
-static enum giro_transfer_result exists_resolved(const struct giro_transfer *event,
-                                                 const struct giro_transfer *existing,
-                                                 const struct giro_transfer *pending)
-{
-    if (event->debit_account_id != 0 && event->debit_account_id != existing->debit_account_id)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_DEBIT_ACCOUNT_ID;
-    if (event->credit_account_id != 0 && event->credit_account_id != existing->credit_account_id)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CREDIT_ACCOUNT_ID;
-    bool all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? event->amount == 0
-                                                                : event->amount == GIRO_U128_MAX;
-    if (existing->amount != (all ? pending->amount : event->amount))
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_AMOUNT;
-    giro_u128 user_data_128 =
-        event->user_data_128 != 0 ? event->user_data_128 : pending->user_data_128;
-    if (existing->user_data_128 != user_data_128)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_128;
-    uint64_t user_data_64 = event->user_data_64 != 0 ? event->user_data_64 : pending->user_data_64;
-    if (existing->user_data_64 != user_data_64)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_64;
-    uint32_t user_data_32 = event->user_data_32 != 0 ? event->user_data_32 : pending->user_data_32;
-    if (existing->user_data_32 != user_data_32)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_USER_DATA_32;
-    if (event->ledger != 0 && event->ledger != existing->ledger)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_LEDGER;
-    if (event->code != 0 && event->code != existing->code)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_CODE;
-    return GIRO_TRANSFER_EXISTS;
-}
-
-static enum giro_transfer_result transfer_exists(const struct ledger *ledger,
-                                                 const struct record_cache *cache,
-                                                 const struct giro_transfer *event,
-                                                 const struct giro_transfer *existing)
-{
-    if (event->flags != existing->flags)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_FLAGS;
-    if (event->pending_id != existing->pending_id)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_PENDING_ID;
-    if (event->timeout != existing->timeout)
-        return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_TIMEOUT;
-    if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) == 0)
-        return exists_plain(event, existing);
-    struct pending pending = pending_find(ledger, cache, event->pending_id);
-    assert(pending.record != NULL); /* the existing transfer resolved it */
-    return exists_resolved(event, existing, pending.record);
-}
-
-/* GIRO_TRANSFER_CREATED when the event is well-formed and its id is new. */
-static enum giro_transfer_result transfer_identity(const struct ledger *ledger,
-                                                   const struct record_cache *cache,
-                                                   const struct giro_transfer *event, uint64_t hash)
-{
-    if ((event->flags & ~GIRO_TRANSFER_FLAGS_ALL) != 0)
-        return GIRO_TRANSFER_RESERVED_FLAG;
-    if (event->id == 0)
-        return GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO;
-    if (event->id == GIRO_U128_MAX)
-        return GIRO_TRANSFER_ID_MUST_NOT_BE_INT_MAX;
-    uint64_t address;
-    const union record *existing = record_find(ledger, cache, event->id, hash, &address);
-    if (existing == NULL)
-        return GIRO_TRANSFER_CREATED;
-    if (record_kind(existing) == RECORD_BURNT)
-        return GIRO_TRANSFER_ID_ALREADY_FAILED;
-    return transfer_exists(ledger, cache, event, &existing->transfer);
-}
-
-static enum giro_account_result account_exists(const struct giro_account *event,
-                                               const struct giro_account *existing)
-{
-    if (event->flags != existing->flags)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_FLAGS;
-    if (event->user_data_128 != existing->user_data_128)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_128;
-    if (event->user_data_64 != existing->user_data_64)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_64;
-    if (event->user_data_32 != existing->user_data_32)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_USER_DATA_32;
-    if (event->ledger != existing->ledger)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_LEDGER;
-    if (event->code != existing->code)
-        return GIRO_ACCOUNT_EXISTS_WITH_DIFFERENT_CODE;
-    return GIRO_ACCOUNT_EXISTS;
-}
-
-/* As transfer_identity(). */
-static enum giro_account_result account_identity(const struct ledger *ledger,
-                                                 const struct giro_account *event)
-{
-    if (event->reserved != 0)
-        return GIRO_ACCOUNT_RESERVED_FIELD;
-    if ((event->flags & ~GIRO_ACCOUNT_FLAGS_ALL) != 0)
-        return GIRO_ACCOUNT_RESERVED_FLAG;
-    if (event->id == 0)
-        return GIRO_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-    if (event->id == GIRO_U128_MAX)
-        return GIRO_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-    uint32_t row = accounts_find(&ledger->accounts, event->id);
-    if (row == ACCOUNTS_NONE)
-        return GIRO_ACCOUNT_CREATED;
-    return account_exists(event, &ledger->accounts.rows[row]);
-}
-
-/* ---- Plain and pending transfers --------------------------------------------------------- */
-
-static enum giro_transfer_result plain_check_fields(const struct giro_transfer *event)
-{
-    if (event->debit_account_id == 0)
-        return GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-    if (event->debit_account_id == GIRO_U128_MAX)
-        return GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-    if (event->credit_account_id == 0)
-        return GIRO_TRANSFER_CREDIT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-    if (event->credit_account_id == GIRO_U128_MAX)
-        return GIRO_TRANSFER_CREDIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-    if (event->debit_account_id == event->credit_account_id)
-        return GIRO_TRANSFER_ACCOUNTS_MUST_BE_DIFFERENT;
-    if (event->pending_id != 0)
-        return GIRO_TRANSFER_PENDING_ID_MUST_BE_ZERO;
-    if ((event->flags & GIRO_TRANSFER_PENDING) == 0) {
-        if (event->timeout != 0)
-            return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
-        if ((event->flags & (GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT)) != 0)
-            return GIRO_TRANSFER_CLOSING_TRANSFER_MUST_BE_PENDING;
-    }
-    if (event->ledger == 0)
-        return GIRO_TRANSFER_LEDGER_MUST_NOT_BE_ZERO;
-    if (event->code == 0)
-        return GIRO_TRANSFER_CODE_MUST_NOT_BE_ZERO;
-    return GIRO_TRANSFER_CREATED;
-}
-
-/* An imported transfer's timestamp is greater than any transfer's before it and no account's. */
-static bool transfer_timestamp_regresses(const struct ledger *ledger, uint64_t timestamp)
-{
-    return timestamp <= ledger->transfer_timestamp_last ||
-           (timestamp <= ledger->account_timestamp_last &&
-            accounts_timestamp_exists(&ledger->accounts, timestamp));
-}
-
-static enum giro_transfer_result plain_check_accounts(const struct ledger *ledger,
-                                                      const struct giro_transfer *event,
-                                                      const struct ledger_event *prepared)
-{
-    if (prepared->debit_row == ACCOUNTS_NONE)
-        return GIRO_TRANSFER_DEBIT_ACCOUNT_NOT_FOUND;
-    if (prepared->credit_row == ACCOUNTS_NONE)
-        return GIRO_TRANSFER_CREDIT_ACCOUNT_NOT_FOUND;
-    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
-    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
-    if (debit->ledger != credit->ledger)
-        return GIRO_TRANSFER_ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER;
-    if (event->ledger != debit->ledger)
-        return GIRO_TRANSFER_TRANSFER_MUST_HAVE_THE_SAME_LEDGER_AS_ACCOUNTS;
-    if ((event->flags & GIRO_TRANSFER_IMPORTED) != 0) {
-        if (transfer_timestamp_regresses(ledger, event->timestamp))
-            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
-        if (event->timestamp <= debit->timestamp)
-            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_DEBIT_ACCOUNT;
-        if (event->timestamp <= credit->timestamp)
-            return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_POSTDATE_CREDIT_ACCOUNT;
-        if (event->timeout != 0)
-            return GIRO_TRANSFER_IMPORTED_EVENT_TIMEOUT_MUST_BE_ZERO;
-    }
-    if ((debit->flags & GIRO_ACCOUNT_CLOSED) != 0)
-        return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
-    if ((credit->flags & GIRO_ACCOUNT_CLOSED) != 0)
-        return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
-    return GIRO_TRANSFER_CREATED;
-}
-
-/* The amount after balancing: at most what the balances leave. */
-static giro_u128 plain_amount(const struct giro_transfer *event, const struct giro_account *debit,
-                              const struct giro_account *credit)
-{
-    giro_u128 amount = event->amount;
-    if ((event->flags & GIRO_TRANSFER_BALANCING_DEBIT) != 0) {
-        giro_u128 used = debit->debits_posted + debit->debits_pending;
-        giro_u128 left = debit->credits_posted > used ? debit->credits_posted - used : 0;
-        amount = amount < left ? amount : left;
-    }
-    if ((event->flags & GIRO_TRANSFER_BALANCING_CREDIT) != 0) {
-        giro_u128 used = credit->credits_posted + credit->credits_pending;
-        giro_u128 left = credit->debits_posted > used ? credit->debits_posted - used : 0;
-        amount = amount < left ? amount : left;
-    }
-    return amount;
-}
-
-static bool sum_overflows(giro_u128 a, giro_u128 b)
-{
-    return a > GIRO_U128_MAX - b;
-}
-
-static enum giro_transfer_result plain_check_amount(const struct giro_transfer *transfer,
-                                                    const struct giro_account *debit,
-                                                    const struct giro_account *credit)
-{
-    giro_u128 amount = transfer->amount;
-    if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
-        if (sum_overflows(debit->debits_pending, amount))
-            return GIRO_TRANSFER_OVERFLOWS_DEBITS_PENDING;
-        if (sum_overflows(credit->credits_pending, amount))
-            return GIRO_TRANSFER_OVERFLOWS_CREDITS_PENDING;
-    }
-    if (sum_overflows(debit->debits_posted, amount))
-        return GIRO_TRANSFER_OVERFLOWS_DEBITS_POSTED;
-    if (sum_overflows(credit->credits_posted, amount))
-        return GIRO_TRANSFER_OVERFLOWS_CREDITS_POSTED;
-    /* pending + posted never overflows: that is what these two checks keep up. */
-    if (sum_overflows(debit->debits_pending + debit->debits_posted, amount))
-        return GIRO_TRANSFER_OVERFLOWS_DEBITS;
-    if (sum_overflows(credit->credits_pending + credit->credits_posted, amount))
-        return GIRO_TRANSFER_OVERFLOWS_CREDITS;
-    if (transfer->timeout * GIRO_NS_PER_S > GIRO_TIMESTAMP_MAX - transfer->timestamp)
-        return GIRO_TRANSFER_OVERFLOWS_TIMEOUT;
-    if ((debit->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0 && !PLANTED(SKIP_LIMIT) &&
-        debit->debits_pending + debit->debits_posted + amount > debit->credits_posted)
-        return GIRO_TRANSFER_EXCEEDS_CREDITS;
-    if ((credit->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0 &&
-        credit->credits_pending + credit->credits_posted + amount > credit->debits_posted)
-        return GIRO_TRANSFER_EXCEEDS_DEBITS;
-    return GIRO_TRANSFER_CREATED;
-}
-
-/* ---- Post and void ----------------------------------------------------------------------- */
-
-static enum giro_transfer_result resolve_check_fields(const struct giro_transfer *event)
-{
-    const unsigned both = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
-    const unsigned excluded = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_BALANCING_DEBIT |
-                              GIRO_TRANSFER_BALANCING_CREDIT | GIRO_TRANSFER_CLOSING_DEBIT |
-                              GIRO_TRANSFER_CLOSING_CREDIT;
-    if ((event->flags & both) == both || (event->flags & excluded) != 0)
-        return GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
-    if (event->pending_id == 0)
-        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_ZERO;
-    if (event->pending_id == GIRO_U128_MAX)
-        return GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_INT_MAX;
-    if (event->pending_id == event->id)
-        return GIRO_TRANSFER_PENDING_ID_MUST_BE_DIFFERENT;
-    if (event->timeout != 0)
-        return GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER;
-    return GIRO_TRANSFER_CREATED;
-}
-
-static enum giro_transfer_result resolve_check_pending(const struct giro_transfer *event,
-                                                       const struct giro_transfer *pending)
-{
-    if (pending == NULL)
-        return GIRO_TRANSFER_PENDING_TRANSFER_NOT_FOUND;
-    if ((pending->flags & GIRO_TRANSFER_PENDING) == 0)
-        return GIRO_TRANSFER_PENDING_TRANSFER_NOT_PENDING;
-    if (event->debit_account_id != 0 && event->debit_account_id != pending->debit_account_id)
-        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID;
-    if (event->credit_account_id != 0 && event->credit_account_id != pending->credit_account_id)
-        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CREDIT_ACCOUNT_ID;
-    if (event->ledger != 0 && event->ledger != pending->ledger)
-        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_LEDGER;
-    if (event->code != 0 && event->code != pending->code)
-        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CODE;
-    return GIRO_TRANSFER_CREATED;
-}
-
-static giro_u128 resolve_amount(const struct giro_transfer *event,
-                                const struct giro_transfer *pending)
-{
-    giro_u128 all = (event->flags & GIRO_TRANSFER_VOID_PENDING) != 0 ? 0 : GIRO_U128_MAX;
-    return event->amount == all ? pending->amount : event->amount;
-}
-
-/* now: the server's time, which an imported transfer's timestamp is not. */
-static enum giro_transfer_result resolve_check_state(const struct ledger *ledger,
-                                                     const struct giro_transfer *transfer,
-                                                     const struct pending *pending, uint64_t now)
-{
-    bool is_void = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
-    if (transfer->amount > pending->record->amount)
-        return GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT;
-    if (is_void && transfer->amount < pending->record->amount)
-        return GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT;
-    switch (pending->state) {
-    case HOLD_POSTED:
-        return GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_POSTED;
-    case HOLD_VOIDED:
-        return GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_VOIDED;
-    case HOLD_EXPIRED:
-        return GIRO_TRANSFER_PENDING_TRANSFER_EXPIRED;
-    case HOLD_OPEN:
-        break;
-    }
-    const struct hold *hold = pending->hold;
-    assert(hold != NULL); /* an open pending transfer has its hold */
-    if (hold->expires_at != 0 && hold->expires_at <= now)
-        return GIRO_TRANSFER_PENDING_TRANSFER_EXPIRED;
-    if ((transfer->flags & GIRO_TRANSFER_IMPORTED) != 0 &&
-        transfer_timestamp_regresses(ledger, transfer->timestamp))
-        return GIRO_TRANSFER_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
-    if (!is_void) {
-        if ((ledger->accounts.rows[hold->debit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
-            return GIRO_TRANSFER_DEBIT_ACCOUNT_ALREADY_CLOSED;
-        if ((ledger->accounts.rows[hold->credit_row].flags & GIRO_ACCOUNT_CLOSED) != 0)
-            return GIRO_TRANSFER_CREDIT_ACCOUNT_ALREADY_CLOSED;
-    }
-    return GIRO_TRANSFER_CREATED;
+        records += (events[i].flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0;
+    return records;
 }
 
 /* ---- Undo ------------------------------------------------------------------------------ */
@@ -503,6 +141,42 @@ static void plain_undo(struct ledger *ledger, const struct giro_transfer *transf
     hold_remove(&ledger->holds, hold);
 }
 
+/* What is pending is put back with the hold's entry in the journal. */
+static void keep_open_undo(struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    const struct hold *hold = holds_find(&ledger->holds, transfer->pending_id);
+    if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) == 0)
+        return;
+    ledger->accounts.rows[hold->debit_row].debits_posted -= transfer->amount;
+    ledger->accounts.rows[hold->credit_row].credits_posted -= transfer->amount;
+}
+
+/* Puts back the hold that a record amended. */
+static void hold_undo(struct ledger *ledger, const struct journal_entry *entry)
+{
+    struct hold *hold = &ledger->holds.slots[entry->slot];
+    giro_u128 more = entry->before.hold.amount - hold->record.amount; /* or less: it wraps around */
+    ledger->accounts.rows[hold->debit_row].debits_pending += more;
+    ledger->accounts.rows[hold->credit_row].credits_pending += more;
+    hold->record.amount = entry->before.hold.amount;
+    hold->payment = entry->before.hold.payment;
+    hold_set_deadline(&ledger->holds, hold, entry->before.hold.expires_at);
+}
+
+/* Takes back what the record at an address, the newest, did to payments and amended holds. */
+static void journal_undo(struct ledger *ledger, uint64_t address)
+{
+    struct payments *payments = &ledger->payments;
+    while (payments->journal_count > 0 &&
+           payments->journal[payments->journal_count - 1].address == address) {
+        const struct journal_entry *entry = &payments->journal[--payments->journal_count];
+        if (entry->kind == JOURNAL_HOLD)
+            hold_undo(ledger, entry);
+        else
+            payments_restore(payments, entry);
+    }
+}
+
 /* Takes back one record; records are undone newest first. */
 static void record_undo(struct ledger *ledger, const union record *record, uint64_t address)
 {
@@ -510,6 +184,8 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         accounts_pop(&ledger->accounts);
         return;
     }
+    if (record_kind(record) == RECORD_SYSTEM)
+        return; /* what it did is in the journal, under the transfer behind it */
     const struct giro_transfer *transfer = &record->transfer;
     index_remove(&ledger->transfers, id_hash(transfer->id, ledger->hash_seed), address);
     if (record_kind(record) == RECORD_BURNT) {
@@ -517,27 +193,16 @@ static void record_undo(struct ledger *ledger, const union record *record, uint6
         return;
     }
     ledger->transfers_count--;
-    if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
+    if ((transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0)
+        keep_open_undo(ledger, transfer);
+    else if ((transfer->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
         resolve_undo(ledger, transfer);
-    else
+    else if ((transfer->flags & GIRO_TRANSFER_ADJUST) == 0)
         plain_undo(ledger, transfer);
+    journal_undo(ledger, address);
 }
 
 /* ---- Old records ------------------------------------------------------------------------- */
-
-/* Lists the records that may be stored under a hash and that are out of memory. */
-static uint32_t missing_add(const struct ledger *ledger, const struct record_cache *cache,
-                            uint64_t hash, uint64_t *addresses, uint32_t count)
-{
-    struct index_cursor cursor = index_search(&ledger->transfers, hash);
-    for (;;) {
-        uint64_t address = index_next(&ledger->transfers, &cursor);
-        if (address == 0)
-            return count;
-        if (record_at(&ledger->window, cache, address) == NULL && count < LEDGER_FETCH_MAX)
-            addresses[count++] = address;
-    }
-}
 
 /* Lists what a chunk may have to be compared with; the chunk was prepared. */
 static uint32_t chunk_missing(const struct ledger *ledger, const struct giro_transfer *events,
@@ -547,123 +212,14 @@ static uint32_t chunk_missing(const struct ledger *ledger, const struct giro_tra
     for (uint32_t i = begin; i < end; i++) {
         giro_u128 pending_id = events[i].pending_id;
         missing = missing_add(ledger, cache, ledger->events[i].id_hash, addresses, missing);
-        if (pending_id != 0 && holds_find(&ledger->holds, pending_id) == NULL)
-            missing = missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses,
-                                  missing);
+        if (pending_id == 0 || holds_find(&ledger->holds, pending_id) != NULL ||
+            ((events[i].flags & GIRO_TRANSFER_RETURN) != 0 &&
+             payments_find(&ledger->payments, pending_id) != PAYMENTS_NONE))
+            continue;
+        missing =
+            missing_add(ledger, cache, id_hash(pending_id, ledger->hash_seed), addresses, missing);
     }
     return missing;
-}
-
-/* ---- Execution of one event -------------------------------------------------------------- */
-
-static uint32_t account_execute(struct ledger *ledger, const struct giro_account *event,
-                                uint64_t timestamp, union record *record)
-{
-    enum giro_account_result result = account_identity(ledger, event);
-    if (result != GIRO_ACCOUNT_CREATED)
-        return result;
-    const unsigned limits =
-        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
-    if ((event->flags & limits) == limits)
-        return GIRO_ACCOUNT_FLAGS_ARE_MUTUALLY_EXCLUSIVE;
-    if (event->debits_pending != 0)
-        return GIRO_ACCOUNT_DEBITS_PENDING_MUST_BE_ZERO;
-    if (event->debits_posted != 0)
-        return GIRO_ACCOUNT_DEBITS_POSTED_MUST_BE_ZERO;
-    if (event->credits_pending != 0)
-        return GIRO_ACCOUNT_CREDITS_PENDING_MUST_BE_ZERO;
-    if (event->credits_posted != 0)
-        return GIRO_ACCOUNT_CREDITS_POSTED_MUST_BE_ZERO;
-    if (event->ledger == 0)
-        return GIRO_ACCOUNT_LEDGER_MUST_NOT_BE_ZERO;
-    if (event->code == 0)
-        return GIRO_ACCOUNT_CODE_MUST_NOT_BE_ZERO;
-    /* Stricter than it need be: the rule is "no transfer has this timestamp", and only the last
-     * transfer's is known here. Importing in order of time, or accounts first, always passes. */
-    if ((event->flags & GIRO_ACCOUNT_IMPORTED) != 0 &&
-        (timestamp <= ledger->account_timestamp_last ||
-         timestamp <= ledger->transfer_timestamp_last))
-        return GIRO_ACCOUNT_IMPORTED_EVENT_TIMESTAMP_MUST_NOT_REGRESS;
-
-    record->account = *event;
-    record->account.timestamp = timestamp;
-    record->account.flags |= RECORD_ACCOUNT << RECORD_KIND_SHIFT;
-    account_apply(ledger, &record->account);
-    return GIRO_ACCOUNT_CREATED;
-}
-
-static uint32_t plain_execute(struct ledger *ledger, const struct giro_transfer *event,
-                              const struct ledger_event *prepared, uint64_t timestamp,
-                              struct giro_transfer *transfer, uint64_t address)
-{
-    enum giro_transfer_result result = plain_check_fields(event);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-    result = plain_check_accounts(ledger, event, prepared);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-    const struct giro_account *debit = &ledger->accounts.rows[prepared->debit_row];
-    const struct giro_account *credit = &ledger->accounts.rows[prepared->credit_row];
-    *transfer = *event;
-    transfer->timestamp = timestamp;
-    transfer->amount = plain_amount(event, debit, credit);
-    result = plain_check_amount(transfer, debit, credit);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-
-    plain_apply(ledger, transfer, address, prepared->id_hash, prepared->debit_row,
-                prepared->credit_row);
-    return GIRO_TRANSFER_CREATED;
-}
-
-static uint32_t resolve_execute(struct ledger *ledger, const struct record_cache *cache,
-                                const struct giro_transfer *event,
-                                const struct ledger_event *prepared, uint64_t now,
-                                uint64_t timestamp, struct giro_transfer *transfer,
-                                uint64_t address)
-{
-    enum giro_transfer_result result = resolve_check_fields(event);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-    struct pending pending = pending_find(ledger, cache, event->pending_id);
-    result = resolve_check_pending(event, pending.record);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-
-    *transfer = *event;
-    transfer->timestamp = timestamp;
-    transfer->amount = resolve_amount(event, pending.record);
-    transfer->debit_account_id = pending.record->debit_account_id;
-    transfer->credit_account_id = pending.record->credit_account_id;
-    transfer->ledger = pending.record->ledger;
-    transfer->code = pending.record->code;
-    if (event->user_data_128 == 0)
-        transfer->user_data_128 = pending.record->user_data_128;
-    if (event->user_data_64 == 0)
-        transfer->user_data_64 = pending.record->user_data_64;
-    if (event->user_data_32 == 0)
-        transfer->user_data_32 = pending.record->user_data_32;
-    result = resolve_check_state(ledger, transfer, &pending, now);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-
-    resolve_apply(ledger, transfer, address, prepared->id_hash, pending.hold);
-    return GIRO_TRANSFER_CREATED;
-}
-
-/* timestamp: now, or the event's own when it is imported. */
-static uint32_t transfer_execute(struct ledger *ledger, const struct record_cache *cache,
-                                 const struct giro_transfer *event,
-                                 const struct ledger_event *prepared, uint64_t now,
-                                 uint64_t timestamp, struct giro_transfer *transfer,
-                                 uint64_t address)
-{
-    enum giro_transfer_result result = transfer_identity(ledger, cache, event, prepared->id_hash);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-    if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
-        return resolve_execute(ledger, cache, event, prepared, now, timestamp, transfer, address);
-    return plain_execute(ledger, event, prepared, timestamp, transfer, address);
 }
 
 /* ---- The request loop -------------------------------------------------------------------- */
@@ -696,9 +252,36 @@ struct chain {
     uint64_t transfer_timestamp_last;
 };
 
+static void outcome_put(struct ledger_output *output, uint32_t index,
+                        const struct giro_outcome *outcome)
+{
+    memcpy(output->outcomes + (size_t)index * sizeof *outcome, outcome, sizeof *outcome);
+}
+
 static void result_add(struct ledger_output *output, uint32_t index, uint32_t code)
 {
     output->results[output->result_count++] = (struct giro_result){.index = index, .code = code};
+    if (output->outcomes != NULL)
+        outcome_put(output, index, &(struct giro_outcome){.code = code});
+}
+
+/* What the newest record, of the event at an index, led to. */
+static void outcome_add(const struct ledger *ledger, struct ledger_output *output, uint32_t index)
+{
+    const struct giro_transfer *transfer = &output->records[output->record_count - 1].transfer;
+    const struct giro_account *rows = ledger->accounts.rows;
+    const struct giro_account *debit =
+        &rows[accounts_find(&ledger->accounts, transfer->debit_account_id)];
+    const struct giro_account *credit =
+        &rows[accounts_find(&ledger->accounts, transfer->credit_account_id)];
+    struct giro_outcome outcome = {.amount = transfer->amount, .timestamp = transfer->timestamp};
+    uint32_t row = (transfer->flags & GIRO_TRANSFER_FACT) != 0
+                       ? payments_find(&ledger->payments, transfer->id)
+                       : PAYMENTS_NONE;
+    memcpy(&outcome.debit, &debit->debits_pending, sizeof outcome.debit);
+    memcpy(&outcome.credit, &credit->debits_pending, sizeof outcome.credit);
+    outcome.marks = row == PAYMENTS_NONE ? 0 : ledger->payments.rows[row].marks;
+    outcome_put(output, index, &outcome);
 }
 
 static void chain_begin(const struct ledger *ledger, const struct request *request, uint32_t first,
@@ -775,19 +358,24 @@ static uint32_t event_execute(struct ledger *ledger, const struct request *reque
 {
     const union record *event = &request->events[index];
     struct ledger_output *output = request->output;
-    union record *record = &output->records[output->record_count];
-    uint64_t address = output->address + output->record_count;
+    union record *records = &output->records[output->record_count];
     bool imported = (event->transfer.flags & request->flag_imported) != 0;
     uint64_t now = request->timestamp + index;
-    uint64_t timestamp = imported ? event->transfer.timestamp : now;
-    uint32_t code;
-    if (request->kind == RECORD_ACCOUNT)
-        code = account_execute(ledger, &event->account, timestamp, record);
-    else
-        code = transfer_execute(ledger, request->cache, &event->transfer, &ledger->events[index],
-                                now, timestamp, &record->transfer, address);
+    struct execution execution = {
+        .cache = request->cache,
+        .event = &event->transfer,
+        .prepared = &ledger->events[index],
+        .now = now,
+        .timestamp = imported ? event->transfer.timestamp : now,
+        .records = records,
+        .address = output->address + output->record_count,
+        .record_count = 1,
+    };
+    uint32_t code = request->kind == RECORD_ACCOUNT
+                        ? account_execute(ledger, &event->account, execution.timestamp, records)
+                        : transfer_execute(ledger, &execution);
     if (code == 0)
-        output->record_count++;
+        output->record_count += execution.record_count;
     return code;
 }
 
@@ -833,6 +421,8 @@ static void event_run(struct ledger *ledger, const struct request *request, uint
         if (request->kind == RECORD_TRANSFER && giro_transfer_result_is_transient(code))
             event_burn(ledger, request, i, code);
     }
+    if (code == 0 && request->output->outcomes != NULL)
+        outcome_add(ledger, request->output, i);
     if (!linked)
         *chain = (struct chain){0};
 }
@@ -876,6 +466,7 @@ static uint32_t request_execute(struct ledger *ledger, const struct request *req
     assert(request->timestamp > ledger->timestamp_last);
     request->output->record_count = 0;
     request->output->result_count = 0;
+    payments_journal_clear(&ledger->payments);
     chain_begin(ledger, request, 0, &before);
     for (uint32_t begin = 0, end; begin < request->count; begin = end) {
         end = chunk_end(request, begin);
@@ -937,15 +528,30 @@ uint32_t ledger_create_transfers(struct ledger *ledger, const struct giro_transf
     return request_execute(ledger, &request);
 }
 
-uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                               const struct record_cache *cache, uint64_t *addresses)
+/* ---- Limits ------------------------------------------------------------------------------ */
+
+void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                       uint64_t timestamp, struct ledger_output *output)
 {
-    uint32_t missing = 0;
-    assert(count <= LEDGER_EVENTS_MAX);
-    for (uint32_t i = 0; i < count; i++)
-        missing =
-            missing_add(ledger, cache, id_hash(ids[i], ledger->hash_seed), addresses, missing);
-    return missing;
+    assert(count <= LEDGER_EVENTS_MAX && timestamp > ledger->timestamp_last);
+    payments_journal_clear(&ledger->payments);
+    output->record_count = 0;
+    output->result_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row;
+        enum giro_limits_result result = limits_check(ledger, &events[i], &row);
+        if (result != GIRO_LIMITS_RESULT_SET) {
+            result_add(output, i, result);
+            continue;
+        }
+        struct giro_limits *record = &output->records[output->record_count].limits;
+        *record = events[i];
+        record->reserved_1 = RECORD_SYSTEM_LIMITS;
+        record->flags |= RECORD_SYSTEM << RECORD_KIND_SHIFT;
+        record->timestamp = timestamp + i;
+        limits_apply(ledger, record, row, output->address + output->record_count);
+        output->record_count++;
+    }
 }
 
 /* ---- Expiry ------------------------------------------------------------------------------ */
@@ -954,6 +560,7 @@ void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_m
                    struct ledger_output *output)
 {
     assert(timestamp > ledger->timestamp_last);
+    payments_journal_clear(&ledger->payments);
     output->record_count = 0;
     output->result_count = 0;
     while (output->record_count < records_max && ledger_expiry_due(ledger, timestamp)) {
@@ -969,39 +576,7 @@ void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_m
             .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
             .timestamp = timestamp + output->record_count,
         };
-        expiry_apply(ledger, hold, record->timestamp);
+        expiry_apply(ledger, hold, record->timestamp, output->address + output->record_count);
         output->record_count++;
     }
-}
-
-/* ---- Lookups ----------------------------------------------------------------------------- */
-
-uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                void *accounts)
-{
-    char *out = accounts;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = accounts_find(&ledger->accounts, ids[i]);
-        if (row == ACCOUNTS_NONE)
-            continue;
-        memcpy(out, &ledger->accounts.rows[row], GIRO_RECORD_BYTES);
-        out += GIRO_RECORD_BYTES;
-    }
-    return (uint32_t)((out - (char *)accounts) / GIRO_RECORD_BYTES);
-}
-
-uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
-                                 const struct record_cache *cache, void *transfers)
-{
-    char *out = transfers;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t address;
-        const union record *record =
-            record_find(ledger, cache, ids[i], id_hash(ids[i], ledger->hash_seed), &address);
-        if (record == NULL || record_kind(record) != RECORD_TRANSFER)
-            continue;
-        memcpy(out, record, GIRO_RECORD_BYTES);
-        out += GIRO_RECORD_BYTES;
-    }
-    return (uint32_t)((out - (char *)transfers) / GIRO_RECORD_BYTES);
 }

@@ -25,6 +25,8 @@
 #include "engine/checksum.h"
 #include "engine/holds.h"
 #include "engine/index.h"
+#include "engine/limits.h"
+#include "engine/payments.h"
 #include "engine/record.h"
 #include "engine/records.h"
 #include "engine/result.h"
@@ -38,11 +40,13 @@ enum {
     LEDGER_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
     /* Transfers that are staged together: see engine/stage.h. */
     LEDGER_CHUNK_EVENTS = 128,
+    LEDGER_PAYMENTS_DEFAULT = 16 << 20,
 };
 
 struct ledger_config {
     uint32_t accounts_max;
     uint32_t holds_max;     /* open pending transfers */
+    uint32_t payments_max;  /* rows of engine/payments.h; 0: LEDGER_PAYMENTS_DEFAULT */
     uint64_t transfers_max; /* transfers and burnt ids; 0: a ledger that only follows another one,
                                and keeps no ids */
     /* Sizes of the indexes at first: each doubling from there costs a bit of their fingerprints. */
@@ -63,6 +67,8 @@ struct ledger_event {
 struct ledger {
     struct accounts accounts;
     struct holds holds;
+    struct payments payments;
+    struct limits_table limits;
     struct index transfers; /* id of a transfer or burnt id -> address of its record */
     struct record_window window;
     uint64_t hash_seed;
@@ -72,7 +78,11 @@ struct ledger {
     uint64_t transfers_count;
     uint64_t burnt_count;
     uint64_t expired_count;
-    uint32_t digest_row;          /* where the next digest record begins */
+    uint32_t digest_row; /* where the next digest record begins */
+    uint32_t digest_payment;
+    uint32_t digest_limits;
+    bool digest_turn;             /* of limits */
+    giro_u128 announced;          /* id of the transfer that the next replayed record is; 0: any */
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */
@@ -83,9 +93,10 @@ struct ledger {
 
 /* Where a request's effects go. The caller sets the upper group, the ledger the lower. */
 struct ledger_output {
-    union record *records; /* room for one record an event */
+    union record *records; /* room for ledger_records_max() */
     uint64_t address;      /* log address of records[0] */
     struct giro_result *results;
+    char *outcomes; /* struct giro_outcome of every event, aligned or not; NULL: not wanted */
     uint32_t record_count;
     uint32_t result_count;
 };
@@ -95,6 +106,7 @@ enum ledger_room {
     LEDGER_FULL_ACCOUNTS,
     LEDGER_FULL_TRANSFERS,
     LEDGER_FULL_HOLDS,
+    LEDGER_FULL_PAYMENTS,
 };
 
 /* Totals over all accounts of one ledger number. */
@@ -114,6 +126,26 @@ void ledger_destroy(struct ledger *ledger);
 enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t count);
 enum ledger_room ledger_room_transfers(const struct ledger *ledger,
                                        const struct giro_transfer *events, uint32_t count);
+
+/* How many records a request can add to the log at most. */
+uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count);
+
+/* Whether count more rows of limits fit: always, as there is room for one an account. */
+static inline enum ledger_room ledger_room_limits(const struct ledger *ledger, uint32_t count)
+{
+    (void)ledger;
+    (void)count;
+    return LEDGER_ROOM;
+}
+
+/* Sets limits of accounts, each event by itself. Otherwise as ledger_create_accounts(). */
+void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                       uint64_t timestamp, struct ledger_output *output);
+
+/* Copies the limits of the accounts that were ever given any, in the order asked for. Returns how
+ * many. */
+uint32_t ledger_get_limits(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                           void *limits);
 
 /* Executes count (0 .. LEDGER_EVENTS_MAX) events. timestamp: of the first event; event i gets
  * timestamp + i; it must be greater than ledger->timestamp_last. output->results: room for one an
@@ -153,6 +185,22 @@ uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids
 /* As ledger_lookup_accounts(), for transfers. */
 uint32_t ledger_lookup_transfers(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                  const struct record_cache *cache, void *transfers);
+
+/* As ledger_lookup_transfers(), for what became of them: holds, and transfers that moved money. */
+uint32_t ledger_lookup_payments(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                const struct record_cache *cache, void *payments);
+
+/* What the ledger keeps of a payment besides its transfers: see engine/payments.h. */
+struct ledger_payment {
+    giro_u128 amount;
+    giro_u128 taken;
+    giro_u128 left;
+    uint32_t marks; /* enum giro_transfer_mark */
+    uint32_t depth; /* a return of a return of ...; 0: no return */
+};
+
+/* False when nothing is kept about this transfer. */
+bool ledger_payment(const struct ledger *ledger, giro_u128 id, struct ledger_payment *out);
 
 /* Applies records of the log, address being that of records[0]. Returns 0, or -EBADMSG at a record
  * that contradicts the state (out_index tells which) or -ENOSPC at one beyond the limits: the
@@ -207,9 +255,16 @@ void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *to
 /* Appends account rows as they were. Returns 0 or -ENOSPC. */
 int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count);
 
-/* Adds an open hold, whose outcome is reset; its accounts are there. Returns 0, -ENOSPC, -EBADMSG. */
-int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record,
-                        uint64_t address);
+/* The same for limits. */
+int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count);
+
+/* Appends rows of payments as they were; their accounts are there. Returns 0, -ENOSPC, -EBADMSG. */
+int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count);
+
+/* Adds an open hold, whose outcome is reset; its accounts and its payment are there. Returns 0,
+ * -ENOSPC, -EBADMSG. */
+int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address,
+                        uint64_t expires_at);
 
 /* Makes ids known: hashes of id_hash() with the ledger's seed, of count records that follow each
  * other from address on. Returns 0 or -ENOSPC. */
@@ -224,9 +279,10 @@ int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_e
  * gives an equal digest, on every machine and whatever the layout of the log. */
 struct checksum ledger_digest(const struct ledger *ledger);
 
-/* The same from its parts: the checksum of all account rows, the sum over the open holds, and the
- * totals, as they were at one moment. */
-struct checksum ledger_digest_of(struct checksum rows, uint64_t holds,
+/* The same from its parts: the checksums of all account rows and of all rows of payments, the sum
+ * over the open holds, and the totals, as they were at one moment. */
+struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
+                                 struct checksum limits, uint64_t holds,
                                  const struct ledger_totals *totals);
 uint64_t ledger_digest_holds(const struct ledger *ledger);
 

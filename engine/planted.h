@@ -28,7 +28,13 @@
     X(LOSE_POSTING, "lose-posting", "the index loses the credit side of pending transfers")        \
     X(PRUNE_EARLY, "prune-early", "an old snapshot is deleted before the manifest goes without")   \
     X(SKIP_SNAPSHOT_SYNC, "skip-snapshot-sync", "a snapshot is named before it is on the disk")    \
-    X(CLOCK_BACKWARDS, "clock-backwards", "timestamps follow a clock that was set back")
+    X(CLOCK_BACKWARDS, "clock-backwards", "timestamps follow a clock that was set back")           \
+    X(SKIP_CAP, "skip-cap", "more may be returned than was posted")                                \
+    X(KEEP_CAP, "keep-cap", "a return that expired still counts")                                  \
+    X(SKIP_ASIDE, "skip-aside", "payments that change meanwhile are not set aside")                \
+    X(FORGET_DEADLINE, "forget-deadline", "a snapshot forgets deadlines that were adjusted")       \
+    X(FORGET_LIMITS, "forget-limits", "a snapshot forgets limits")                                 \
+    X(SKIP_BLOCK, "skip-block", "accounts that are blocked are not")
 
 #ifdef GIRO_PLANTED_BUGS
 

@@ -52,7 +52,21 @@ enum giro_transfer_flag {
     GIRO_TRANSFER_CLOSING_DEBIT = 1 << 6,
     GIRO_TRANSFER_CLOSING_CREDIT = 1 << 7,
     GIRO_TRANSFER_IMPORTED = 1 << 8,
-    GIRO_TRANSFER_FLAGS_ALL = (1 << 9) - 1,
+    GIRO_TRANSFER_RETURN = 1 << 9,     /* of the posted transfer pending_id, the other way */
+    GIRO_TRANSFER_KEEP_OPEN = 1 << 10, /* with post or void: the rest stays pending */
+    GIRO_TRANSFER_ADJUST = 1 << 11,    /* with pending: raises the hold pending_id */
+    GIRO_TRANSFER_FACT = 1 << 12,      /* has happened: limits mark it, they do not refuse it */
+    GIRO_TRANSFER_NO_LIMIT = 1 << 13,  /* not counted by velocity limits */
+    GIRO_TRANSFER_FLAGS_ALL = (1 << 14) - 1,
+};
+
+/* What an accepted transfer went over. */
+enum giro_transfer_mark {
+    GIRO_MARK_OVER_CAP = 1 << 0,      /* more than the hold, or the returned transfer, had left */
+    GIRO_MARK_NEGATIVE = 1 << 1,      /* an account is beyond its own limit flag */
+    GIRO_MARK_BLOCKED = 1 << 2,       /* an account is blocked for it */
+    GIRO_MARK_OVER_TRANSFER = 1 << 3, /* more than an account's transfer_max */
+    GIRO_MARK_OVER_BALANCE = 1 << 4,  /* an account is beyond its balance_max */
 };
 
 struct giro_account {
@@ -149,16 +163,76 @@ enum giro_change_kind {
     GIRO_CHANGE_PENDING_POSTED = 3,
     GIRO_CHANGE_PENDING_VOIDED = 4,
     GIRO_CHANGE_PENDING_EXPIRED = 5, /* transfer: id 0, pending_id, both accounts, amount */
+    GIRO_CHANGE_LIMITS_SET = 6,      /* of an account; no balances */
+};
+
+enum giro_limits_flag {
+    GIRO_LIMITS_BLOCK_DEBITS = 1 << 0,
+    GIRO_LIMITS_BLOCK_CREDITS = 1 << 1,
+    GIRO_LIMITS_FROZEN = 1 << 2, /* both, and no hold of it is posted */
+    GIRO_LIMITS_FLAGS_ALL = (1 << 3) - 1,
+};
+
+enum { GIRO_OVER_CAPTURE_MAX = 100000 };
+
+/* What an account is limited to, besides its flags. Set at run time; zeros limit nothing. */
+struct giro_limits {
+    GIRO_ALIGNAS_16 giro_u128 account_id;
+    giro_u128 floor;        /* a credit line: so far beyond zero its limit flag lets it go */
+    giro_u128 balance_max;  /* 0: none */
+    giro_u128 transfer_max; /* 0: none */
+    uint32_t over_capture;  /* basis points of what was authorised, up to GIRO_OVER_CAPTURE_MAX */
+    uint8_t reserved[48];   /* 0 */
+    uint16_t reserved_1;    /* 0 */
+    uint16_t flags;         /* enum giro_limits_flag */
+    uint64_t timestamp;     /* 0 in a request; when it was set */
+};
+
+/* What one event of create_transfers led to. All zero but for the code when it was not created. */
+struct giro_outcome {
+    struct giro_balances debit; /* of the debit account, right after the transfer */
+    struct giro_balances credit;
+    giro_u128 amount;   /* as it was decided: balancing, all that is left, the rest */
+    uint64_t timestamp; /* of the transfer */
+    uint32_t marks;     /* enum giro_transfer_mark */
+    uint32_t code;      /* enum giro_transfer_result */
+};
+
+enum giro_payment_state {
+    GIRO_PAYMENT_PENDING = 1, /* an open hold */
+    GIRO_PAYMENT_POSTED = 2,  /* a posted transfer, or a hold that ended with a post */
+    GIRO_PAYMENT_VOIDED = 3,
+    GIRO_PAYMENT_EXPIRED = 4,
+};
+
+/* What became of a transfer: of a hold, or of one that moved money. Voids and adjustments are told
+ * by the hold that they name. */
+struct giro_payment {
+    GIRO_ALIGNAS_16 giro_u128 id;
+    giro_u128 amount;   /* of a hold: authorised, adjustments included; else posted */
+    giro_u128 captured; /* of an amended hold: posted so far, by all posts that name it */
+    giro_u128 returned; /* of a posted transfer: by returns, pending ones included, less theirs */
+    giro_u128 left;     /* of a hold: still pending; when it has ended, what was just before */
+    giro_u128 origin;   /* of a return: what it returns; of a post: its hold; else 0 */
+    uint64_t deadline;  /* of an open hold; 0: none */
+    uint64_t timestamp; /* of the transfer */
+    uint32_t marks;     /* enum giro_transfer_mark */
+    uint32_t ledger;
+    uint16_t state;   /* enum giro_payment_state */
+    uint16_t depth;   /* of a return: 1, of a return of a return: 2, ...; else 0 */
+    uint32_t amended; /* 1: a hold that was kept open, adjusted, or is a return. 0 and posted: it
+                         ended with its only post, which has the amount */
 };
 
 /* One accepted mutation, and what it led to. */
 struct giro_change {
     uint64_t ordinal; /* place in the history of all records: unique, increasing, with gaps */
     uint32_t kind;    /* enum giro_change_kind */
-    uint32_t reserved;
+    uint32_t marks;   /* of the transfer, enum giro_transfer_mark */
     union {
         struct giro_transfer transfer;
         struct giro_account account; /* GIRO_CHANGE_ACCOUNT_CREATED */
+        struct giro_limits limits;   /* GIRO_CHANGE_LIMITS_SET */
     } record;
     struct giro_balances debit; /* of the debit account, or of the account, right after it */
     struct giro_balances credit;
@@ -199,6 +273,12 @@ GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, timestamp_min) == 40, "fil
 GIRO_STATIC_ASSERT(offsetof(struct giro_query_filter, flags) == 60, "filter layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_account_balance) == GIRO_RECORD_BYTES, "balance size");
 GIRO_STATIC_ASSERT(offsetof(struct giro_account_balance, timestamp) == 64, "balance layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_limits) == GIRO_RECORD_BYTES, "limits size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_limits, flags) == 118, "limits layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_outcome) == 160, "outcome size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_outcome, timestamp) == 144, "outcome layout");
+GIRO_STATIC_ASSERT(sizeof(struct giro_payment) == GIRO_RECORD_BYTES, "payment size");
+GIRO_STATIC_ASSERT(offsetof(struct giro_payment, timestamp) == 104, "payment layout");
 GIRO_STATIC_ASSERT(sizeof(struct giro_change) == 272, "change size");
 GIRO_STATIC_ASSERT(sizeof(struct giro_change_filter) == 32, "change filter size");
 

@@ -15,6 +15,10 @@
  *   RECORD_SYSTEM_EXPIRY: pending_id = the expired transfer, debit_account_id, credit_account_id,
  *   amount and ledger copied from it; timestamp = when its balances were released.
  *   RECORD_SYSTEM_DIGEST, RECORD_SYSTEM_SNAPSHOT: see below; they change nothing.
+ *   RECORD_SYSTEM_LIMITS: struct giro_limits as it was set, its flags beside the kind.
+ *   RECORD_SYSTEM_PAYMENT: what the transfer right behind it cannot tell by itself; its id is
+ *   user_data_128, its marks user_data_32. When it is the first return of an ordinary transfer,
+ *   pending_id, amount and both accounts are those of that one; else they are zero.
  *
  * The engine performs no I/O. It reads recent records from the log window, the memory in which the
  * log's blocks are built, and older ones from a record_cache, which the caller fills with exactly
@@ -46,6 +50,8 @@ enum record_system {
     RECORD_SYSTEM_EXPIRY = 1,
     RECORD_SYSTEM_DIGEST = 2,
     RECORD_SYSTEM_SNAPSHOT = 3,
+    RECORD_SYSTEM_PAYMENT = 4,
+    RECORD_SYSTEM_LIMITS = 5,
 };
 
 /* What the server's own state was when it had executed every record before this one. Whoever
@@ -62,9 +68,13 @@ struct record_digest {
     uint64_t holds;
     uint64_t account_timestamp_last;
     uint64_t transfer_timestamp_last;
-    uint64_t reserved[3]; /* 0 */
-    uint32_t reserved_1;  /* 0 */
-    uint16_t code;        /* RECORD_SYSTEM_DIGEST */
+    uint32_t payments;
+    uint32_t limits;
+    uint64_t side_rows; /* low half of the checksum of side_count rows of payments, or of limits, */
+    uint32_t side_first; /* from this one on; limits are counted on behind payments */
+    uint32_t side_count;
+    uint32_t reserved; /* 0 */
+    uint16_t code;     /* RECORD_SYSTEM_DIGEST */
     uint16_t flags;
     uint64_t timestamp; /* when it was taken */
 };
@@ -89,12 +99,15 @@ union record {
     struct giro_account account;
     struct record_digest digest;
     struct record_snapshot snapshot;
+    struct giro_limits limits;
 };
 
 _Static_assert(sizeof(union record) == GIRO_RECORD_BYTES, "record size");
 _Static_assert(offsetof(struct record_digest, code) == offsetof(struct giro_transfer, code),
                "code");
 _Static_assert(offsetof(struct record_snapshot, code) == offsetof(struct giro_transfer, code),
+               "code");
+_Static_assert(offsetof(struct giro_limits, reserved_1) == offsetof(struct giro_transfer, code),
                "code");
 
 static inline enum record_kind record_kind(const union record *record)

@@ -115,7 +115,27 @@ extern "C" {
     X(DEBIT_ACCOUNT_ALREADY_CLOSED, 65, "debit_account_already_closed")                            \
     X(CREDIT_ACCOUNT_ALREADY_CLOSED, 66, "credit_account_already_closed")                          \
     X(EXISTS_WITH_DIFFERENT_LEDGER, 67, "exists_with_different_ledger")                            \
-    X(ID_ALREADY_FAILED, 68, "id_already_failed")
+    X(ID_ALREADY_FAILED, 68, "id_already_failed")                                                  \
+    X(EXCEEDS_ORIGIN_AMOUNT, 128, "exceeds_origin_amount")                                         \
+    X(ORIGIN_NOT_FOUND, 129, "origin_not_found")                                                   \
+    X(ORIGIN_NOT_RETURNABLE, 130, "origin_not_returnable")                                         \
+    X(ADJUST_TARGET_NOT_OPEN, 131, "adjust_target_not_open")                                       \
+    X(ACCOUNT_BLOCKED, 133, "account_blocked")                                                     \
+    X(EXCEEDS_MAX_BALANCE, 135, "exceeds_max_balance")                                             \
+    X(OVER_CAPTURE_NOT_ALLOWED, 136, "over_capture_not_allowed")                                   \
+    X(EXCEEDS_MAX_TRANSFER, 137, "exceeds_max_transfer")                                           \
+    X(ORIGIN_HAS_DIFFERENT_ACCOUNTS, 138, "origin_has_different_accounts")
+
+#define GIRO_LIMITS_RESULTS(X)                                                                     \
+    X(SET, 0, "set")                                                                               \
+    X(TIMESTAMP_MUST_BE_ZERO, 3, "timestamp_must_be_zero")                                         \
+    X(RESERVED_FIELD, 4, "reserved_field")                                                         \
+    X(RESERVED_FLAG, 5, "reserved_flag")                                                           \
+    X(ACCOUNT_ID_MUST_NOT_BE_ZERO, 6, "account_id_must_not_be_zero")                               \
+    X(ACCOUNT_ID_MUST_NOT_BE_INT_MAX, 7, "account_id_must_not_be_int_max")                         \
+    X(ACCOUNT_NOT_FOUND, 8, "account_not_found")                                                   \
+    X(OVER_CAPTURE_OUT_OF_RANGE, 9, "over_capture_out_of_range")                                   \
+    X(FLOOR_NEEDS_LIMIT_FLAG, 10, "floor_needs_limit_flag")
 
 #define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_ACCOUNT_##name = (code),
 enum giro_account_result { GIRO_ACCOUNT_RESULTS(GIRO_RESULT_ENUMERATOR) };
@@ -125,11 +145,16 @@ enum giro_account_result { GIRO_ACCOUNT_RESULTS(GIRO_RESULT_ENUMERATOR) };
 enum giro_transfer_result { GIRO_TRANSFER_RESULTS(GIRO_RESULT_ENUMERATOR) };
 #undef GIRO_RESULT_ENUMERATOR
 
-enum { GIRO_ACCOUNT_RESULT_MAX = 26, GIRO_TRANSFER_RESULT_MAX = 68 };
+#define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_LIMITS_RESULT_##name = (code),
+enum giro_limits_result { GIRO_LIMITS_RESULTS(GIRO_RESULT_ENUMERATOR) };
+#undef GIRO_RESULT_ENUMERATOR
+
+enum { GIRO_ACCOUNT_RESULT_MAX = 26, GIRO_TRANSFER_RESULT_MAX = 138, GIRO_LIMITS_RESULT_MAX = 10 };
 
 /* The name of a code as docs/protocol.md spells it, "unknown" for a code that has none. Static. */
 const char *giro_account_result_name(uint32_t code);
 const char *giro_transfer_result_name(uint32_t code);
+const char *giro_limits_result_name(uint32_t code);
 
 /* Whether a transfer that failed with this code might have succeeded at another moment. Its id is
  * burnt: retrying it answers id_already_failed for ever. */

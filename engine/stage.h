@@ -5,7 +5,8 @@
  *
  *   hash the ids, ask for their index lines
  *   ask for the overflow lines; hash the accounts, ask for their index lines
- *   find the account rows, ask for them
+ *   find the account rows, ask for them, and for where their limits stand
+ *   ask for their limits
  *   execute, or replay
  *
  * A chunk is small enough for what was asked for to be still there, pages included. */
@@ -17,6 +18,13 @@
 /* Transfers that are worked on together. */
 enum { CHUNK_EVENTS = LEDGER_CHUNK_EVENTS };
 
+static inline void stage_hold(const struct ledger *ledger, uint64_t hash)
+{
+    index_prefetch(&ledger->holds.index, hash);
+    if (ledger->payments.count != 0)
+        index_prefetch(&ledger->payments.index, hash);
+}
+
 static inline void stage_ids(const struct ledger *ledger, const struct giro_transfer *event,
                              struct ledger_event *prepared)
 {
@@ -24,7 +32,7 @@ static inline void stage_ids(const struct ledger *ledger, const struct giro_tran
     if (ledger->transfers.capacity != 0)
         index_prefetch(&ledger->transfers, prepared->id_hash);
     if (event->pending_id != 0)
-        index_prefetch(&ledger->holds.index, id_hash(event->pending_id, ledger->hash_seed));
+        stage_hold(ledger, id_hash(event->pending_id, ledger->hash_seed));
 }
 
 static inline void stage_accounts(const struct ledger *ledger, const struct giro_transfer *event,
@@ -51,9 +59,27 @@ static inline uint32_t stage_row(const struct accounts *accounts, uint64_t hash)
     return (uint32_t)(value - 1);
 }
 
+/* Only the limits of those accounts that have any. */
+static inline void stage_limits(const struct limits_table *limits, uint32_t account_row)
+{
+    uint32_t row = account_row == ACCOUNTS_NONE ? 0 : limits->by_account[account_row];
+    if (row != 0)
+        __builtin_prefetch(&limits->rows[row - 1]);
+}
+
+static inline void chunk_prepare_limits(const struct ledger *ledger, uint32_t begin, uint32_t end)
+{
+    const struct limits_table *limits = &ledger->limits;
+    for (uint32_t i = begin; i < end; i++) {
+        stage_limits(limits, ledger->events[i].debit_row);
+        stage_limits(limits, ledger->events[i].credit_row);
+    }
+}
+
 static inline void chunk_prepare(struct ledger *ledger, const struct giro_transfer *events,
                                  uint32_t begin, uint32_t end)
 {
+    const bool limited = ledger->limits.count != 0;
     for (uint32_t i = begin; i < end; i++)
         stage_ids(ledger, &events[i], &ledger->events[i]);
     for (uint32_t i = begin; i < end; i++)
@@ -62,7 +88,13 @@ static inline void chunk_prepare(struct ledger *ledger, const struct giro_transf
         struct ledger_event *prepared = &ledger->events[i];
         prepared->debit_row = stage_row(&ledger->accounts, prepared->debit_hash);
         prepared->credit_row = stage_row(&ledger->accounts, prepared->credit_hash);
+        if (limited && prepared->debit_row != ACCOUNTS_NONE)
+            __builtin_prefetch(&ledger->limits.by_account[prepared->debit_row]);
+        if (limited && prepared->credit_row != ACCOUNTS_NONE)
+            __builtin_prefetch(&ledger->limits.by_account[prepared->credit_row]);
     }
+    if (limited)
+        chunk_prepare_limits(ledger, begin, end);
 }
 
 static inline uint32_t row_confirm(const struct accounts *accounts, giro_u128 id, uint64_t hash,

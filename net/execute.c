@@ -202,6 +202,12 @@ static bool log_room(struct shard *shard, struct connection *connection, uint32_
     return false;
 }
 
+static uint32_t created_bytes(uint32_t outcomes, uint32_t results)
+{
+    return (uint32_t)(sizeof(struct frame_created) + outcomes * sizeof(struct giro_outcome) +
+                      results * sizeof(struct giro_result));
+}
+
 /* Ends a create: takes its records into the log and completes the reply in place. */
 static enum execution created(struct shard *shard, struct connection *connection, char *body,
                               uint64_t timestamp, uint32_t count,
@@ -213,13 +219,8 @@ static enum execution created(struct shard *shard, struct connection *connection
     log_commit(&shard->log, output->record_count);
     shard->stats.events += count;
     shard->stats.events_rejected += output->result_count;
-    return reply(shard, connection, FRAME_OK,
-                 (uint32_t)(sizeof head + output->result_count * sizeof(struct giro_result)));
-}
-
-static uint32_t created_bytes_max(uint32_t count)
-{
-    return (uint32_t)(sizeof(struct frame_created) + count * sizeof(struct giro_result));
+    uint32_t outcomes = output->outcomes != NULL ? count : 0;
+    return reply(shard, connection, FRAME_OK, created_bytes(outcomes, output->result_count));
 }
 
 /* A create while the follower is too far behind: it waits, unless that is for want of room on disk,
@@ -231,27 +232,32 @@ static enum execution execute_later(struct shard *shard, struct connection *conn
     return EXECUTION_WAIT_BUFFER;
 }
 
-static enum execution execute_create_accounts(struct shard *shard, struct connection *connection)
+/* Accounts, or their limits: nothing that needs old records. */
+static enum execution execute_create(struct shard *shard, struct connection *connection,
+                                     bool accounts)
 {
     const struct frame_header *header = connection_header(connection);
     enum frame_status status;
     enum execution wait;
     uint32_t count;
-    if (!record_count(header, sizeof(struct giro_account), &count, &status))
+    if (!record_count(header, GIRO_RECORD_BYTES, &count, &status))
         return shard_reply_status(shard, connection, status);
-    if (ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
+    if (accounts && ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
         return shard_reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
-    char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
+    char *body = reply_body(shard, connection, created_bytes(0, count), &wait);
     if (body == NULL)
         return wait;
     struct ledger_output output = {
-        .results = (struct giro_result *)(void *)(body + sizeof(struct frame_created)),
+        .results = (struct giro_result *)(void *)(body + created_bytes(0, 0)),
     };
     if (!log_room(shard, connection, count, &output, &wait))
         return wait;
     uint64_t timestamp = timestamp_next(shard);
-    ledger_create_accounts(shard->ledger, (const struct giro_account *)(const void *)(header + 1),
-                           count, timestamp, &output);
+    const void *events = header + 1;
+    if (accounts)
+        ledger_create_accounts(shard->ledger, events, count, timestamp, &output);
+    else
+        ledger_set_limits(shard->ledger, events, count, timestamp, &output);
     return created(shard, connection, body, timestamp, count, &output);
 }
 
@@ -263,12 +269,16 @@ static enum frame_status transfers_room(const struct shard *shard,
         return FRAME_TRANSFERS_FULL;
     case LEDGER_FULL_HOLDS:
         return FRAME_HOLDS_FULL;
+    case LEDGER_FULL_PAYMENTS:
+        return FRAME_PAYMENTS_FULL;
     default:
         return FRAME_OK;
     }
 }
 
-static enum execution execute_create_transfers(struct shard *shard, struct connection *connection)
+/* outcomes: of every event, in the reply. */
+static enum execution execute_create_transfers(struct shard *shard, struct connection *connection,
+                                               bool outcomes)
 {
     const struct frame_header *header = connection_header(connection);
     const struct giro_transfer *events = (const struct giro_transfer *)(const void *)(header + 1);
@@ -278,17 +288,23 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     if (!record_count(header, sizeof(struct giro_transfer), &count, &status))
         return shard_reply_status(shard, connection, status);
     status = transfers_room(shard, events, count);
+    const uint32_t records = ledger_records_max(events, count);
+    if (status == FRAME_OK && outcomes && count > FRAME_OUTCOMES_MAX)
+        status = FRAME_TOO_MANY_EVENTS;
+    if (status == FRAME_OK && records > log_records_max(&shard->log))
+        status = FRAME_TOO_MANY_EVENTS; /* with block_bytes_max set to less than 2 MiB */
     if (status != FRAME_OK)
         return shard_reply_status(shard, connection, status);
-    char *body = reply_body(shard, connection, created_bytes_max(count), &wait);
+    char *body = reply_body(shard, connection, created_bytes(outcomes ? count : 0, count), &wait);
     if (body == NULL)
         return wait;
     if (!shard_expire(shard) && !shard->log.storage_full)
         return EXECUTION_WAIT_LOG;
     struct ledger_output output = {
-        .results = (struct giro_result *)(void *)(body + sizeof(struct frame_created)),
+        .results = (struct giro_result *)(void *)(body + created_bytes(outcomes ? count : 0, 0)),
+        .outcomes = outcomes ? body + created_bytes(0, 0) : NULL,
     };
-    if (!log_room(shard, connection, count, &output, &wait))
+    if (!log_room(shard, connection, records, &output, &wait))
         return wait;
     uint64_t timestamp = timestamp_next(shard);
     uint32_t missing =
@@ -316,7 +332,12 @@ bool shard_expire(struct shard *shard)
 
 /* ---- Lookups ----------------------------------------------------------------------------- */
 
-static enum execution execute_lookup_accounts(struct shard *shard, struct connection *connection)
+typedef uint32_t ledger_lookup_rows(const struct ledger *ledger, const giro_u128 *ids,
+                                    uint32_t count, void *records);
+
+/* Of accounts, or their limits: what is in memory. */
+static enum execution execute_lookup_rows(struct shard *shard, struct connection *connection,
+                                          ledger_lookup_rows *lookup)
 {
     const struct frame_header *header = connection_header(connection);
     enum frame_status status;
@@ -327,13 +348,18 @@ static enum execution execute_lookup_accounts(struct shard *shard, struct connec
     char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
     if (body == NULL)
         return wait;
-    uint32_t found = ledger_lookup_accounts(
-        shard->ledger, (const giro_u128 *)(const void *)(header + 1), count, body);
+    uint32_t found =
+        lookup(shard->ledger, (const giro_u128 *)(const void *)(header + 1), count, body);
     shard->stats.events += count;
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
 }
 
-static enum execution execute_lookup_transfers(struct shard *shard, struct connection *connection)
+typedef uint32_t ledger_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                               const struct record_cache *cache, void *records);
+
+/* Of transfers, or of what became of them. */
+static enum execution execute_lookup(struct shard *shard, struct connection *connection,
+                                     ledger_lookup *lookup)
 {
     const struct frame_header *header = connection_header(connection);
     const giro_u128 *ids = (const giro_u128 *)(const void *)(header + 1);
@@ -350,7 +376,7 @@ static enum execution execute_lookup_transfers(struct shard *shard, struct conne
     uint32_t missing = ledger_prepare_lookup(shard->ledger, ids, count, cache, shard->addresses);
     if (missing > 0)
         return fetch_start(shard, connection, missing);
-    uint32_t found = ledger_lookup_transfers(shard->ledger, ids, count, cache, body);
+    uint32_t found = lookup(shard->ledger, ids, count, cache, body);
     shard->stats.events += count;
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
 }
@@ -374,14 +400,24 @@ static enum execution execute_operation(struct shard *shard, struct connection *
                         : shard_reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
         return shard->throttled ? execute_later(shard, connection)
-                                : execute_create_accounts(shard, connection);
+                                : execute_create(shard, connection, true);
+    case FRAME_SET_LIMITS:
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create(shard, connection, false);
+    case FRAME_GET_LIMITS:
+        return execute_lookup_rows(shard, connection, ledger_get_limits);
     case FRAME_CREATE_TRANSFERS:
         return shard->throttled ? execute_later(shard, connection)
-                                : execute_create_transfers(shard, connection);
+                                : execute_create_transfers(shard, connection, false);
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_create_transfers(shard, connection, true);
     case FRAME_LOOKUP_ACCOUNTS:
-        return execute_lookup_accounts(shard, connection);
+        return execute_lookup_rows(shard, connection, ledger_lookup_accounts);
     case FRAME_LOOKUP_TRANSFERS:
-        return execute_lookup_transfers(shard, connection);
+        return execute_lookup(shard, connection, ledger_lookup_transfers);
+    case FRAME_LOOKUP_PAYMENTS:
+        return execute_lookup(shard, connection, ledger_lookup_payments);
     default:
         *out_status = FRAME_UNKNOWN_OPERATION;
         return EXECUTION_REFUSED;

@@ -36,7 +36,8 @@ enum {
     FRAME_BODY_BYTES_MAX = FRAME_EVENTS_MAX * GIRO_RECORD_BYTES,
     FRAME_BYTES_MAX = FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX,
     FRAME_FLAG_REPLY = 1 << 15,
-    FRAME_CHANGES_MAX = 3854, /* of one reply: they and their head fill a frame */
+    FRAME_OUTCOMES_MAX = 6239, /* events whose outcomes, and results, fill a reply */
+    FRAME_CHANGES_MAX = 3854,  /* of one reply: they and their head fill a frame */
     FRAME_CHANGES_WAIT_MS_MAX = 60000,
 };
 
@@ -52,8 +53,13 @@ enum frame_operation {
     FRAME_GET_ACCOUNT_BALANCES = 21,  /* giro_account_filter -> giro_account_balance[] */
     FRAME_QUERY_ACCOUNTS = 22,        /* giro_query_filter -> giro_account[] */
     FRAME_QUERY_TRANSFERS = 23,       /* giro_query_filter -> giro_transfer[] */
-    FRAME_READ_CHANGES = 24, /* giro_change_filter -> struct frame_changes, giro_change[] */
-    FRAME_SNAPSHOT = 32,     /* empty -> struct frame_snapshot, once it is durable */
+    FRAME_READ_CHANGES = 24,    /* giro_change_filter -> struct frame_changes, giro_change[] */
+    FRAME_LOOKUP_PAYMENTS = 25, /* giro_u128[] -> giro_payment[], of those that exist */
+    FRAME_CREATE_TRANSFERS_OUTCOMES = 26, /* giro_transfer[] -> struct frame_created,
+                                             giro_outcome[] of all events, giro_result[] */
+    FRAME_SET_LIMITS = 27,                /* giro_limits[] -> struct frame_created, giro_result[] */
+    FRAME_GET_LIMITS = 28, /* giro_u128[] of accounts -> giro_limits[], of those that have any */
+    FRAME_SNAPSHOT = 32,   /* empty -> struct frame_snapshot, once it is durable */
 };
 
 /* X(NAME, status, closes the connection, "name", "what it means and what to do") */
@@ -97,7 +103,8 @@ enum frame_operation {
     X(QUERY_CANCELLED, 35, false, "query_cancelled",                                               \
       "the server stopped before it was answered, or was short of descriptors: ask again")         \
     X(FOLLOWER_OFF, 36, false, "follower_off",                                                     \
-      "queries need the follower, which is switched off or has stopped: see the server's log")
+      "queries need the follower, which is switched off or has stopped: see the server's log")     \
+    X(PAYMENTS_FULL, 37, false, "payments_full", "payments_max is reached: raise it and restart")
 
 #define FRAME_STATUS_ENUMERATOR(name, status, closes, text, meaning) FRAME_##name = (status),
 enum frame_status { FRAME_STATUSES(FRAME_STATUS_ENUMERATOR) };
@@ -199,6 +206,11 @@ GIRO_STATIC_ASSERT(sizeof(struct frame_created) == 16, "created");
 GIRO_STATIC_ASSERT(sizeof(struct frame_changes) == 32, "changes");
 GIRO_STATIC_ASSERT(sizeof(struct frame_snapshot) == 24, "snapshot");
 GIRO_STATIC_ASSERT(sizeof(struct frame_stats) == 256, "stats");
+GIRO_STATIC_ASSERT(sizeof(struct frame_created) +
+                           FRAME_OUTCOMES_MAX *
+                               (sizeof(struct giro_outcome) + sizeof(struct giro_result)) <=
+                       FRAME_BODY_BYTES_MAX,
+                   "outcomes of one reply");
 GIRO_STATIC_ASSERT(sizeof(struct frame_changes) + FRAME_CHANGES_MAX * sizeof(struct giro_change) <=
                        FRAME_BODY_BYTES_MAX,
                    "changes of one reply");

@@ -52,6 +52,7 @@ struct shard_options shard_options_default(void)
         .accounts_max = 16 << 20,
         .transfers_max = 1ull << 30,
         .holds_max = 4 << 20,
+        .payments_max = LEDGER_PAYMENTS_DEFAULT,
         .connections_max = 10000,
         .large_buffers = 256,
         .window_bytes = LOG_WINDOW_BYTES_DEFAULT,
@@ -370,11 +371,12 @@ static void digest_add(struct shard *shard, uint32_t rows)
     ledger_digest_record(shard->ledger, rows, clock_wall_ns(), &record->digest);
     log_commit(log, 1);
     shard->round_rows += record->digest.row_count;
+    shard->round_sides += record->digest.side_count;
     shard->digest_position = log->open_begin;
     shard->digest_lsn = log->lsn;
 }
 
-/* How many account rows a digest is to be written of now; 0: none. A snapshot that is to be proven
+/* How many rows of accounts, and of payments and limits, a digest is to be written of now; 0: none. A snapshot that is to be proven
  * wants all rows soon: even an idle log writes digests then, as long as the follower takes them. */
 static uint32_t digest_rows(const struct shard *shard)
 {
@@ -383,8 +385,10 @@ static uint32_t digest_rows(const struct shard *shard)
     if (atomic_load_explicit(&follower->wants_digests, memory_order_relaxed)) {
         bool taken = follower_lag_bytes(follower) < DIGEST_LAG_BYTES &&
                      !atomic_load_explicit(&follower->seal_failing, memory_order_relaxed);
-        uint32_t share = shard->stopping ? shard->ledger->accounts.count / DIGEST_PARTS : 0;
-        bool round = shard->round_rows < shard->ledger->accounts.count;
+        const uint32_t accounts = shard->ledger->accounts.count;
+        const uint32_t sides = shard->ledger->payments.count + shard->ledger->limits.count;
+        uint32_t share = shard->stopping ? (accounts > sides ? accounts : sides) / DIGEST_PARTS : 0;
+        bool round = shard->round_rows < accounts || shard->round_sides < 2 * (uint64_t)sides;
         if (round && (log->open_records > 0 || taken))
             return share > DIGEST_ROWS_SOON ? share : DIGEST_ROWS_SOON;
     }
@@ -401,6 +405,7 @@ static void block_flush(struct shard *shard)
     bool wanted = atomic_load_explicit(&shard->follower->wants_digests, memory_order_relaxed);
     if (!wanted || shard->monotonic_ns >= shard->round_until) {
         shard->round_rows = 0;
+        shard->round_sides = 0;
         shard->round_until = shard->monotonic_ns + DIGEST_ROUND_NS;
     }
     uint32_t rows = digest_rows(shard);

@@ -41,6 +41,7 @@ struct shard_options {
     uint32_t accounts_max;
     uint64_t transfers_max;
     uint32_t holds_max;
+    uint32_t payments_max; /* transfers that keep more than their record: returns and so on */
     uint32_t connections_max;
     uint32_t large_buffers; /* of a frame each, for input and again for output */
     uint64_t window_bytes;

@@ -72,6 +72,7 @@ struct shard {
     uint64_t digest_position;  /* of the log, when the last digest record was written */
     uint64_t digest_lsn;
     uint64_t round_rows;  /* of digests in this round, while a snapshot is to be proven */
+    uint64_t round_sides; /* the same of payments and limits */
     uint64_t round_until; /* monotonic */
     struct error failure; /* why the shard stopped by itself */
     struct manifest_entry snapshot_due; /* to be written into the log; file_bytes 0: none */

@@ -37,8 +37,8 @@ static int replay_block(struct shard *shard, const struct block_header *header, 
     log_map_add(shard->log.chunk_blocks, &shard->directory.meta, header);
     if (result == -ENOSPC)
         return error_set(error, result,
-                         "%s holds more than the limits allow: raise accounts_max, transfers_max "
-                         "or holds_max",
+                         "%s holds more than the limits allow: raise accounts_max, transfers_max, "
+                         "holds_max or payments_max",
                          shard->directory.path);
     if (result != 0)
         return error_set(error, -ESTALE,
@@ -102,6 +102,7 @@ static int ledger_make(struct shard *shard, struct error *error)
     struct ledger_config config = {
         .accounts_max = options->accounts_max,
         .holds_max = options->holds_max,
+        .payments_max = options->payments_max,
         .transfers_max = options->transfers_max,
         .accounts_expected =
             ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
@@ -143,6 +144,7 @@ static int follower_make(struct shard *shard, struct error *error)
     struct follower_options follower = {
         .accounts_max = options->accounts_max,
         .holds_max = options->holds_max,
+        .payments_max = options->payments_max,
         .accounts_expected =
             ACCOUNTS_EXPECTED < options->accounts_max ? ACCOUNTS_EXPECTED : options->accounts_max,
         .hash_seed = directory_hash_seed(&shard->directory),

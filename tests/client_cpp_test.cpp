@@ -3,12 +3,15 @@
 
 #include "tests/client_fake.h"
 
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 
 static_assert(sizeof(giro_account) == GIRO_RECORD_BYTES, "the records are the same in C++");
 static_assert(sizeof(giro_transfer) == GIRO_RECORD_BYTES, "the records are the same in C++");
 static_assert(sizeof(giro_account_filter) == 128, "the records are the same in C++");
+static_assert(sizeof(giro_payment) == GIRO_RECORD_BYTES, "the records are the same in C++");
+static_assert(offsetof(giro_payment, marks) == 112, "the records are the same in C++");
 static_assert(sizeof(giro_change) == 272, "the records are the same in C++");
 
 #define CHECK(condition)                                                                           \
@@ -54,6 +57,11 @@ int main()
     request.output.stats = &stats;
     CHECK(giro_call(client, &request) == GIRO_OK);
     CHECK(stats.accounts == 1);
+
+    giro_payment payment{};
+    CHECK(giro_lookup_payments(client, &account.id, 1, &payment, &count) == GIRO_OK);
+    CHECK(count == 0);
+    CHECK(payment.state != GIRO_PAYMENT_POSTED);
 
     giro_query_filter filter{};
     filter.ledger = 1;

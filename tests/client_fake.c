@@ -26,7 +26,7 @@ struct connection {
     uint8_t reply[FRAME_BYTES_MAX];
 };
 
-/* Accounts and transfers alike: the first 16 bytes are the id. */
+/* Accounts, transfers and limits alike: the first 16 bytes are the id. */
 struct store {
     struct giro_transfer *records;
     uint32_t count;
@@ -51,6 +51,7 @@ struct fake {
     struct fake_frame *frames;
     struct store accounts;
     struct store transfers;
+    struct store limits;
     uint64_t timestamp;
     uint64_t random;
 };
@@ -174,6 +175,60 @@ static uint32_t reply_create(struct fake *fake, struct store *store, const struc
     return (uint32_t)(sizeof created + created.result_count * sizeof *results);
 }
 
+/* As if each transfer were the only one of its accounts. */
+static uint32_t reply_outcomes(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                               uint8_t *reply)
+{
+    const uint32_t count = body_bytes / GIRO_RECORD_BYTES;
+    const uint64_t timestamp = fake->timestamp;
+    uint32_t bytes = reply_create(fake, &fake->transfers, &transfer_rules, body, body_bytes, reply);
+    uint8_t *outcomes = reply + sizeof(struct frame_created);
+    uint8_t *results = outcomes + count * sizeof(struct giro_outcome);
+    memmove(results, outcomes, bytes - sizeof(struct frame_created));
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_transfer transfer;
+        memcpy(&transfer, body + (size_t)i * sizeof transfer, sizeof transfer);
+        const struct giro_outcome outcome = {.debit.debits_posted = transfer.amount,
+                                             .credit.credits_posted = transfer.amount,
+                                             .amount = transfer.amount,
+                                             .timestamp = timestamp + i};
+        memcpy(outcomes + i * sizeof outcome, &outcome, sizeof outcome);
+    }
+    for (uint32_t at = sizeof(struct frame_created); at < bytes; at += sizeof(struct giro_result)) {
+        struct giro_result result;
+        memcpy(&result, results + at - sizeof(struct frame_created), sizeof result);
+        const struct giro_outcome outcome = {.code = result.code};
+        memcpy(outcomes + result.index * sizeof outcome, &outcome, sizeof outcome);
+    }
+    return bytes + count * (uint32_t)sizeof(struct giro_outcome);
+}
+
+/* Only whether the account exists matters. */
+static uint32_t reply_set_limits(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                                 uint8_t *reply)
+{
+    const uint32_t count = body_bytes / GIRO_RECORD_BYTES;
+    struct frame_created created = {.timestamp_first = fake->timestamp};
+    uint8_t *results = reply + sizeof created;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_transfer record;
+        memcpy(&record, body + (size_t)i * sizeof record, sizeof record);
+        uint32_t slot = *store_slot(&fake->limits, record.id);
+        if (*store_slot(&fake->accounts, record.id) == 0) {
+            const struct giro_result result = {i, GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND};
+            memcpy(results + created.result_count++ * sizeof result, &result, sizeof result);
+        } else if (slot == 0) {
+            store_add(&fake->limits, &record, fake->timestamp + i);
+        } else {
+            record.timestamp = fake->timestamp + i;
+            fake->limits.records[slot - 1] = record;
+        }
+    }
+    fake->timestamp += count;
+    memcpy(reply, &created, sizeof created);
+    return (uint32_t)(sizeof created + created.result_count * sizeof(struct giro_result));
+}
+
 static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t body_bytes,
                              uint8_t *reply)
 {
@@ -186,6 +241,27 @@ static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t 
             continue;
         memcpy(reply + bytes, &store->records[slot - 1], GIRO_RECORD_BYTES);
         bytes += GIRO_RECORD_BYTES;
+    }
+    return bytes;
+}
+
+/* As if every transfer were one that was posted. */
+static uint32_t reply_payments(struct store *store, const uint8_t *body, uint32_t body_bytes,
+                               uint8_t *reply)
+{
+    uint32_t bytes = reply_lookup(store, body, body_bytes, reply);
+    for (uint32_t at = 0; at < bytes; at += GIRO_RECORD_BYTES) {
+        struct giro_transfer transfer;
+        memcpy(&transfer, reply + at, sizeof transfer);
+        const struct giro_payment payment = {
+            .id = transfer.id,
+            .amount = transfer.amount,
+            .origin = transfer.pending_id,
+            .timestamp = transfer.timestamp,
+            .ledger = transfer.ledger,
+            .state = GIRO_PAYMENT_POSTED,
+        };
+        memcpy(reply + at, &payment, sizeof payment);
     }
     return bytes;
 }
@@ -371,10 +447,18 @@ static uint32_t request_execute(struct fake *fake, const struct frame_header *he
     case FRAME_CREATE_TRANSFERS:
         return reply_create(fake, &fake->transfers, &transfer_rules, body, header->body_bytes,
                             reply);
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
+        return reply_outcomes(fake, body, header->body_bytes, reply);
+    case FRAME_SET_LIMITS:
+        return reply_set_limits(fake, body, header->body_bytes, reply);
+    case FRAME_GET_LIMITS:
+        return reply_lookup(&fake->limits, body, header->body_bytes, reply);
     case FRAME_LOOKUP_ACCOUNTS:
         return reply_lookup(&fake->accounts, body, header->body_bytes, reply);
     case FRAME_LOOKUP_TRANSFERS:
         return reply_lookup(&fake->transfers, body, header->body_bytes, reply);
+    case FRAME_LOOKUP_PAYMENTS:
+        return reply_payments(&fake->transfers, body, header->body_bytes, reply);
     case FRAME_QUERY_ACCOUNTS:
         return reply_records(&fake->accounts, header, body, reply);
     case FRAME_GET_ACCOUNT_TRANSFERS:
@@ -559,11 +643,20 @@ static struct fake_step step_next(struct fake *fake, const struct frame_header *
 
 static uint32_t events_of(const struct frame_header *header)
 {
-    if (header->operation >= FRAME_GET_ACCOUNT_TRANSFERS)
-        return header->body_bytes > 0; /* one filter */
-    if (header->operation >= FRAME_LOOKUP_ACCOUNTS)
+    switch (header->operation) {
+    case FRAME_CREATE_ACCOUNTS:
+    case FRAME_CREATE_TRANSFERS:
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
+    case FRAME_SET_LIMITS:
+        return header->body_bytes / GIRO_RECORD_BYTES;
+    case FRAME_LOOKUP_ACCOUNTS:
+    case FRAME_LOOKUP_TRANSFERS:
+    case FRAME_LOOKUP_PAYMENTS:
+    case FRAME_GET_LIMITS:
         return header->body_bytes / (uint32_t)sizeof(giro_u128);
-    return header->operation >= FRAME_CREATE_ACCOUNTS ? header->body_bytes / GIRO_RECORD_BYTES : 0;
+    default:
+        return header->operation >= FRAME_GET_ACCOUNT_TRANSFERS && header->body_bytes > 0;
+    }
 }
 
 static void frame_note(struct connection *connection, const struct frame_header *header)
@@ -702,6 +795,7 @@ struct fake *fake_start(const struct fake_options *options)
     assert(fake->frames != NULL);
     store_init(&fake->accounts);
     store_init(&fake->transfers);
+    store_init(&fake->limits);
     pthread_mutex_init(&fake->mutex, NULL);
     pthread_cond_init(&fake->released, NULL);
     listen_start(fake);
@@ -730,6 +824,8 @@ void fake_stop(struct fake *fake)
     free(fake->accounts.slots);
     free(fake->transfers.records);
     free(fake->transfers.slots);
+    free(fake->limits.records);
+    free(fake->limits.slots);
     free(fake->frames);
     free(fake);
 }

@@ -1,7 +1,8 @@
 /* A server for the client's tests: speaks the protocol over real sockets, keeps what it creates in
  * memory, and misbehaves on request. It knows just enough of the ledger's rules to tell whether
  * requests were merged rightly: ids, linked chains, imported or not. It finds what filters ask for,
- * but does not judge them, counts every transfer as posted, and never waits for changes. */
+ * but does not judge them, counts every transfer as posted, keeps limits and minds none of them, and
+ * never waits for changes. */
 #ifndef TESTS_CLIENT_FAKE_H
 #define TESTS_CLIENT_FAKE_H
 

@@ -53,6 +53,8 @@ struct tracked {
     struct giro_request request;
     struct giro_transfer transfers[4];
     struct giro_account accounts[4];
+    struct giro_limits limits[4];
+    struct giro_outcome outcomes[4];
     struct giro_result results[4];
     giro_u128 ids[4];
     sem_t done;
@@ -91,6 +93,24 @@ static struct tracked *tracked_account(giro_u128 id)
     struct tracked *tracked = tracked_new(GIRO_CREATE_ACCOUNTS, 1);
     tracked->accounts[0] = account_of(id);
     tracked->request.events.accounts = tracked->accounts;
+    tracked->request.output.results = tracked->results;
+    return tracked;
+}
+
+/* The same as tracked_transfers(), with their outcomes. */
+static struct tracked *tracked_outcomes(giro_u128 first_id, uint32_t count)
+{
+    struct tracked *tracked = tracked_transfers(first_id, count);
+    tracked->request.operation = GIRO_CREATE_TRANSFERS_OUTCOMES;
+    tracked->request.outcomes = tracked->outcomes;
+    return tracked;
+}
+
+static struct tracked *tracked_limits(giro_u128 account_id, uint16_t flags)
+{
+    struct tracked *tracked = tracked_new(GIRO_SET_LIMITS, 1);
+    tracked->limits[0] = (struct giro_limits){.account_id = account_id, .flags = flags};
+    tracked->request.events.limits = tracked->limits;
     tracked->request.output.results = tracked->results;
     return tracked;
 }
@@ -324,6 +344,15 @@ Test(client_call, creates_looks_up_pings_and_counts)
     cr_assert_eq(giro_lookup_transfers(client, &transfer.id, 1, &transfer, &found), 0);
     cr_expect_eq(found, 1);
 
+    struct giro_payment payments[3];
+    const giro_u128 payment_ids[3] = {6, 5, 5};
+    cr_assert_eq(giro_lookup_payments(client, payment_ids, 3, payments, &found), 0);
+    cr_expect_eq(found, 2);
+    cr_expect(payments[0].id == 5 && payments[1].id == 5);
+    cr_expect(payments[0].amount == transfer.amount);
+    cr_expect_eq(payments[0].timestamp, transfer.timestamp);
+    cr_expect_eq(payments[0].state, GIRO_PAYMENT_POSTED);
+
     struct giro_server_stats stats;
     cr_assert_eq(giro_stats(client, &stats), 0);
     cr_expect_eq(stats.accounts, 2);
@@ -332,6 +361,106 @@ Test(client_call, creates_looks_up_pings_and_counts)
     cr_expect_eq(stats.memory_follower_bytes, 78);
     cr_expect_eq(giro_ping(client), 0);
     end(client, fake);
+}
+
+Test(client_call, tells_the_outcomes_of_transfers)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    const struct giro_outcome nothing = {.code = GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO};
+    struct giro_transfer transfers[3] = {transfer_of(5), transfer_of(0), transfer_of(6)};
+    struct giro_outcome outcomes[3];
+    struct giro_result results[3] = {0};
+    struct giro_created created;
+    transfers[2].amount = 7;
+    memset(outcomes, 0xab, sizeof outcomes);
+    cr_assert_eq(giro_create_transfers_outcomes(client, transfers, 3, outcomes, results, &created),
+                 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO);
+    cr_expect(outcomes[0].amount == 100 && outcomes[2].amount == 7);
+    cr_expect(outcomes[0].debit.debits_posted == 100 && outcomes[2].credit.credits_posted == 7);
+    cr_expect_eq(outcomes[0].code, 0);
+    cr_expect_eq(outcomes[0].timestamp, created.timestamp_first);
+    cr_expect_eq(outcomes[2].timestamp, created.timestamp_first + 2);
+    cr_expect_eq(memcmp(&outcomes[1], &nothing, sizeof nothing), 0);
+
+    cr_assert_eq(giro_create_transfers_outcomes(client, transfers, 1, outcomes, NULL, &created), 0);
+    cr_expect_eq(created.exists_count, 1);
+    cr_expect_eq(outcomes[0].code, GIRO_TRANSFER_EXISTS);
+    cr_expect(outcomes[0].amount == 0);
+    end(client, fake);
+}
+
+Test(client_call, sets_and_gets_limits)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_account accounts[2] = {account_of(7), account_of(8)};
+    struct giro_limits limits[3] = {{.account_id = 8, .floor = 5, .flags = GIRO_LIMITS_FROZEN},
+                                    {.account_id = 9, .balance_max = 6},
+                                    {.account_id = 7, .transfer_max = 7, .over_capture = 2000}};
+    struct giro_limits found_limits[3];
+    struct giro_result results[3] = {0};
+    struct giro_created created;
+    const giro_u128 ids[3] = {7, 9, 8};
+    uint32_t found = 9;
+    cr_assert_eq(giro_create_accounts(client, accounts, 2, NULL, &created), 0);
+    cr_assert_eq(giro_get_limits(client, ids, 3, found_limits, &found), 0);
+    cr_expect_eq(found, 0);
+    cr_assert_eq(giro_set_limits(client, limits, 3, results, &created), 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(created.exists_count, 0);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND);
+
+    cr_assert_eq(giro_get_limits(client, ids, 3, found_limits, &found), 0);
+    cr_assert_eq(found, 2);
+    cr_expect(found_limits[0].account_id == 7 && found_limits[1].account_id == 8);
+    cr_expect(found_limits[0].transfer_max == 7 && found_limits[1].floor == 5);
+    cr_expect_eq(found_limits[0].over_capture, 2000);
+    cr_expect_eq(found_limits[0].timestamp, created.timestamp_first + 2);
+    cr_expect_eq(found_limits[1].flags, GIRO_LIMITS_FROZEN);
+
+    const struct giro_limits none = {.account_id = 8};
+    cr_assert_eq(giro_set_limits(client, &none, 1, NULL, &created), 0);
+    cr_assert_eq(giro_get_limits(client, &none.account_id, 1, found_limits, &found), 0);
+    cr_assert_eq(found, 1);
+    cr_expect(found_limits[0].floor == 0 && found_limits[0].flags == 0);
+    cr_expect_eq(found_limits[0].timestamp, created.timestamp_first);
+    end(client, fake);
+}
+
+Test(client_call, carries_the_most_outcomes)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    const uint32_t count = GIRO_OUTCOMES_MAX;
+    struct giro_transfer *transfers = aligned_alloc(16, (count + 1) * sizeof *transfers);
+    struct giro_outcome *outcomes = aligned_alloc(16, (count + 1) * sizeof *outcomes);
+    struct giro_result *results = calloc(count + 1, sizeof *results);
+    struct giro_created created;
+    for (uint32_t i = 0; i <= count; i++)
+        transfers[i] = transfer_of(i + 1);
+    for (uint32_t round = 0; round < 2; round++) {
+        cr_assert_eq(
+            giro_create_transfers_outcomes(client, transfers, count, outcomes, results, &created),
+            0);
+        cr_expect_eq(created.exists_count, round * count);
+        for (uint32_t i = 0; i < count; i++) {
+            cr_assert_eq(outcomes[i].code, round * GIRO_TRANSFER_EXISTS);
+            cr_assert(outcomes[i].amount == 100 * (1 - round));
+        }
+    }
+    cr_expect_eq(
+        giro_create_transfers_outcomes(client, transfers, count + 1, outcomes, NULL, &created),
+        GIRO_EINVAL);
+    cr_expect_eq(fake_frame_count(fake), 2);
+    end(client, fake);
+    free(results);
+    free(outcomes);
+    free(transfers);
 }
 
 Test(client_call, carries_the_largest_request)
@@ -357,7 +486,14 @@ Test(client_call, carries_the_largest_request)
     cr_expect_eq(found, GIRO_EVENTS_MAX);
     for (uint32_t i = 0; i < found; i++)
         cr_assert(transfers[i].id == ids[i]);
+    struct giro_payment *payments =
+        aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_payment));
+    cr_assert_eq(giro_lookup_payments(client, ids, GIRO_EVENTS_MAX, payments, &found), 0);
+    cr_expect_eq(found, GIRO_EVENTS_MAX);
+    for (uint32_t i = 0; i < found; i++)
+        cr_assert(payments[i].id == ids[i]);
     end(client, fake);
+    free(payments);
     free(ids);
     free(results);
     free(transfers);
@@ -375,6 +511,25 @@ Test(client_call, rejects_bad_arguments)
     cr_expect_eq(giro_create_transfers(client, &transfer, GIRO_EVENTS_MAX + 1, NULL, &created),
                  GIRO_EINVAL);
     cr_expect_eq(giro_lookup_transfers(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    struct giro_payment payment;
+    cr_expect_eq(giro_lookup_payments(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_lookup_payments(client, &transfer.id, 0, &payment, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_lookup_payments(client, NULL, 1, &payment, &found), GIRO_EINVAL);
+    struct giro_outcome outcome;
+    cr_expect_eq(giro_create_transfers_outcomes(client, &transfer, 1, NULL, NULL, &created),
+                 GIRO_EINVAL);
+    cr_expect_eq(giro_create_transfers_outcomes(client, &transfer, 0, &outcome, NULL, &created),
+                 GIRO_EINVAL);
+    cr_expect_eq(giro_create_transfers_outcomes(client, NULL, 1, &outcome, NULL, &created),
+                 GIRO_EINVAL);
+    struct giro_limits limits = {.account_id = 1};
+    cr_expect_eq(giro_set_limits(client, &limits, 0, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_set_limits(client, NULL, 1, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_set_limits(client, &limits, GIRO_EVENTS_MAX + 1, NULL, &created),
+                 GIRO_EINVAL);
+    cr_expect_eq(giro_get_limits(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_limits(client, &transfer.id, 0, &limits, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_limits(client, NULL, 1, &limits, &found), GIRO_EINVAL);
     cr_expect_eq(giro_stats(client, NULL), GIRO_EINVAL);
     struct giro_request request = {.operation = GIRO_PING};
     cr_expect_eq(giro_submit(client, &request), GIRO_EINVAL, "no callback");
@@ -395,6 +550,11 @@ Test(client_call, respects_the_server_s_limit)
     struct giro_created created;
     cr_expect_eq(giro_create_transfers(client, transfers, 4, NULL, &created), GIRO_ETOOBIG);
     cr_expect_eq(giro_create_transfers(client, transfers, 3, NULL, &created), 0);
+    struct giro_outcome outcomes[4];
+    cr_expect_eq(giro_create_transfers_outcomes(client, transfers, 4, outcomes, NULL, &created),
+                 GIRO_ETOOBIG);
+    const struct giro_limits limits[4] = {0};
+    cr_expect_eq(giro_set_limits(client, limits, 4, NULL, &created), GIRO_ETOOBIG);
     cr_expect_eq(fake_frame_count(fake), 1);
     end(client, fake);
 }
@@ -519,6 +679,73 @@ Test(client_batch, rebases_the_indexes_of_results)
     cr_expect_eq(rows[3]->request.timestamp_first, first + 6);
     end(client, fake);
     for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+/* Each request gets the outcomes of its own events, whether it shares a frame or not. */
+Test(client_batch, hands_out_outcomes)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *first = plug(fake, client);
+    struct tracked *rows[] = {tracked_outcomes(10, 2), tracked_outcomes(20, 3),
+                              tracked_transfers(30, 1), tracked_outcomes(40, 1)};
+    static const struct giro_outcome refused = {.code = GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO};
+    for (uint32_t i = 0; i < 4; i++) {
+        for (uint32_t k = 0; k < 4; k++)
+            rows[i]->transfers[k].amount = 10 * i + k;
+    }
+    rows[0]->transfers[1].id = 0;
+    rows[1]->transfers[0].id = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    for (uint32_t i = 0; i < 4; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(outcome(first), 0);
+    expect_result(rows[0], 0, 1, refused.code);
+    expect_result(rows[1], 0, 0, refused.code);
+    cr_expect(rows[0]->outcomes[0].amount == 0 && rows[0]->outcomes[0].code == 0);
+    cr_expect_eq(memcmp(&rows[0]->outcomes[1], &refused, sizeof refused), 0);
+    cr_expect_eq(memcmp(&rows[1]->outcomes[0], &refused, sizeof refused), 0);
+    cr_expect(rows[1]->outcomes[1].amount == 11 && rows[1]->outcomes[2].amount == 12);
+    cr_expect_eq(rows[1]->outcomes[1].timestamp, rows[1]->request.timestamp_first + 1);
+    cr_expect(rows[3]->outcomes[0].amount == 30);
+    end(client, fake);
+    tracked_free(first);
+    for (int i = 0; i < 4; i++)
+        tracked_free(rows[i]);
+}
+
+/* The bits that are flags of limits are `linked` and `imported` elsewhere: here they mean nothing. */
+Test(client_batch, takes_flags_of_limits_for_nothing_else)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct giro_account accounts[2] = {account_of(1), account_of(2)};
+    struct giro_created created;
+    cr_assert_eq(giro_create_accounts(client, accounts, 2, NULL, &created), 0);
+    struct tracked *first = plug(fake, client);
+    struct tracked *rows[] = {
+        tracked_limits(1, GIRO_LIMITS_BLOCK_DEBITS),
+        tracked_limits(3, GIRO_ACCOUNT_IMPORTED | GIRO_TRANSFER_IMPORTED),
+        tracked_limits(2, GIRO_LIMITS_FROZEN),
+    };
+    for (uint32_t i = 0; i < 3; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(outcome(first), 0);
+    cr_expect_eq(fake_frame_at(fake, 2).operation, GIRO_SET_LIMITS);
+    cr_expect_eq(rows[0]->request.result_count, 0);
+    expect_result(rows[1], 0, 0, GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND);
+    cr_expect_eq(rows[2]->request.result_count, 0);
+    end(client, fake);
+    tracked_free(first);
+    for (int i = 0; i < 3; i++)
         tracked_free(rows[i]);
 }
 
@@ -1106,6 +1333,66 @@ Test(client_resend, of_creates_can_be_forbidden)
     end(client, fake);
 }
 
+/* Outcomes come from the attempt that was answered. */
+Test(client_resend, of_outcomes_tells_that_they_exist)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_EXECUTE_AND_DROP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer transfer = transfer_of(1);
+    struct giro_outcome outcome;
+    struct giro_created created;
+    cr_assert_eq(giro_create_transfers_outcomes(client, &transfer, 1, &outcome, NULL, &created), 0);
+    cr_expect(created.resent);
+    cr_expect_eq(created.exists_count, 1);
+    cr_expect_eq(outcome.code, GIRO_TRANSFER_EXISTS);
+    cr_expect_eq(fake_transfer_count(fake, 1), 1);
+    end(client, fake);
+}
+
+/* Whether it was executed or not: somebody else may have set other limits meanwhile. */
+Test(client_resend, of_limits_never_happens)
+{
+    static const enum fake_action rows[] = {FAKE_DROP, FAKE_EXECUTE_AND_DROP, FAKE_HALF,
+                                            FAKE_BAD_CHECKSUM};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct fake_step steps[] = {
+            {FAKE_ANSWER, 0}, {rows[i], 0}, {FAKE_DROP, 0}, {FAKE_ANSWER, 0}};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = steps, .step_count = 4});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        const struct giro_account account = account_of(1);
+        const struct giro_limits limits = {.account_id = 1, .floor = 5};
+        struct giro_limits found_limits;
+        struct giro_created created;
+        uint32_t found = 0;
+        cr_assert_eq(giro_create_accounts(client, &account, 1, NULL, &created), 0);
+        int error = giro_set_limits(client, &limits, 1, NULL, &created);
+        cr_expect(giro_error_outcome_unknown(error), "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(fake_frame_count(fake), 2, "row %zu", i);
+        cr_assert_eq(giro_get_limits(client, &limits.account_id, 1, &found_limits, &found), 0);
+        cr_expect_eq(found, rows[i] != FAKE_DROP, "row %zu", i);
+        cr_expect_eq(fake_frame_count(fake), 4, "row %zu: reading them is sent again", i);
+        end(client, fake);
+    }
+}
+
+/* What waited behind it was not sent, and is sent over the next connection. */
+Test(client_resend, of_limits_that_were_not_sent_is_no_resend)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_DROP, 0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *first = plug(fake, client);
+    struct tracked *limits = submit(client, tracked_limits(1, 0));
+    fake_release(fake);
+    cr_expect_eq(outcome(first), 0);
+    cr_expect_eq(outcome(limits), 0);
+    cr_expect_not(limits->request.resent);
+    cr_expect_eq(fake_frame_count(fake), 3);
+    end(client, fake);
+    tracked_free(first);
+    tracked_free(limits);
+}
+
 /* A refusal of the second attempt says nothing about the first. */
 Test(client_resend, makes_a_refusal_unknown)
 {
@@ -1183,55 +1470,125 @@ Test(client_resend, creates_everything_once_over_a_connection_that_breaks)
 
 /* ---- Replies that cannot be -------------------------------------------------------------- */
 
+static const struct {
+    enum fake_action action;
+    enum giro_operation operation;
+} contradictions[] = {
+    {FAKE_NO_REPLY_FLAG, GIRO_CREATE_TRANSFERS},
+    {FAKE_WRONG_ID, GIRO_CREATE_TRANSFERS},
+    {FAKE_WRONG_OPERATION, GIRO_CREATE_TRANSFERS},
+    {FAKE_STATUS_WITH_BODY, GIRO_CREATE_TRANSFERS},
+    {FAKE_BODY_CUT, GIRO_CREATE_TRANSFERS},
+    {FAKE_BODY_LONG, GIRO_CREATE_TRANSFERS},
+    {FAKE_RESULT_COUNT, GIRO_CREATE_TRANSFERS},
+    {FAKE_INDEX_TOO_LARGE, GIRO_CREATE_TRANSFERS},
+    {FAKE_INDEX_DESCENDING, GIRO_CREATE_TRANSFERS},
+    {FAKE_CODE_ZERO, GIRO_CREATE_TRANSFERS},
+    {FAKE_TIMESTAMP_ZERO, GIRO_CREATE_TRANSFERS},
+    {FAKE_TIMESTAMP_TOO_LARGE, GIRO_CREATE_TRANSFERS},
+    {FAKE_BODY_CUT, GIRO_LOOKUP_TRANSFERS},
+    {FAKE_BODY_LONG, GIRO_LOOKUP_TRANSFERS},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_TRANSFERS},
+    {FAKE_BODY_CUT, GIRO_LOOKUP_PAYMENTS},
+    {FAKE_BODY_LONG, GIRO_LOOKUP_PAYMENTS},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_PAYMENTS},
+    {FAKE_BODY_LONG, GIRO_GET_LIMITS},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_LIMITS},
+    {FAKE_BODY_CUT, GIRO_SET_LIMITS},
+    {FAKE_BODY_LONG, GIRO_SET_LIMITS},
+    {FAKE_RESULT_COUNT, GIRO_SET_LIMITS},
+    {FAKE_INDEX_TOO_LARGE, GIRO_SET_LIMITS},
+    {FAKE_INDEX_DESCENDING, GIRO_SET_LIMITS},
+    {FAKE_CODE_ZERO, GIRO_SET_LIMITS},
+    {FAKE_TIMESTAMP_ZERO, GIRO_SET_LIMITS},
+    {FAKE_WRONG_OPERATION, GIRO_CREATE_TRANSFERS_OUTCOMES},
+    {FAKE_BODY_CUT, GIRO_CREATE_TRANSFERS_OUTCOMES},
+    {FAKE_BODY_LONG, GIRO_CREATE_TRANSFERS_OUTCOMES},
+    {FAKE_RESULT_COUNT, GIRO_CREATE_TRANSFERS_OUTCOMES},
+    {FAKE_BODY_CUT, GIRO_STATS},
+    {FAKE_BODY_LONG, GIRO_STATS},
+    {FAKE_BODY_LONG, GIRO_PING},
+};
+
 Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
 {
-    static const struct {
-        enum fake_action action;
-        enum giro_operation operation;
-    } rows[] = {
-        {FAKE_NO_REPLY_FLAG, GIRO_CREATE_TRANSFERS},
-        {FAKE_WRONG_ID, GIRO_CREATE_TRANSFERS},
-        {FAKE_WRONG_OPERATION, GIRO_CREATE_TRANSFERS},
-        {FAKE_STATUS_WITH_BODY, GIRO_CREATE_TRANSFERS},
-        {FAKE_BODY_CUT, GIRO_CREATE_TRANSFERS},
-        {FAKE_BODY_LONG, GIRO_CREATE_TRANSFERS},
-        {FAKE_RESULT_COUNT, GIRO_CREATE_TRANSFERS},
-        {FAKE_INDEX_TOO_LARGE, GIRO_CREATE_TRANSFERS},
-        {FAKE_INDEX_DESCENDING, GIRO_CREATE_TRANSFERS},
-        {FAKE_CODE_ZERO, GIRO_CREATE_TRANSFERS},
-        {FAKE_TIMESTAMP_ZERO, GIRO_CREATE_TRANSFERS},
-        {FAKE_TIMESTAMP_TOO_LARGE, GIRO_CREATE_TRANSFERS},
-        {FAKE_BODY_CUT, GIRO_LOOKUP_TRANSFERS},
-        {FAKE_BODY_LONG, GIRO_LOOKUP_TRANSFERS},
-        {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_TRANSFERS},
-        {FAKE_BODY_CUT, GIRO_STATS},
-        {FAKE_BODY_LONG, GIRO_STATS},
-        {FAKE_BODY_LONG, GIRO_PING},
-    };
+    const struct giro_limits limits[2] = {{.account_id = 1}, {.account_id = 2}};
+    struct giro_limits found_limits[2];
+    struct giro_outcome outcomes[2];
     struct giro_transfer transfers[2] = {transfer_of(1), transfer_of(2)};
     const giro_u128 ids[2] = {1, 2};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        const struct fake_step steps[] = {{FAKE_ANSWER, 0}, {rows[i].action, 0}};
+    for (size_t i = 0; i < sizeof contradictions / sizeof *contradictions; i++) {
+        const enum giro_operation operation = contradictions[i].operation;
+        const struct fake_step steps[] = {{FAKE_ANSWER, 0}, {contradictions[i].action, 0}};
         struct fake *fake = fake_start(&(struct fake_options){.steps = steps, .step_count = 2});
         struct giro_client *client = client_open(fake, (struct giro_client_options){0});
         struct giro_created created;
         struct giro_transfer found[2];
+        struct giro_payment payments[2];
         struct giro_server_stats stats;
         cr_assert_eq(giro_create_transfers(client, transfers, 2, NULL, &created), 0);
-        struct giro_request request = {.operation = rows[i].operation,
-                                       .count = rows[i].operation < GIRO_CREATE_ACCOUNTS ? 0 : 2};
-        if (rows[i].operation == GIRO_CREATE_TRANSFERS)
+        struct giro_request request = {.operation = operation,
+                                       .count = operation < GIRO_CREATE_ACCOUNTS ? 0 : 2};
+        switch (operation) {
+        case GIRO_CREATE_TRANSFERS_OUTCOMES:
+            request.outcomes = outcomes;
             request.events.transfers = transfers;
-        else
+            break;
+        case GIRO_CREATE_TRANSFERS:
+            request.events.transfers = transfers;
+            break;
+        case GIRO_SET_LIMITS:
+            request.events.limits = limits;
+            break;
+        default:
             request.events.ids = ids;
-        if (rows[i].operation == GIRO_LOOKUP_TRANSFERS)
+            break;
+        }
+        if (operation == GIRO_LOOKUP_TRANSFERS)
             request.output.transfers = found;
-        else if (rows[i].operation == GIRO_STATS)
+        else if (operation == GIRO_LOOKUP_PAYMENTS)
+            request.output.payments = payments;
+        else if (operation == GIRO_GET_LIMITS)
+            request.output.limits = found_limits;
+        else if (operation == GIRO_STATS)
             request.output.stats = &stats;
         int error = giro_call(client, &request);
         cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
         cr_expect_eq(giro_ping(client), 0, "row %zu: a new connection", i);
         cr_expect_eq(status_of(client).connections, 2);
+        end(client, fake);
+    }
+}
+
+/* The codes of outcomes and the results must agree. */
+Test(client_reply, with_outcomes_that_contradict_the_results_is_a_protocol_error)
+{
+    enum { AT = sizeof(struct frame_created), CODE = offsetof(struct giro_outcome, code) };
+    enum { SIZE = sizeof(struct giro_outcome), RESULTS = AT + 2 * SIZE };
+    static const struct fake_patch rows[] = {
+        {.at = AT + CODE, .size_bytes = 4, .value = 5},        /* a code without a result */
+        {.at = AT + SIZE + CODE, .size_bytes = 4, .value = 0}, /* a result without a code */
+        {.at = AT + SIZE + CODE, .size_bytes = 4, .value = 7}, /* another code */
+        {.at = RESULTS + 4, .size_bytes = 4, .value = 7},
+        {.at = RESULTS, .size_bytes = 4, .value = 0}, /* the result of another event */
+        {.at = RESULTS, .size_bytes = 4, .value = 2},
+        {.at = 8, .size_bytes = 4, .value = 0},
+        {.at = 0, .size_bytes = 8, .value = 0},
+        {.body_bytes = RESULTS},
+        {.body_bytes = AT + 8},
+        {.body_bytes = AT - 1},
+    };
+    struct giro_transfer transfers[2] = {transfer_of(1), transfer_of(0)};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct fake_step step = {FAKE_PATCH, 0};
+        struct fake *fake =
+            fake_start(&(struct fake_options){.steps = &step, .step_count = 1, .patch = rows[i]});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_outcome outcomes[2];
+        struct giro_created created;
+        int error = giro_create_transfers_outcomes(client, transfers, 2, outcomes, NULL, &created);
+        cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(giro_ping(client), 0, "row %zu: a new connection", i);
         end(client, fake);
     }
 }
@@ -1289,6 +1646,7 @@ Test(client_reply, statuses_become_errors)
         {FRAME_ACCOUNTS_FULL, GIRO_EACCOUNTSFULL, 1},
         {FRAME_TRANSFERS_FULL, GIRO_ETRANSFERSFULL, 1},
         {FRAME_HOLDS_FULL, GIRO_EHOLDSFULL, 1},
+        {FRAME_PAYMENTS_FULL, GIRO_EPAYMENTSFULL, 1},
         {FRAME_RECORD_DAMAGED, GIRO_EDAMAGED, 1},
         {FRAME_TOO_MANY_EVENTS, GIRO_ETOOBIG, 1},
         {FRAME_BODY_SIZE, GIRO_EREFUSED, 1},
@@ -1974,13 +2332,13 @@ Test(client_close, works_in_every_state_of_the_connection)
 
 Test(client_error, every_code_has_a_name_a_text_and_an_outcome)
 {
-    for (int error = 0; error >= GIRO_EFOLLOWEROFF; error--) {
+    for (int error = 0; error >= GIRO_EPAYMENTSFULL; error--) {
         bool unknown = error <= GIRO_ETIMEDOUT && error >= GIRO_EPROTOCOL;
         cr_expect_str_neq(giro_error_name(error), "unknown", "%d", error);
         cr_expect_str_neq(giro_error_text(error), "unknown", "%d", error);
         cr_expect_eq(giro_error_outcome_unknown(error), unknown, "%d", error);
     }
-    cr_expect_str_eq(giro_error_name(GIRO_EFOLLOWEROFF - 1), "unknown");
+    cr_expect_str_eq(giro_error_name(GIRO_EPAYMENTSFULL - 1), "unknown");
     cr_expect_str_eq(giro_error_text(1), "unknown");
 }
 

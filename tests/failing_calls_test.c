@@ -558,8 +558,7 @@ static int snapshot_writing(void)
     const struct snapshot_options options = {0};
     struct manifest manifest;
     enum snapshot_progress progress;
-    int result = snapshot_init(&snapshot, &history.directory, &options,
-                               history.options.accounts_max, history.options.holds_max);
+    int result = snapshot_init(&snapshot, &history.directory, &options);
     if (result != 0)
         return result;
     result = snapshot_begin(&snapshot, history.replica, &history.position, &error);

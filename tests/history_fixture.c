@@ -441,6 +441,15 @@ void history_transfers(struct history *history, const struct giro_transfer *even
     output_close(history, &output);
 }
 
+void history_limits(struct history *history, const struct giro_limits *events, uint32_t count)
+{
+    struct ledger_output output;
+    output_open(history, count, &output);
+    ledger_set_limits(history->ledger, events, count, history->clock_ns, &output);
+    history->clock_ns += count;
+    output_close(history, &output);
+}
+
 void history_expire(struct history *history, uint32_t expired_max)
 {
     struct ledger_output output;

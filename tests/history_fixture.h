@@ -93,6 +93,7 @@ struct ledger *history_ledger_make(const struct history *history, bool follows);
  * caller with history->transfer_next. */
 void history_accounts(struct history *history, const struct giro_account *events, uint32_t count);
 void history_transfers(struct history *history, const struct giro_transfer *events, uint32_t count);
+void history_limits(struct history *history, const struct giro_limits *events, uint32_t count);
 void history_expire(struct history *history, uint32_t records_max);
 
 /* Adds a digest record of the executing ledger. */

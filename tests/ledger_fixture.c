@@ -117,6 +117,22 @@ static void cache_fill(struct fixture *fixture, uint32_t count)
     fixture->fetched_count += count;
 }
 
+/* Records that only say what the transfer behind them cannot. */
+static uint32_t companions_count(const struct ledger_output *output)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < output->record_count; i++) {
+        const struct giro_transfer *record = &output->records[i].transfer;
+        if (record_system(&output->records[i]) != RECORD_SYSTEM_PAYMENT)
+            continue;
+        cr_assert(i + 1 < output->record_count && record->user_data_128 == record[1].id);
+        cr_assert(record->pending_id == 0 || record->pending_id == record[1].pending_id);
+        cr_assert(record->pending_id != 0 || record->user_data_32 != 0, "it says nothing");
+        count++;
+    }
+    return count;
+}
+
 /* Spreads the results over the events and checks that they agree with the records written. */
 static void codes_collect(struct fixture *fixture, const struct ledger_output *output,
                           uint32_t count, bool transfers)
@@ -132,14 +148,19 @@ static void codes_collect(struct fixture *fixture, const struct ledger_output *o
         if (!transfers || !giro_transfer_result_is_transient(result->code))
             records_expected--;
     }
-    cr_assert(output->record_count == records_expected, "%u records, expected %u",
-              output->record_count, records_expected);
+    uint32_t records = output->record_count - companions_count(output);
+    cr_assert(records == records_expected, "%u records, expected %u", records, records_expected);
 }
 
 const uint32_t *fixture_create_accounts(struct fixture *fixture, const struct giro_account *events,
                                         uint32_t count)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_create_accounts(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
     cr_assert(ledger_room_accounts(fixture->ledger, count) == LEDGER_ROOM);
     output_open(fixture, count, &output);
     ledger_create_accounts(fixture->ledger, events, count, fixture->clock_ns, &output);
@@ -154,8 +175,13 @@ const uint32_t *fixture_create_transfers(struct fixture *fixture,
                                          const struct giro_transfer *events, uint32_t count)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_create_transfers(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
     cr_assert(ledger_room_transfers(fixture->ledger, events, count) == LEDGER_ROOM);
-    output_open(fixture, count, &output);
+    output_open(fixture, ledger_records_max(events, count), &output);
     record_cache_clear(&fixture->cache);
     for (;;) {
         struct checksum before = ledger_digest(fixture->ledger);
@@ -176,9 +202,68 @@ const uint32_t *fixture_create_transfers(struct fixture *fixture,
     return fixture->codes;
 }
 
+/* Every row that is accepted is in the log as it was sent, with its timestamp. */
+static void limits_records_check(const struct fixture *fixture, const struct giro_limits *events,
+                                 uint32_t count, const struct ledger_output *output)
+{
+    const union record *record = output->records;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_limits written;
+        struct giro_limits expected = events[i];
+        if (fixture->codes[i] != GIRO_LIMITS_RESULT_SET)
+            continue;
+        cr_assert(record_system(record) == RECORD_SYSTEM_LIMITS, "event %u: another record", i);
+        memcpy(&written, record, sizeof written);
+        written.flags &= RECORD_FLAGS_MASK;
+        written.reserved_1 = 0; /* there is the record's code */
+        expected.timestamp = fixture->clock_ns + i;
+        cr_assert(memcmp(&written, &expected, sizeof written) == 0, "event %u: another row", i);
+        record++;
+    }
+}
+
+const uint32_t *fixture_set_limits(struct fixture *fixture, const struct giro_limits *events,
+                                   uint32_t count)
+{
+    struct ledger_output output;
+    if (fixture->model != NULL) {
+        model_set_limits(fixture->model, events, count, fixture->clock_ns, fixture->codes);
+        fixture->clock_ns += count != 0 ? count : 1;
+        return fixture->codes;
+    }
+    cr_assert(ledger_room_limits(fixture->ledger, count) == LEDGER_ROOM);
+    output_open(fixture, count, &output);
+    ledger_set_limits(fixture->ledger, events, count, fixture->clock_ns, &output);
+    output_close(fixture, &output);
+    codes_collect(fixture, &output, count, false);
+    limits_records_check(fixture, events, count, &output);
+    fixture->clock_ns += count != 0 ? count : 1;
+    fixture_check_invariants(fixture);
+    return fixture->codes;
+}
+
+uint32_t fixture_get_limits(const struct fixture *fixture, const giro_u128 *ids, uint32_t count,
+                            struct giro_limits *rows)
+{
+    uint32_t found = 0;
+    if (fixture->model == NULL)
+        return ledger_get_limits(fixture->ledger, ids, count, rows);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_limits *row = model_limits(fixture->model, ids[i]);
+        if (row != NULL)
+            rows[found++] = *row;
+    }
+    return found;
+}
+
 uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max)
 {
     struct ledger_output output;
+    if (fixture->model != NULL) {
+        uint32_t released = model_expire(fixture->model, fixture->clock_ns, records_max);
+        fixture->clock_ns += released + 1;
+        return released;
+    }
     output_open(fixture, records_max, &output);
     bool due = ledger_expiry_due(fixture->ledger, fixture->clock_ns);
     ledger_expire(fixture->ledger, fixture->clock_ns, records_max, &output);
@@ -192,6 +277,12 @@ uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max)
 
 bool fixture_account(const struct fixture *fixture, giro_u128 id, struct giro_account *out_account)
 {
+    if (fixture->model != NULL) {
+        const struct giro_account *account = model_account(fixture->model, id);
+        if (account != NULL)
+            *out_account = *account;
+        return account != NULL;
+    }
     return ledger_lookup_accounts(fixture->ledger, &id, 1, out_account) == 1;
 }
 
@@ -211,7 +302,34 @@ uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids,
 
 bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfer *out_transfer)
 {
+    if (fixture->model != NULL) {
+        const struct giro_transfer *transfer = model_transfer(fixture->model, id);
+        if (transfer != NULL)
+            *out_transfer = *transfer;
+        return transfer != NULL;
+    }
     return fixture_lookup_transfers(fixture, &id, 1, out_transfer) == 1;
+}
+
+static bool payment_of(const struct ledger *ledger, giro_u128 id, struct model_payment *out)
+{
+    struct ledger_payment payment;
+    if (!ledger_payment(ledger, id, &payment))
+        return false;
+    *out = (struct model_payment){
+        .amount = payment.amount,
+        .taken = payment.taken,
+        .left = payment.left,
+        .marks = payment.marks,
+        .depth = payment.depth,
+    };
+    return true;
+}
+
+bool fixture_payment(const struct fixture *fixture, giro_u128 id, struct model_payment *out)
+{
+    return fixture->model != NULL ? model_payment(fixture->model, id, out)
+                                  : payment_of(fixture->ledger, id, out);
 }
 
 /* ---- Checks ------------------------------------------------------------------------------ */
@@ -258,6 +376,7 @@ static void holds_compare(const struct holds *left, const struct holds *right)
         cr_assert(hold->address == other->address);
         cr_assert(hold->debit_row == other->debit_row);
         cr_assert(hold->credit_row == other->credit_row);
+        cr_assert(hold->payment == other->payment);
     }
 }
 
@@ -269,14 +388,41 @@ static void log_timestamps_check(const struct fixture *fixture)
         const union record *record = &fixture->log[address];
         uint16_t imported =
             record_kind(record) == RECORD_ACCOUNT ? GIRO_ACCOUNT_IMPORTED : GIRO_TRANSFER_IMPORTED;
-        if (record->transfer.timestamp == 0 || (record->transfer.flags & imported) != 0)
+        if (record->transfer.timestamp == 0 || (record->transfer.flags & imported) != 0 ||
+            record_system(record) == RECORD_SYSTEM_PAYMENT)
             continue;
         cr_assert(record->transfer.timestamp > last, "address %lu: timestamp", address);
         last = record->transfer.timestamp;
     }
 }
 
-/* A lookup of every transfer, and the outcome of every hold, answers the same after replay. */
+static void payments_compare(const struct ledger *left, const struct ledger *right, giro_u128 id)
+{
+    struct model_payment one = {0};
+    struct model_payment other = {0};
+    cr_assert(payment_of(left, id, &one) == payment_of(right, id, &other));
+    cr_assert(one.amount == other.amount);
+    cr_assert(one.taken == other.taken);
+    cr_assert(one.left == other.left);
+    cr_assert(one.marks == other.marks);
+    cr_assert(one.depth == other.depth);
+}
+
+/* Both ledgers have the same accounts. */
+static void limits_compare(const struct ledger *left, const struct ledger *right)
+{
+    for (uint32_t i = 0; i < left->accounts.count; i++) {
+        struct giro_limits one = {0};
+        struct giro_limits other = {0};
+        giro_u128 id = left->accounts.rows[i].id;
+        cr_assert(ledger_get_limits(left, &id, 1, &one) == ledger_get_limits(right, &id, 1, &other),
+                  "account %lu: limits", (uint64_t)id);
+        cr_assert(memcmp(&one, &other, sizeof one) == 0, "account %lu: limits", (uint64_t)id);
+    }
+}
+
+/* A lookup of every transfer, what is kept beside it, and the outcome of every hold, are the same
+ * after replay. */
 static void replayed_log_compare(struct fixture *fixture, const struct ledger *replayed)
 {
     for (uint64_t address = 1; address < fixture->address_next; address++) {
@@ -291,6 +437,7 @@ static void replayed_log_compare(struct fixture *fixture, const struct ledger *r
         cr_assert(memcmp(&found, record, sizeof found) == 0);
         cr_assert(holds_outcome(&replayed->holds, address) ==
                   holds_outcome(&fixture->ledger->holds, address));
+        payments_compare(replayed, fixture->ledger, record->transfer.id);
     }
 }
 
@@ -313,6 +460,7 @@ void fixture_check_replay(struct fixture *fixture, uint32_t run_max)
     cr_assert(replayed->accounts.count == ledger->accounts.count);
     cr_assert(memcmp(replayed->accounts.rows, ledger->accounts.rows, rows_bytes) == 0);
     holds_compare(&ledger->holds, &replayed->holds);
+    limits_compare(ledger, replayed);
     log_timestamps_check(fixture);
     replayed_log_compare(fixture, replayed);
     cr_assert(replayed->timestamp_last == ledger->timestamp_last);
@@ -334,13 +482,33 @@ struct snapshot {
     uint64_t transfers_count;
     uint64_t burnt_count;
     struct checksum digest;
+    struct giro_limits *limits; /* an account each; zeros: never set */
+    struct model_state *model;  /* with a fixture of the model: this and the limits alone */
 };
 
 static void snapshot_free(struct snapshot *snapshot)
 {
     free(snapshot->accounts);
     free(snapshot->holds);
+    free(snapshot->limits);
+    free(snapshot->model);
     *snapshot = (struct snapshot){0};
+}
+
+/* Accounts stay in their order, so a row's number is its account's. */
+static struct giro_limits *limits_copy(const struct fixture *fixture)
+{
+    bool by_model = fixture->model != NULL;
+    uint32_t count =
+        by_model ? fixture->model->now.accounts_count : fixture->ledger->accounts.count;
+    struct giro_limits *rows = calloc(count + 1u, sizeof *rows);
+    cr_assert(rows != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        giro_u128 id =
+            by_model ? fixture->model->now.accounts[i].id : fixture->ledger->accounts.rows[i].id;
+        (void)fixture_get_limits(fixture, &id, 1, &rows[i]);
+    }
+    return rows;
 }
 
 static void snapshot_take(struct snapshot *snapshot, const struct ledger *ledger)
@@ -399,12 +567,40 @@ static void snapshot_compare(const struct snapshot *snapshot, const struct ledge
     cr_assert(checksum_equal(ledger_digest(ledger), snapshot->digest), "line %u: digest", line);
 }
 
+static void model_snapshot_take(struct snapshot *snapshot, const struct model *model)
+{
+    snapshot_free(snapshot);
+    snapshot->model = calloc(1, sizeof *snapshot->model);
+    cr_assert(snapshot->model != NULL);
+    *snapshot->model = model->now;
+}
+
+static void model_snapshot_compare(const struct snapshot *snapshot, const struct model *model,
+                                   bool burnt, uint32_t line)
+{
+    const struct model_state *before = snapshot->model;
+    const struct model_state *now = &model->now;
+    uint32_t count = before->transfers_count;
+    cr_assert(now->accounts_count == before->accounts_count, "line %u: accounts", line);
+    cr_assert(memcmp(now->accounts, before->accounts,
+                     before->accounts_count * sizeof *before->accounts) == 0,
+              "line %u: account rows", line);
+    cr_assert(memcmp(now->status, before->status, count * sizeof *before->status) == 0, "line %u",
+              line);
+    cr_assert(memcmp(now->notes, before->notes, count * sizeof *before->notes) == 0, "line %u",
+              line);
+    cr_assert((now->transfers_count > count) == burnt, "line %u: count", line);
+    for (uint32_t i = count; i < now->transfers_count; i++)
+        cr_assert(now->status[i] == MODEL_BURNT, "line %u: a transfer is new", line);
+}
+
 /* ---- Rows -------------------------------------------------------------------------------- */
 
 enum {
     SCRIPT_EVENTS_MAX = 256,
     LINE_BYTES_MAX = 256,
     WORDS_MAX = 24,
+    PLACES_MAX = 5,
 };
 
 /* One line of a script, cut into words. */
@@ -444,7 +640,7 @@ struct verb {
     enum record_kind kind;
     uint16_t flags;
     uint16_t ledger_and_code;
-    const char *places[4];
+    const char *places[PLACES_MAX];
 };
 
 #define FIELD(type, name, member)                                                                  \
@@ -486,6 +682,20 @@ static const struct field transfer_fields[] = {
     {0},
 };
 
+static const struct field limits_fields[] = {
+    FIELD(giro_limits, "account_id", account_id),
+    FIELD(giro_limits, "floor", floor),
+    FIELD(giro_limits, "balance_max", balance_max),
+    FIELD(giro_limits, "transfer_max", transfer_max),
+    FIELD(giro_limits, "over_capture", over_capture),
+    FIELD(giro_limits, "reserved_first", reserved[0]),
+    FIELD(giro_limits, "reserved_last", reserved[47]),
+    FIELD(giro_limits, "reserved_1", reserved_1),
+    FIELD(giro_limits, "flags", flags),
+    FIELD(giro_limits, "timestamp", timestamp),
+    {0},
+};
+
 #undef FIELD
 
 static const struct flag account_flags[] = {
@@ -508,8 +718,25 @@ static const struct flag transfer_flags[] = {
     {"closing_debit", GIRO_TRANSFER_CLOSING_DEBIT},
     {"closing_credit", GIRO_TRANSFER_CLOSING_CREDIT},
     {"imported", GIRO_TRANSFER_IMPORTED},
+    {"return", GIRO_TRANSFER_RETURN},
+    {"keep_open", GIRO_TRANSFER_KEEP_OPEN},
+    {"adjust", GIRO_TRANSFER_ADJUST},
+    {"fact", GIRO_TRANSFER_FACT},
+    {"no_limit", GIRO_TRANSFER_NO_LIMIT},
     {0},
 };
+
+static const struct flag limits_flags[] = {
+    {"block_debits", GIRO_LIMITS_BLOCK_DEBITS},
+    {"block_credits", GIRO_LIMITS_BLOCK_CREDITS},
+    {"frozen", GIRO_LIMITS_FROZEN},
+    {0},
+};
+
+/* A row of limits is written as a system record: that is its kind here. Its flags lie where those
+ * of the others do. */
+_Static_assert(offsetof(struct giro_limits, flags) == offsetof(struct giro_transfer, flags),
+               "flags");
 
 static const struct verb verbs[] = {
     {"account", RECORD_ACCOUNT, 0, 1, {"id"}},
@@ -517,6 +744,17 @@ static const struct verb verbs[] = {
     {"pending", RECORD_TRANSFER, GIRO_TRANSFER_PENDING, 1, {"id", "debit", "credit", "amount"}},
     {"post", RECORD_TRANSFER, GIRO_TRANSFER_POST_PENDING, 0, {"id", "pending_id", "amount"}},
     {"void", RECORD_TRANSFER, GIRO_TRANSFER_VOID_PENDING, 0, {"id", "pending_id", "amount"}},
+    {"adjust",
+     RECORD_TRANSFER,
+     GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST,
+     0,
+     {"id", "pending_id", "amount"}},
+    {"return",
+     RECORD_TRANSFER,
+     GIRO_TRANSFER_RETURN,
+     1,
+     {"id", "pending_id", "debit", "credit", "amount"}},
+    {"limits", RECORD_SYSTEM, 0, 0, {"account_id"}},
     {0},
 };
 
@@ -605,28 +843,29 @@ static giro_u128 value_parse(struct fixture *fixture, const char *text)
     return value;
 }
 
+static const char *result_name(enum record_kind kind, uint32_t code)
+{
+    if (kind == RECORD_ACCOUNT)
+        return giro_account_result_name(code);
+    return kind == RECORD_SYSTEM ? giro_limits_result_name(code) : giro_transfer_result_name(code);
+}
+
 static uint32_t result_parse(enum record_kind kind, const char *name, uint32_t line)
 {
     cr_assert(name != NULL, "line %u: no result", line);
     for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
-        if (same(kind == RECORD_ACCOUNT ? giro_account_result_name(code)
-                                        : giro_transfer_result_name(code),
-                 name))
+        if (same(result_name(kind, code), name))
             return code;
     }
     cr_assert_fail("line %u: no such result: %s", line, name);
     return UINT32_MAX;
 }
 
-static const char *result_name(enum record_kind kind, uint32_t code)
-{
-    return kind == RECORD_ACCOUNT ? giro_account_result_name(code)
-                                  : giro_transfer_result_name(code);
-}
-
 static void field_set(enum record_kind kind, union record *event, const char *name, giro_u128 value)
 {
-    const struct field *field = kind == RECORD_ACCOUNT ? account_fields : transfer_fields;
+    const struct field *field = kind == RECORD_ACCOUNT  ? account_fields
+                                : kind == RECORD_SYSTEM ? limits_fields
+                                                        : transfer_fields;
     while (field->name != NULL && !same(field->name, name))
         field++;
     cr_assert(field->name != NULL, "no such field: %s", name);
@@ -635,7 +874,9 @@ static void field_set(enum record_kind kind, union record *event, const char *na
 
 static uint16_t flag_find(enum record_kind kind, const char *name)
 {
-    const struct flag *flag = kind == RECORD_ACCOUNT ? account_flags : transfer_flags;
+    const struct flag *flag = kind == RECORD_ACCOUNT  ? account_flags
+                              : kind == RECORD_SYSTEM ? limits_flags
+                                                      : transfer_flags;
     while (flag->name != NULL && !same(flag->name, name))
         flag++;
     cr_assert(flag->name != NULL, "no such flag: %s", name);
@@ -678,7 +919,7 @@ static enum record_kind event_parse(struct fixture *fixture, char *const *words,
     event->transfer.ledger = verb->ledger_and_code;
     event->transfer.code = verb->ledger_and_code;
     uint32_t word = 1;
-    for (uint32_t i = 0; i < 4 && verb->places[i] != NULL; i++, word++) {
+    for (uint32_t i = 0; i < PLACES_MAX && verb->places[i] != NULL; i++, word++) {
         cr_assert(word < count, "%s: too few words", verb->name);
         field_set(verb->kind, event, verb->places[i], value_parse(fixture, words[word]));
     }
@@ -692,6 +933,11 @@ static enum record_kind event_parse(struct fixture *fixture, char *const *words,
 static const uint32_t *events_execute(struct fixture *fixture, enum record_kind kind,
                                       const union record *events, uint32_t count)
 {
+    struct giro_limits rows[SCRIPT_EVENTS_MAX];
+    if (kind == RECORD_SYSTEM) {
+        memcpy(rows, events, count * sizeof *rows);
+        return fixture_set_limits(fixture, rows, count);
+    }
     return kind == RECORD_ACCOUNT ? fixture_create_accounts(fixture, &events->account, count)
                                   : fixture_create_transfers(fixture, &events->transfer, count);
 }
@@ -709,6 +955,8 @@ static void request_run(struct script *script)
             script->coverage->account[codes[i]]++;
         if (script->coverage != NULL && script->kind == RECORD_TRANSFER)
             script->coverage->transfer[codes[i]]++;
+        if (script->coverage != NULL && script->kind == RECORD_SYSTEM)
+            script->coverage->limits[codes[i]]++;
     }
     script->event_count = 0;
 }
@@ -743,16 +991,27 @@ static void balance_row(struct script *script, const struct row *row)
               row->line);
 }
 
+static bool record_found(struct fixture *fixture, enum record_kind kind, giro_u128 id,
+                         union record *found)
+{
+    if (kind == RECORD_ACCOUNT)
+        return fixture_account(fixture, id, &found->account);
+    if (kind == RECORD_TRANSFER)
+        return fixture_transfer(fixture, id, &found->transfer);
+    struct giro_limits row = {0};
+    bool there = fixture_get_limits(fixture, &id, 1, &row) == 1;
+    memcpy(found, &row, sizeof row);
+    return there;
+}
+
 static void stored_row(struct script *script, const struct row *row)
 {
     union record expected;
     union record found;
     enum record_kind kind =
         event_parse(script->fixture, row->words + 1, row->word_count - 1, &expected);
-    bool there = kind == RECORD_ACCOUNT
-                     ? fixture_account(script->fixture, expected.account.id, &found.account)
-                     : fixture_transfer(script->fixture, expected.transfer.id, &found.transfer);
-    cr_assert(there, "line %u: not found", row->line);
+    cr_assert(record_found(script->fixture, kind, expected.transfer.id, &found),
+              "line %u: not found", row->line);
     cr_assert(found.transfer.timestamp != 0, "line %u: no timestamp", row->line);
     expected.transfer.timestamp = found.transfer.timestamp;
     cr_assert(memcmp(&expected, &found, sizeof found) == 0, "line %u: another record is stored",
@@ -761,14 +1020,85 @@ static void stored_row(struct script *script, const struct row *row)
 
 static void missing_row(struct script *script, const struct row *row)
 {
+    enum record_kind kind = same(row->words[0], "missing")      ? RECORD_TRANSFER
+                            : same(row->words[0], "no_account") ? RECORD_ACCOUNT
+                                                                : RECORD_SYSTEM;
     union record found;
     for (uint32_t i = 1; i < row->word_count; i++) {
         giro_u128 id = value_parse(script->fixture, row->words[i]);
-        bool there = same(row->words[0], "missing")
-                         ? fixture_transfer(script->fixture, id, &found.transfer)
-                         : fixture_account(script->fixture, id, &found.account);
-        cr_assert(!there, "line %u: %s is there", row->line, row->words[i]);
+        cr_assert(!record_found(script->fixture, kind, id, &found), "line %u: %s is there",
+                  row->line, row->words[i]);
     }
+}
+
+static uint32_t mark_parse(const struct row *row, const char *word)
+{
+    static const char *const names[] = {"over_cap", "negative", "blocked", "over_transfer",
+                                        "over_balance"};
+    for (uint32_t bit = 0; bit < sizeof names / sizeof names[0]; bit++) {
+        if (same(word, names[bit]))
+            return 1u << bit;
+    }
+    cr_assert_fail("line %u: what is %s?", row->line, word);
+    return 0;
+}
+
+static void payment_row(struct script *script, const struct row *row)
+{
+    struct model_payment found;
+    giro_u128 places[4]; /* id, amount, taken, left */
+    uint32_t marks = 0;
+    uint32_t depth = 0;
+    cr_assert(row->word_count >= 5, "line %u: payment ID AMOUNT TAKEN LEFT", row->line);
+    for (uint32_t i = 0; i < 4; i++)
+        places[i] = value_parse(script->fixture, row->words[i + 1]);
+    for (uint32_t i = 5; i < row->word_count; i++) {
+        const char *word = row->words[i];
+        if (strncmp(word, "depth=", 6) == 0)
+            depth = (uint32_t)value_parse(script->fixture, word + 6);
+        else
+            marks |= mark_parse(row, word);
+    }
+    cr_assert(fixture_payment(script->fixture, places[0], &found), "line %u: nothing", row->line);
+    cr_assert(found.amount == places[1], "line %u: amount is %lu", row->line,
+              (uint64_t)found.amount);
+    cr_assert(found.taken == places[2], "line %u: taken is %lu", row->line, (uint64_t)found.taken);
+    cr_assert(found.left == places[3], "line %u: left is %lu", row->line, (uint64_t)found.left);
+    cr_assert(found.marks == marks, "line %u: marks are %u", row->line, found.marks);
+    cr_assert(found.depth == depth, "line %u: depth is %u", row->line, found.depth);
+}
+
+static void no_payment_row(struct script *script, const struct row *row)
+{
+    struct model_payment found;
+    for (uint32_t i = 1; i < row->word_count; i++)
+        cr_assert(
+            !fixture_payment(script->fixture, value_parse(script->fixture, row->words[i]), &found),
+            "line %u: there is something about %s", row->line, row->words[i]);
+}
+
+static void save_row(struct script *script)
+{
+    if (script->fixture->model != NULL)
+        model_snapshot_take(&script->snapshot, script->fixture->model);
+    else
+        snapshot_take(&script->snapshot, script->fixture->ledger);
+    script->snapshot.limits = limits_copy(script->fixture);
+}
+
+static void unchanged_row(struct script *script, const struct row *row)
+{
+    bool burnt = row->word_count == 2;
+    if (script->fixture->model != NULL)
+        model_snapshot_compare(&script->snapshot, script->fixture->model, burnt, row->line);
+    else
+        snapshot_compare(&script->snapshot, script->fixture->ledger, burnt, row->line);
+    uint32_t count = script->snapshot.model != NULL ? script->snapshot.model->accounts_count
+                                                    : script->snapshot.accounts_count;
+    struct giro_limits *now = limits_copy(script->fixture);
+    cr_assert(memcmp(now, script->snapshot.limits, count * sizeof *now) == 0, "line %u: limits",
+              row->line);
+    free(now);
 }
 
 static void expire_row(struct script *script, const struct row *row)
@@ -805,17 +1135,20 @@ static void row_run(struct script *script, const struct row *row)
         balance_row(script, row);
     else if (same(command, "stored"))
         stored_row(script, row);
-    else if (same(command, "missing") || same(command, "no_account"))
+    else if (same(command, "missing") || same(command, "no_account") || same(command, "no_limits"))
         missing_row(script, row);
     else if (same(command, "expire"))
         expire_row(script, row);
     else if (same(command, "at"))
         at_row(script, row);
+    else if (same(command, "payment"))
+        payment_row(script, row);
+    else if (same(command, "no_payment"))
+        no_payment_row(script, row);
     else if (same(command, "save"))
-        snapshot_take(&script->snapshot, script->fixture->ledger);
+        save_row(script);
     else if (same(command, "unchanged"))
-        snapshot_compare(&script->snapshot, script->fixture->ledger, row->word_count == 2,
-                         row->line);
+        unchanged_row(script, row);
     else
         cr_assert_fail("line %u: what is %s?", row->line, command);
 }
@@ -899,7 +1232,7 @@ static void rules_check(struct fixture *fixture, const struct row *base, const s
     rule_apply(fixture, kind, events, rule);
     if (other != NULL)
         rule_apply(fixture, kind, events, other);
-    if ((events[0].transfer.flags & flag_find(kind, "imported")) != 0)
+    if (kind != RECORD_SYSTEM && (events[0].transfer.flags & flag_find(kind, "imported")) != 0)
         events[0].transfer.timestamp = 1;
 
     uint32_t expected = result_parse(kind, rule->result, rule->line);

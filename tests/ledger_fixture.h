@@ -12,6 +12,9 @@
  *   pending  ID DEBIT CREDIT AMOUNT    [flag | field=value]... | result
  *   post     ID PENDING_ID AMOUNT      [flag | field=value]... | result     (ledger=0, code=0)
  *   void     ID PENDING_ID AMOUNT      [flag | field=value]... | result
+ *   adjust   ID PENDING_ID AMOUNT      [flag | field=value]... | result
+ *   return   ID PENDING_ID DEBIT CREDIT AMOUNT [flag | field=value]... | result
+ *   limits   ACCOUNT_ID                [flag | field=value]... | result
  *
  *   at VALUE                    sets the clock: the timestamp of the next request
  *   expire [MAX]                releases what is due | how many were released
@@ -19,14 +22,22 @@
  *   stored EVENT                what a lookup answers: as an event row, every field but timestamp
  *   missing ID...               transfers that a lookup does not find
  *   no_account ID...            accounts that a lookup does not find
+ *   payment ID AMOUNT TAKEN LEFT [depth=N] [mark]...   what is kept beside a transfer; marks:
+ *                               over_cap, negative, blocked, over_transfer, over_balance
+ *   no_payment ID...            transfers about which nothing is kept
+ *   no_limits ID...             accounts whose limits were never set
  *   save / unchanged [burnt]    the whole state is what it was; burnt: except for spent ids
  *
  * VALUE: 12, 0xff, 5s (seconds in ns), max (the largest u128), now (timestamp of the request), @T1
- * and @A1 (timestamp of a record), and sums and differences of these. Ids may be written A1, T1. */
+ * and @A1 (timestamp of a record), and sums and differences of these. Ids may be written A1, T1.
+ *
+ * With fixture->model set, scripts and precedence are executed by the model instead of the ledger:
+ * that is how the model itself is checked against tables that were worked out by hand. */
 #ifndef TESTS_LEDGER_FIXTURE_H
 #define TESTS_LEDGER_FIXTURE_H
 
 #include "engine/ledger.h"
+#include "tests/ledger_model.h"
 
 /* The clock at which a fixture starts: in 2020, far from every limit. */
 #define FIXTURE_CLOCK_NS 1577836800000000000ull
@@ -50,13 +61,15 @@ struct fixture {
     struct giro_result *results;
     uint32_t *codes; /* of the last request, one an event */
     uint64_t hash_seed;
-    bool forget_always; /* fixture_forget(0) before every request */
+    bool forget_always;  /* fixture_forget(0) before every request */
+    struct model *model; /* executes requests and answers lookups in the ledger's place; or NULL */
 };
 
 /* How often each result code was really produced. */
 struct fixture_coverage {
     uint32_t account[GIRO_ACCOUNT_RESULT_MAX + 1];
     uint32_t transfer[GIRO_TRANSFER_RESULT_MAX + 1];
+    uint32_t limits[GIRO_LIMITS_RESULT_MAX + 1];
 };
 
 void fixture_init(struct fixture *fixture, const struct fixture_config *config);
@@ -68,12 +81,21 @@ const uint32_t *fixture_create_accounts(struct fixture *fixture, const struct gi
                                         uint32_t count);
 const uint32_t *fixture_create_transfers(struct fixture *fixture,
                                          const struct giro_transfer *events, uint32_t count);
+const uint32_t *fixture_set_limits(struct fixture *fixture, const struct giro_limits *events,
+                                   uint32_t count);
 
 /* Returns how many holds were released. */
 uint32_t fixture_expire(struct fixture *fixture, uint32_t records_max);
 
 bool fixture_account(const struct fixture *fixture, giro_u128 id, struct giro_account *out_account);
 bool fixture_transfer(struct fixture *fixture, giro_u128 id, struct giro_transfer *out_transfer);
+
+/* What is kept beside a transfer, as model_payment() tells it. */
+bool fixture_payment(const struct fixture *fixture, giro_u128 id, struct model_payment *out);
+
+/* The rows that were ever set, in the order of the ids. Returns how many. */
+uint32_t fixture_get_limits(const struct fixture *fixture, const giro_u128 *ids, uint32_t count,
+                            struct giro_limits *rows);
 
 /* Lookups of many; return how many were found. */
 uint32_t fixture_lookup_transfers(struct fixture *fixture, const giro_u128 *ids, uint32_t count,

@@ -1,9 +1,9 @@
-/* The engine against the model: the same random requests to both, and every reply and every balance
- * compared.
+/* The engine against the model: the same random requests to both, and every reply, every balance and
+ * what is kept beside transfers compared.
  *
  * Accounts and ids are few, so that events meet: duplicates, chains, holds that are posted, voided
- * or expire, limits, closed accounts, broken fields. Everything follows from one seed, which is
- * printed; GIRO_TEST_SEED repeats a run. */
+ * or expire, partial captures, returns of returns, limits that change, closed accounts, broken
+ * fields. Everything follows from one seed, which is printed; GIRO_TEST_SEED repeats a run. */
 #include "tests/ledger_fixture.h"
 #include "tests/ledger_random.h"
 
@@ -15,6 +15,7 @@ enum {
     REQUESTS = 1000, /* of one run */
     RUNS = 3,
     EVENTS_MAX = LEDGER_RANDOM_EVENTS,
+    MARKS = 5,
 };
 
 #define SEED_DEFAULT 20200101ull
@@ -25,6 +26,7 @@ struct run {
     struct model *model;
     struct fixture_coverage *coverage;
     struct ledger_random random;
+    uint32_t *marks;  /* how often each was set */
     uint32_t request; /* its number, for messages */
 };
 
@@ -69,6 +71,28 @@ static void accounts_compare(const struct run *run)
     }
 }
 
+static void limits_compare(const struct run *run)
+{
+    giro_u128 ids[MODEL_ACCOUNTS_MAX] = {0};
+    struct giro_limits found[MODEL_ACCOUNTS_MAX];
+    uint32_t count = run->model->now.accounts_count;
+    uint32_t expected_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = run->model->now.accounts[i].id;
+    uint32_t found_count = fixture_get_limits(&run->fixture, ids, count, found);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_limits *expected = model_limits(run->model, ids[i]);
+        if (expected == NULL)
+            continue;
+        cr_assert(expected_count < found_count, "request %u: limits are missing", run->request);
+        cr_assert(memcmp(expected, &found[expected_count], sizeof *expected) == 0,
+                  "request %u: limits of account %lu differ", run->request, (uint64_t)ids[i]);
+        expected_count++;
+    }
+    cr_assert(found_count == expected_count, "request %u: limits that were never set",
+              run->request);
+}
+
 static void transfers_compare(struct run *run, const giro_u128 *ids, uint32_t count)
 {
     struct giro_transfer found[EVENTS_MAX];
@@ -87,6 +111,26 @@ static void transfers_compare(struct run *run, const giro_u128 *ids, uint32_t co
     cr_assert(found_count == expected_count, "request %u: found what is not there", run->request);
 }
 
+static void payment_compare(const struct run *run, giro_u128 id)
+{
+    struct model_payment expected = {0};
+    struct model_payment found = {0};
+    bool there = model_payment(run->model, id, &expected);
+    cr_assert(fixture_payment(&run->fixture, id, &found) == there,
+              "request %u: transfer %lu: something is kept, or nothing", run->request,
+              (uint64_t)id);
+    cr_assert(found.amount == expected.amount, "request %u: transfer %lu: amount", run->request,
+              (uint64_t)id);
+    cr_assert(found.taken == expected.taken, "request %u: transfer %lu: taken", run->request,
+              (uint64_t)id);
+    cr_assert(found.left == expected.left, "request %u: transfer %lu: left", run->request,
+              (uint64_t)id);
+    cr_assert(found.marks == expected.marks, "request %u: transfer %lu: marks %u, expected %u",
+              run->request, (uint64_t)id, found.marks, expected.marks);
+    cr_assert(found.depth == expected.depth, "request %u: transfer %lu: depth", run->request,
+              (uint64_t)id);
+}
+
 static void request_accounts(struct run *run)
 {
     struct giro_account events[EVENTS_MAX];
@@ -102,6 +146,24 @@ static void request_accounts(struct run *run)
                   giro_account_result_name(codes[i]));
         run->coverage->account[codes[i]]++;
     }
+}
+
+static void request_limits(struct run *run)
+{
+    struct giro_limits events[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    random_begin(run);
+    uint32_t count = ledger_random_limits(&run->random, events);
+    random_end(run);
+    model_set_limits(run->model, events, count, run->fixture.clock_ns, expected);
+    const uint32_t *codes = fixture_set_limits(&run->fixture, events, count);
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert(codes[i] == expected[i], "request %u, limits event %u: expected %s, got %s",
+                  run->request, i, giro_limits_result_name(expected[i]),
+                  giro_limits_result_name(codes[i]));
+        run->coverage->limits[codes[i]]++;
+    }
+    limits_compare(run);
 }
 
 static void accounts_begin(struct run *run)
@@ -132,6 +194,10 @@ static void request_transfers(struct run *run)
         ids[i] = events[i].id;
     }
     transfers_compare(run, ids, count);
+    for (uint32_t i = 0; i < count; i++) {
+        payment_compare(run, events[i].id);
+        payment_compare(run, events[i].pending_id);
+    }
 }
 
 static void request_expire(struct run *run)
@@ -163,6 +229,8 @@ static void request_run(struct run *run)
         request_expire(run);
     else if (chance(run, 12))
         request_accounts(run);
+    else if (chance(run, 10))
+        request_limits(run);
     else
         request_transfers(run);
     accounts_compare(run);
@@ -173,11 +241,21 @@ static void all_transfers_compare(struct run *run)
     giro_u128 ids[EVENTS_MAX];
     uint32_t count = 0;
     for (uint64_t number = 0; number <= run->random.id_next; number++) {
+        payment_compare(run, ledger_random_id(number));
         ids[count++] = ledger_random_id(number);
         if (count == EVENTS_MAX || number == run->random.id_next) {
             transfers_compare(run, ids, count);
             count = 0;
         }
+    }
+}
+
+/* Counts what the model has been marked with: each of its marks was found in the engine. */
+static void marks_count(const struct model *model, uint32_t *marks)
+{
+    for (uint32_t i = 0; i < model->now.transfers_count; i++) {
+        for (uint32_t bit = 0; bit < MARKS; bit++)
+            marks[bit] += model->now.notes[i].marks >> bit & 1;
     }
 }
 
@@ -192,7 +270,7 @@ static uint64_t seed_choose(void)
 /* kept_max: how many records at most stay in memory now and then, 0: all always do. Returns how
  * many were fetched. */
 static uint64_t run_once(uint64_t seed, uint64_t clock_ns, uint32_t kept_max,
-                         struct fixture_coverage *coverage)
+                         struct fixture_coverage *coverage, uint32_t *marks)
 {
     struct fixture_config config = {
         .clock_ns = clock_ns,
@@ -207,6 +285,7 @@ static uint64_t run_once(uint64_t seed, uint64_t clock_ns, uint32_t kept_max,
     run->random.id_next = 1;
     run->random.model = run->model;
     run->coverage = coverage;
+    run->marks = marks;
     fixture_init(&run->fixture, &config);
     accounts_begin(run);
     for (run->request = 0; run->request < REQUESTS; run->request++) {
@@ -215,6 +294,8 @@ static uint64_t run_once(uint64_t seed, uint64_t clock_ns, uint32_t kept_max,
         request_run(run);
     }
     all_transfers_compare(run);
+    limits_compare(run);
+    marks_count(run->model, run->marks);
     fixture_check_replay(&run->fixture, UINT32_MAX);
     fixture_check_replay(&run->fixture, 7);
     uint64_t fetched = run->fixture.fetched_count;
@@ -246,26 +327,48 @@ static uint32_t transfers_missed(const uint32_t *counts)
     return missed;
 }
 
+static uint32_t limits_missed(const uint32_t *counts)
+{
+    uint32_t missed = 0;
+    fprintf(stderr, "limits:\n");
+    GIRO_LIMITS_RESULTS(CODE_COUNT)
+    return missed;
+}
+
 #undef CODE_COUNT
+
+/* Of the results that only payments and limits have, each is seen. */
+#define CODE_IS_SEEN(name, code, text)                                                             \
+    cr_assert(code < 128 || counts[code] != 0, "no event answers %s", text);
+
+static void payments_seen(const uint32_t *counts){GIRO_TRANSFER_RESULTS(CODE_IS_SEEN)}
+
+#undef CODE_IS_SEEN
 
 Test(ledger_model, agrees_on_random_requests)
 {
     struct fixture_coverage coverage = {0};
+    uint32_t marks[MARKS] = {0};
     uint64_t seed = seed_choose();
     for (uint64_t i = 0; i < RUNS; i++) {
-        run_once(seed + 2 * i, 0, 0, &coverage);
-        run_once(seed + 2 * i + 1, CLOCK_LATE_NS, 0, &coverage);
+        run_once(seed + 2 * i, 0, 0, &coverage, marks);
+        run_once(seed + 2 * i + 1, CLOCK_LATE_NS, 0, &coverage, marks);
     }
     cr_assert(accounts_missed(coverage.account) <= 4);
     cr_assert(transfers_missed(coverage.transfer) <= 4);
+    cr_assert(limits_missed(coverage.limits) == 0);
+    payments_seen(coverage.transfer);
+    for (uint32_t bit = 0; bit < MARKS; bit++)
+        cr_assert(marks[bit] != 0, "no transfer has mark %u", 1u << bit);
 }
 
 Test(ledger_model, agrees_when_old_records_are_fetched)
 {
     struct fixture_coverage coverage = {0};
+    uint32_t marks[MARKS] = {0};
     uint64_t seed = seed_choose();
     for (uint32_t i = 0; i < RUNS; i++) {
-        uint64_t fetched = run_once(seed + i, 0, 1 + 20 * i, &coverage);
+        uint64_t fetched = run_once(seed + i, 0, 1 + 20 * i, &coverage, marks);
         cr_assert(fetched > REQUESTS, "only %lu records were fetched", fetched);
     }
 }

@@ -147,6 +147,244 @@ static void resolve_choose(struct ledger_random *random, struct giro_transfer *e
     }
 }
 
+/* ---- Payments ---------------------------------------------------------------------------- */
+
+/* NULL when there is no such transfer. */
+static const struct model_note *note_of(const struct ledger_random *random, giro_u128 id)
+{
+    const struct giro_transfer *transfer = model_transfer(random->model, id);
+    return transfer == NULL ? NULL : &random->model->now.notes[transfer - random->model->transfers];
+}
+
+/* Mostly a part of what is left of something, all of it, or a little more. */
+static giro_u128 part_choose(struct ledger_random *random, giro_u128 left)
+{
+    uint64_t some = ledger_random_below(random, 50);
+    switch (ledger_random_below(random, 8)) {
+    case 0:
+        return left;
+    case 1:
+        return left + 1 + some / 8;
+    case 2:
+        return GIRO_U128_MAX;
+    case 3:
+        return some;
+    case 4:
+        return left - left / 4;
+    default:
+        return left > some ? some : left / 2;
+    }
+}
+
+static giro_u128 hold_left(const struct ledger_random *random, giro_u128 id)
+{
+    const struct model_note *hold = note_of(random, id);
+    return hold != NULL ? hold->left : 0;
+}
+
+/* Often one that is itself a return. */
+static giro_u128 hold_choose(struct ledger_random *random)
+{
+    enum { RECENT = 80 };
+    const struct model *model = random->model;
+    uint32_t count = model->now.transfers_count;
+    for (uint32_t back = 1; back <= RECENT && back <= count && !chance(random, 2); back++) {
+        const struct giro_transfer *transfer = &model->transfers[count - back];
+        if (model->now.status[count - back] == MODEL_PENDING &&
+            ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 || chance(random, 5)))
+            return transfer->id;
+    }
+    return pending_choose(random);
+}
+
+/* As much as the credit account's limits let a hold capture, or one more; 0 when there is none to
+ * begin with. */
+static giro_u128 over_capture_choose(struct ledger_random *random, giro_u128 id)
+{
+    const struct giro_transfer *hold = model_transfer(random->model, id);
+    const struct giro_limits *limits =
+        hold != NULL ? model_limits(random->model, hold->credit_account_id) : NULL;
+    if (limits == NULL || limits->over_capture == 0)
+        return 0;
+    const struct model_note *note = note_of(random, id);
+    return note->amount - note->taken + note->amount * limits->over_capture / 10000 +
+           ledger_random_below(random, 2);
+}
+
+/* A part of a hold is captured, or more than the hold. */
+static void capture_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    event->pending_id = hold_choose(random);
+    event->amount = part_choose(random, hold_left(random, event->pending_id));
+    event->flags |= GIRO_TRANSFER_POST_PENDING;
+    if (chance(random, 75))
+        event->flags |= GIRO_TRANSFER_KEEP_OPEN;
+    if (chance(random, 25)) {
+        event->flags |= GIRO_TRANSFER_FACT;
+        if (chance(random, 60))
+            event->amount = hold_left(random, event->pending_id) + ledger_random_below(random, 20);
+    }
+    giro_u128 over = over_capture_choose(random, event->pending_id);
+    if (over != 0 && chance(random, 40))
+        event->amount = over;
+}
+
+static void release_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    event->pending_id = hold_choose(random);
+    event->amount = part_choose(random, hold_left(random, event->pending_id));
+    event->flags |= GIRO_TRANSFER_VOID_PENDING;
+    if (chance(random, 90))
+        event->flags |= GIRO_TRANSFER_KEEP_OPEN;
+}
+
+static void adjust_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    const struct giro_transfer *pending;
+    event->pending_id = hold_choose(random);
+    if (chance(random, 3))
+        event->pending_id = transfer_id(random);
+    event->flags |= GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST;
+    event->amount = amount(random, chance(random, 10) ? 3 : 1);
+    if (chance(random, 40))
+        event->amount = ledger_random_below(random, 5);
+    if (chance(random, 50))
+        event->timeout = (uint32_t)(1 + ledger_random_below(random, 4));
+    if (chance(random, 3))
+        event->timeout = UINT32_MAX;
+    pending = model_transfer(random->model, event->pending_id);
+    if (pending != NULL && chance(random, 20)) {
+        event->debit_account_id = pending->debit_account_id;
+        event->credit_account_id = pending->credit_account_id;
+        event->ledger = pending->ledger;
+        event->code = pending->code;
+    }
+}
+
+/* Of some recent transfers the one that is the most returns deep, so that returns of returns come
+ * about. NULL when there is none. */
+static const struct giro_transfer *origin_choose(struct ledger_random *random)
+{
+    enum { RECENT = 60 };
+    const struct model *model = random->model;
+    const struct model_note *best = NULL;
+    if (random->posted.id != 0 && chance(random, 20))
+        return &random->posted;
+    uint32_t count = model->now.transfers_count;
+    uint32_t tries = chance(random, 35) ? RECENT : 3;
+    for (uint32_t i = 0; i < tries && count > 0; i++) {
+        uint32_t back = (uint32_t)ledger_random_below(random, count < RECENT ? count : RECENT);
+        const struct model_note *note = &model->now.notes[count - 1 - back];
+        if (model->now.status[count - 1 - back] == MODEL_SETTLED &&
+            (best == NULL || note->depth > best->depth))
+            best = note;
+    }
+    return best == NULL ? NULL : &model->transfers[best - model->now.notes];
+}
+
+/* The other way round, and seldom to another account, which may be the same owner's. */
+static void return_accounts_choose(struct ledger_random *random, struct giro_transfer *event,
+                                   const struct giro_transfer *origin)
+{
+    event->debit_account_id = origin->credit_account_id;
+    event->credit_account_id = origin->debit_account_id;
+    if (chance(random, 4)) {
+        event->debit_account_id = origin->debit_account_id;
+        event->credit_account_id = origin->credit_account_id;
+    }
+    giro_u128 *side = chance(random, 50) ? &event->debit_account_id : &event->credit_account_id;
+    uint64_t other = (uint64_t)*side + 2 * (1 + ledger_random_below(random, 2));
+    if (chance(random, 15) && ledger_of(other) == origin->ledger)
+        *side = other;
+}
+
+static void return_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    const struct giro_transfer *origin = origin_choose(random);
+    if (origin == NULL) {
+        plain_choose(random, event);
+        return;
+    }
+    const struct model_note *note = note_of(random, origin->id);
+    giro_u128 there = note != NULL ? note->amount : origin->amount;
+    giro_u128 taken = note != NULL ? note->taken : 0;
+    return_accounts_choose(random, event, origin);
+    event->flags |= GIRO_TRANSFER_RETURN;
+    event->pending_id = origin->id;
+    event->ledger = origin->ledger;
+    event->code = (uint16_t)(1 + ledger_random_below(random, 2));
+    event->amount = part_choose(random, there > taken ? there - taken : 0);
+    if (chance(random, 3))
+        event->pending_id = ledger_random_id(random->id_next + 1000);
+    if (chance(random, 3))
+        event->pending_id = pending_choose(random);
+    if (chance(random, 20)) {
+        event->flags |= GIRO_TRANSFER_FACT;
+        if (chance(random, 50))
+            event->amount = ledger_random_below(random, 50);
+    }
+    if (chance(random, 30)) {
+        event->flags |= GIRO_TRANSFER_PENDING;
+        if (chance(random, 60))
+            event->timeout = (uint32_t)(1 + ledger_random_below(random, 3));
+        random->pending_ids[random->pending_count++ % LEDGER_RANDOM_SENT] = event->id;
+    }
+}
+
+/* About as much as an account's transfer_max or balance_max; 0 when it has neither. */
+static giro_u128 limit_choose(struct ledger_random *random, giro_u128 account_id)
+{
+    const struct giro_limits *limits = model_limits(random->model, account_id);
+    if (limits == NULL)
+        return 0;
+    giro_u128 max = limits->transfer_max != 0 ? limits->transfer_max : limits->balance_max;
+    return max == 0 || max > GIRO_U128_MAX - 2 ? 0 : max + ledger_random_below(random, 3);
+}
+
+/* Small, so that accounts with a limit come back to it. */
+static void fact_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    plain_choose(random, event);
+    event->flags |= GIRO_TRANSFER_FACT;
+    if (!chance(random, 10))
+        event->flags &=
+            (uint16_t) ~(GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT);
+    if (chance(random, 80))
+        event->amount = ledger_random_below(random, 8);
+    giro_u128 limit = limit_choose(random, chance(random, 50) ? event->debit_account_id
+                                                              : event->credit_account_id);
+    if (limit != 0 && chance(random, 50))
+        event->amount = limit;
+}
+
+static void payment_choose(struct ledger_random *random, struct giro_transfer *event)
+{
+    static const uint16_t spoiling[] = {
+        GIRO_TRANSFER_RETURN,          GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_ADJUST,          GIRO_TRANSFER_FACT,
+        GIRO_TRANSFER_NO_LIMIT,        GIRO_TRANSFER_PENDING,
+        GIRO_TRANSFER_CLOSING_DEBIT,   GIRO_TRANSFER_CLOSING_CREDIT,
+        GIRO_TRANSFER_BALANCING_DEBIT, GIRO_TRANSFER_BALANCING_CREDIT,
+    };
+    uint64_t kind = ledger_random_below(random, 20);
+    if (kind < 5)
+        capture_choose(random, event);
+    else if (kind < 7)
+        release_choose(random, event);
+    else if (kind < 10)
+        adjust_choose(random, event);
+    else if (kind < 17)
+        return_choose(random, event);
+    else
+        fact_choose(random, event);
+    if (chance(random, 4))
+        event->flags ^= spoiling[ledger_random_below(random, sizeof spoiling / sizeof *spoiling)];
+    if (event->timeout == 0 && kind >= 17) /* as in plain_choose() */
+        event->flags &= (uint16_t) ~(GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT);
+}
+
+/* ---- Requests of transfers ------------------------------------------------------------------ */
+
 /* Breaks a rule that goes by one field. */
 static void field_spoil(struct ledger_random *random, struct giro_transfer *event)
 {
@@ -155,7 +393,7 @@ static void field_spoil(struct ledger_random *random, struct giro_transfer *even
         event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
         break;
     case 1:
-        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 9));
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 14));
         break;
     case 2:
         event->timestamp = 1 + ledger_random_below(random, UINT64_MAX);
@@ -204,10 +442,17 @@ static void field_spoil(struct ledger_random *random, struct giro_transfer *even
 static void event_choose(struct ledger_random *random, struct giro_transfer *event)
 {
     *event = (struct giro_transfer){.id = transfer_id(random)};
-    if (chance(random, 30))
+    if (chance(random, 25))
+        payment_choose(random, event);
+    else if (chance(random, 30))
         resolve_choose(random, event);
     else
         plain_choose(random, event);
+    if (event->debit_account_id != 0 && event->credit_account_id != 0 &&
+        (event->flags & GIRO_TRANSFER_PENDING) == 0)
+        random->posted = *event;
+    if (chance(random, 3))
+        event->flags |= GIRO_TRANSFER_NO_LIMIT;
     if (chance(random, 20))
         event->user_data_128 = ledger_random_below(random, 3);
     if (chance(random, 20))
@@ -369,6 +614,118 @@ uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_accoun
             events[i].flags ^= GIRO_ACCOUNT_IMPORTED;
         if (chance(random, 30))
             events[i].flags |= GIRO_ACCOUNT_LINKED;
+    }
+    return count;
+}
+
+static void limits_spoil(struct ledger_random *random, struct giro_limits *event)
+{
+    switch (ledger_random_below(random, 9)) {
+    case 0:
+        event->timestamp = 1 + ledger_random_below(random, 9);
+        break;
+    case 1:
+        event->reserved[ledger_random_below(random, sizeof event->reserved)] = 1;
+        break;
+    case 2:
+        event->reserved_1 = 1;
+        break;
+    case 3:
+        event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 4:
+        event->account_id = chance(random, 50) ? 0 : GIRO_U128_MAX;
+        break;
+    case 5:
+        event->account_id = LEDGER_RANDOM_ACCOUNTS + 1 + ledger_random_below(random, 2);
+        break;
+    case 6:
+        event->over_capture = GIRO_OVER_CAPTURE_MAX + 1;
+        break;
+    case 7:
+        event->over_capture = UINT32_MAX;
+        break;
+    default:
+        event->floor = 1 + ledger_random_below(random, 9);
+    }
+}
+
+/* A little more than a sum is now, and seldom a little less. */
+static giro_u128 near(struct ledger_random *random, giro_u128 sum)
+{
+    giro_u128 some = ledger_random_below(random, 60);
+    if (chance(random, 20))
+        return sum > some ? sum - some : 1;
+    return sum < GIRO_U128_MAX - some ? sum + some : GIRO_U128_MAX;
+}
+
+/* What an account has on the side that its balance_max is for. */
+static giro_u128 balance_of(const struct giro_account *account)
+{
+    giro_u128 debits = account->debits_posted;
+    giro_u128 credits = account->credits_posted;
+    if ((account->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0)
+        return debits + account->debits_pending > credits
+                   ? debits + account->debits_pending - credits
+                   : 0;
+    return credits + account->credits_pending > debits ? credits + account->credits_pending - debits
+                                                       : 0;
+}
+
+static void limits_choose(struct ledger_random *random, const struct giro_account *account,
+                          struct giro_limits *event)
+{
+    static const uint32_t over_captures[] = {0, 1, 500, 2000, GIRO_OVER_CAPTURE_MAX};
+    const uint16_t guarded =
+        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
+    if (chance(random, (account->flags & guarded) != 0 ? 60 : 1))
+        event->floor = ledger_random_below(random, 80);
+    if (event->floor != 0 && chance(random, 3))
+        event->floor = GIRO_U128_MAX - ledger_random_below(random, 3);
+    if (chance(random, 25))
+        event->balance_max = near(random, balance_of(account));
+    if (chance(random, 12))
+        event->transfer_max = near(random, account->ledger == 3 ? UINT64_MAX : 30);
+    if (chance(random, 50))
+        event->over_capture = over_captures[ledger_random_below(random, sizeof over_captures /
+                                                                            sizeof *over_captures)];
+    if (chance(random, 12))
+        event->flags = (uint16_t)(1u << ledger_random_below(random, 3));
+}
+
+/* A blocked account is soon open again, or everything would come to stand still. */
+static uint32_t limits_unblock(struct ledger_random *random, struct giro_limits *events)
+{
+    const struct model *model = random->model;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < model->now.accounts_count && count < LEDGER_RANDOM_EVENTS / 2; i++) {
+        const struct giro_limits *row = model_limits(model, model->now.accounts[i].id);
+        if (row == NULL || row->flags == 0 || !chance(random, 80))
+            continue;
+        events[count] = *row;
+        events[count].timestamp = 0;
+        events[count++].flags = 0;
+    }
+    return count;
+}
+
+uint32_t ledger_random_limits(struct ledger_random *random, struct giro_limits *events)
+{
+    const struct model_state *state = &random->model->now;
+    uint32_t count = limits_unblock(random, events);
+    uint32_t more = 1 + (uint32_t)ledger_random_below(random, 5);
+    for (uint32_t i = 0; i < more; i++, count++) {
+        /* Mostly of those that there were first: few transfers are about the others. */
+        uint64_t accounts = state->accounts_count;
+        if (accounts > LEDGER_RANDOM_ACCOUNTS && !chance(random, 10))
+            accounts = LEDGER_RANDOM_ACCOUNTS;
+        const struct giro_account *account =
+            &state->accounts[ledger_random_below(random, accounts)];
+        events[count] = (struct giro_limits){.account_id = account->id};
+        if (!chance(random, 20)) /* else all zeros */
+            limits_choose(random, account, &events[count]);
+        if (chance(random, 20))
+            limits_spoil(random, &events[count]);
     }
     return count;
 }

@@ -1,5 +1,9 @@
 /* Random requests: accounts and ids are few, so that events meet: duplicates, chains, holds that are
- * posted, voided or expire, limits, closed accounts, imports, broken fields. */
+ * posted, voided or expire, limits, closed accounts, imports, broken fields; and payments: holds that
+ * are raised and captured in parts, returns of what was posted and returns of those, facts; and
+ * limits of accounts near what they have at the moment.
+ *
+ * Accounts with odd numbers belong to one owner, the others to nobody. */
 #ifndef TESTS_LEDGER_RANDOM_H
 #define TESTS_LEDGER_RANDOM_H
 
@@ -34,6 +38,8 @@ struct ledger_random {
     uint32_t sent_count;
     giro_u128 pending_ids[LEDGER_RANDOM_SENT]; /* of the latest pending transfers */
     uint32_t pending_count;
+    struct giro_transfer
+        posted; /* the latest event that may post something, to be returned at once */
 };
 
 /* 0 .. limit - 1 */
@@ -45,6 +51,7 @@ giro_u128 ledger_random_id(uint64_t number);
 /* Each writes the events of a request and returns how many. events: room for LEDGER_RANDOM_EVENTS. */
 uint32_t ledger_random_transfers(struct ledger_random *random, struct giro_transfer *events);
 uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_account *events);
+uint32_t ledger_random_limits(struct ledger_random *random, struct giro_limits *events);
 
 /* The accounts that transfers are about, but for one that may come later, or not. */
 uint32_t ledger_random_first_accounts(struct ledger_random *random, struct giro_account *events);

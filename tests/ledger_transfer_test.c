@@ -23,7 +23,6 @@ static const char rules[] =
     "\n"
     "transfer T1 A1 A2 10 timestamp=1 | timestamp_must_be_zero\n"
     "transfer T1 A1 A2 10 timestamp=now | timestamp_must_be_zero\n"
-    "transfer T1 A1 A2 10 flags=0x0200 | reserved_flag\n"
     "transfer T1 A1 A2 10 flags=0x4000 | reserved_flag\n"
     "transfer T1 A1 A2 10 flags=0x8000 | reserved_flag\n"
     "transfer 0  A1 A2 10 | id_must_not_be_zero\n"
@@ -152,7 +151,7 @@ static const char exists[] =
     "transfer T4 A1 A2 0 | id_already_failed\n"
     /* A request's and an event's own form come before the comparison. */
     "pending T3 A1 A2 0 closing_debit timestamp=1 | timestamp_must_be_zero\n"
-    "pending T3 A1 A2 0 closing_debit flags=0x200 | reserved_flag\n";
+    "pending T3 A1 A2 0 closing_debit flags=0x4000 | reserved_flag\n";
 
 /* The amount of a balancing transfer is an upper limit. */
 static const char exists_balancing[] =
@@ -1280,8 +1279,9 @@ Test(ledger_transfer, answers_exists_to_every_member_of_a_repeated_chain)
     fixture_script_alone(retry_beside_others, NULL);
 }
 
+/* Those of payments have tables of their own. */
 #define CODE_IS_COVERED(name, code, text)                                                          \
-    cr_assert(coverage.transfer[code], "no row answers %s", text);
+    cr_assert(coverage.transfer[code] || (code) >= 128, "no row answers %s", text);
 
 Test(ledger_transfer, has_a_row_for_every_result)
 {
@@ -1353,7 +1353,7 @@ Test(ledger_transfer, answers_the_earlier_of_two_broken_rules)
         "first=imported only_imported=1 | imported_event_expected\n"
         "imported only_imported=2 | imported_event_not_expected\n"
         "timestamp=1 | timestamp_must_be_zero\n"
-        "flags=0x200 | reserved_flag\n"
+        "flags=0x4000 | reserved_flag\n"
         "id=0 | id_must_not_be_zero\n"
         "id=max | id_must_not_be_int_max\n"
         "id=T90 | id_already_failed\n"
@@ -1398,7 +1398,7 @@ Test(ledger_transfer, answers_the_earlier_of_two_broken_rules_when_imported)
         "timestamp=0 | imported_event_timestamp_out_of_range\n"
         "timestamp=0x8000000000000000 | imported_event_timestamp_out_of_range\n"
         "timestamp=now | imported_event_timestamp_must_not_advance\n"
-        "flags=0x200 | reserved_flag\n"
+        "flags=0x4000 | reserved_flag\n"
         "id=0 | id_must_not_be_zero\n"
         "id=T90 | id_already_failed\n"
         "debit=0 | debit_account_id_must_not_be_zero\n"
@@ -1439,7 +1439,7 @@ Test(ledger_transfer, answers_the_earlier_of_two_broken_rules_of_post)
                                    "first=imported only_imported=1 | imported_event_expected\n"
                                    "imported only_imported=2 | imported_event_not_expected\n"
                                    "timestamp=1 | timestamp_must_be_zero\n"
-                                   "flags=0x200 | reserved_flag\n"
+                                   "flags=0x4000 | reserved_flag\n"
                                    "id=0 | id_must_not_be_zero\n"
                                    "id=max | id_must_not_be_int_max\n"
                                    "id=T90 | id_already_failed\n"
@@ -1499,7 +1499,7 @@ Test(ledger_transfer, answers_the_earlier_of_two_broken_rules_of_an_imported_pos
 {
     static const char in_order[] = "timestamp=0 | imported_event_timestamp_out_of_range\n"
                                    "timestamp=now | imported_event_timestamp_must_not_advance\n"
-                                   "flags=0x200 | reserved_flag\n"
+                                   "flags=0x4000 | reserved_flag\n"
                                    "id=T90 | id_already_failed\n"
                                    "void | flags_are_mutually_exclusive\n"
                                    "pending_id=T98 | pending_transfer_not_found\n"
@@ -1526,7 +1526,7 @@ Test(ledger_transfer, answers_the_earlier_of_two_differences)
                                    "first=imported only_imported=1 | imported_event_expected\n"
                                    "imported only_imported=2 | imported_event_not_expected\n"
                                    "timestamp=1 | timestamp_must_be_zero\n"
-                                   "flags=0x200 | reserved_flag\n"
+                                   "flags=0x4000 | reserved_flag\n"
                                    "closing_debit | exists_with_different_flags\n"
                                    "void | exists_with_different_flags\n"
                                    "pending_id=T1 | exists_with_different_pending_id\n"

@@ -646,17 +646,17 @@ Test(replay, restores_within_limits)
     cr_assert_eq(ledger_restore_accounts(ledger, &rows[2], 1), 0);
     cr_assert_eq(ledger_restore_accounts(ledger, rows, 0), 0);
 
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.credit_account_id = 2;
     hold.debit_account_id = 9;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.debit_account_id = 1;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 0), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX + 1), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, UINT64_MAX), -EBADMSG);
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX), 0);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 0, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX + 1, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, UINT64_MAX, 0), -EBADMSG);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, RECORD_ADDRESS_MAX, 0), 0);
     hold.id = 6;
-    cr_assert_eq(ledger_restore_hold(ledger, &hold, 8), -ENOSPC);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 8, 0), -ENOSPC);
     cr_assert_eq(ledger->holds.count, 1);
 
     cr_assert_eq(ledger_restore_ids(ledger, hashes, 201, 1), -ENOSPC);
@@ -666,6 +666,157 @@ Test(replay, restores_within_limits)
     cr_assert_eq(ledger_restore_ids(ledger, &hashes[150], 50, 151), 0);
     cr_assert_eq(ledger_restore_ids(ledger, hashes, 0, 1), 0);
     cr_assert_eq(ledger->transfers.count, 200);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+static struct ledger *ledger_of_accounts(const struct run *run)
+{
+    const struct giro_account rows[3] = {account_of(1), account_of(2), account_of(3)};
+    struct ledger *ledger = ledger_make(run, 3, 4, 0);
+    cr_assert_eq(ledger_restore_accounts(ledger, rows, 3), 0);
+    return ledger;
+}
+
+/* What a row of payments can say that the ledger never makes. */
+Test(replay, refuses_payments_that_contradict_themselves)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    const struct payment root = {.id = 1, .amount = 5, .credit_row = 1, .kind = PAYMENT_POSTED};
+    struct payment row = {
+        .id = 2, .amount = 5, .parent = 1, .credit_row = 1, .depth = 1, .kind = PAYMENT_HOLD};
+    struct payment bad;
+    cr_assert_eq(ledger_restore_payments(ledger, &root, 1), 0);
+#define REFUSED(change)                                                                            \
+    do {                                                                                           \
+        bad = row;                                                                                 \
+        bad.change;                                                                                \
+        cr_assert_eq(ledger_restore_payments(ledger, &bad, 1), -EBADMSG, #change);                 \
+    } while (0)
+    REFUSED(id = 0);
+    REFUSED(id = 1);   /* there already */
+    REFUSED(kind = 0); /* of a mark alone */
+    REFUSED(kind = 3);
+    REFUSED(debit_row = 1); /* the credit account */
+    REFUSED(debit_row = 3);
+    REFUSED(credit_row = 3);
+    REFUSED(parent = 0); /* and yet a return */
+    REFUSED(parent = 2); /* itself */
+    REFUSED(parent = 3); /* a later one */
+    REFUSED(depth = 0);
+    REFUSED(depth = 2);
+    cr_assert_eq(ledger_restore_payments(ledger, &row, 1), 0);
+    row.id = 3;
+    row.kind = PAYMENT_POSTED;
+    REFUSED(parent = 2); /* a hold */
+    for (uint32_t depth = 1; depth <= PAYMENT_DEPTH_MAX; depth++, row.id++) {
+        row.depth = (uint8_t)depth;
+        row.parent = depth == 1 ? 1 : ledger->payments.count;
+        cr_assert_eq(ledger_restore_payments(ledger, &row, 1), 0);
+    }
+    row.parent = ledger->payments.count;
+    REFUSED(depth = PAYMENT_DEPTH_MAX + 1);
+#undef REFUSED
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+Test(replay, refuses_holds_and_limits_that_contradict_themselves)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    const struct payment rows[2] = {
+        {.id = 1, .amount = 9, .left = 5, .credit_row = 1, .kind = PAYMENT_HOLD},
+        {.id = 2, .amount = 5, .credit_row = 1, .kind = PAYMENT_POSTED}};
+    struct giro_transfer hold = {
+        .id = 1, .debit_account_id = 1, .credit_account_id = 2, .amount = 5, .timestamp = 5};
+    struct limits limits = {.account_row = 1, .over_capture = GIRO_OVER_CAPTURE_MAX + 1};
+    cr_assert_eq(ledger_restore_payments(ledger, rows, 2), 0);
+    hold.amount = 4; /* not what is left */
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
+    hold.amount = 5;
+    hold.credit_account_id = 3;
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
+    hold.credit_account_id = 1;
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
+    hold.credit_account_id = 2;
+    hold.id = 2; /* posted */
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
+    hold.id = 0;
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
+    hold.id = 1;
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), 0);
+    cr_assert_eq(ledger_restore_hold(ledger, &hold, 8, 0), -EBADMSG);
+
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    limits.over_capture = 1;
+    limits.flags = GIRO_LIMITS_FLAGS_ALL + 1;
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    limits.flags = 0;
+    limits.account_row = 3;
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    limits.account_row = 2;
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), 0);
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+/* Replays a record of ledger_of_accounts(), between accounts 1 and 2. */
+static int replayed(struct ledger *ledger, struct giro_transfer transfer)
+{
+    static uint64_t time;
+    const union record record = {.transfer = transfer};
+    union record timed = record;
+    uint32_t index;
+    timed.transfer.debit_account_id = 1;
+    timed.transfer.credit_account_id = 2;
+    timed.transfer.timestamp = transfer.timestamp == 0 ? ++time : transfer.timestamp;
+    return ledger_replay(ledger, &timed, 1, 100 + time, &index);
+}
+
+Test(replay, refuses_payments_that_contradict_the_state)
+{
+    const uint16_t system = RECORD_SYSTEM << RECORD_KIND_SHIFT;
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    const struct limits limits = {.account_row = 1, .over_capture = 1};
+    struct giro_transfer mark = {
+        .user_data_128 = 9, .user_data_32 = 1, .code = RECORD_SYSTEM_PAYMENT, .flags = system};
+    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), 0);
+    cr_assert_eq(
+        replayed(ledger,
+                 (struct giro_transfer){.id = 1, .amount = 5, .flags = GIRO_TRANSFER_PENDING}),
+        0);
+    /* A hold was not posted, and has its id for itself. */
+    mark.pending_id = 1;
+    cr_assert_eq(replayed(ledger, mark), -EBADMSG);
+    mark.pending_id = 0;
+    mark.user_data_128 = 1;
+    cr_assert_eq(replayed(ledger, mark), -EBADMSG);
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 1, .flags = GIRO_TRANSFER_FACT}),
+                 -EBADMSG);
+    /* A void never exceeds its hold, whatever may be captured. */
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 2,
+                                                         .pending_id = 1,
+                                                         .amount = 6,
+                                                         .flags = GIRO_TRANSFER_VOID_PENDING |
+                                                                  GIRO_TRANSFER_KEEP_OPEN}),
+                 -EBADMSG);
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 2,
+                                                         .pending_id = 1,
+                                                         .flags = GIRO_TRANSFER_PENDING |
+                                                                  GIRO_TRANSFER_ADJUST |
+                                                                  GIRO_TRANSFER_FACT}),
+                 -EBADMSG);
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 3, .timestamp = UINT64_MAX}),
+                 -EBADMSG);
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 3, .pending_id = 3}), -EBADMSG);
+    /* What is marked is a fact. */
+    mark.user_data_128 = 9;
+    cr_assert_eq(replayed(ledger, mark), 0);
+    cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 9, .amount = 1}), -EBADMSG);
     ledger_destroy(ledger);
     run_close(run);
 }

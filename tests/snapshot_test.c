@@ -64,9 +64,7 @@ static struct moment moment_keep(struct history *history)
 static void snapshot_open(struct snapshot *snapshot, struct history *history, uint64_t map_bytes)
 {
     const struct snapshot_options options = {.map_bytes = map_bytes};
-    cr_assert_eq(snapshot_init(snapshot, &history->directory, &options,
-                               history->options.accounts_max, history->options.holds_max),
-                 0);
+    cr_assert_eq(snapshot_init(snapshot, &history->directory, &options), 0);
     history->snapshot = snapshot;
 }
 
@@ -269,7 +267,7 @@ static void workload_run(const struct workload *workload, struct rng *rng)
         cr_assert_eq(progress, SNAPSHOT_DONE, "%s", snapshot.writer.error.text);
         fprintf(stderr, "%u accounts, %u holds, %lu records meanwhile, %u rows set aside\n",
                 moment.ledger->accounts.count, moment.ledger->holds.count,
-                history.record_count - records, snapshot.aside_count);
+                history.record_count - records, snapshot.accounts.kept_count);
         moment_check(&history, &moment, rng);
         moment_free(&moment);
     }
@@ -524,7 +522,7 @@ Test(snapshot, waits_for_its_proof)
             usleep(1000);
         }
         cr_assert_not(file_there(&history, "manifest"));
-        snapshot_agreed(&snapshot, 25, 100);
+        snapshot_agreed(&snapshot, &(struct record_digest){.row_count = 25, .accounts = 100});
     }
     cr_assert_not(snapshot_awaits_proof(&snapshot));
     cr_assert_eq(snapshot_run(&history, &rng, &mix, 0), SNAPSHOT_DONE);

@@ -20,6 +20,7 @@ int snapshot_command(int argc, char **argv);
 int repl_command(int argc, char **argv);
 int import_command(int argc, char **argv);
 int proof_command(int argc, char **argv);
+int export_command(int argc, char **argv);
 
 /* Reads a whole number with an optional binary suffix k, m, g ("64m" = 67,108,864).
  * Returns false, with nothing changed, unless it lies within min .. max. */

@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"repl", repl_command, "create and look up accounts and transfers by hand"},
     {"import", import_command, "import CSV files"},
     {"proof", proof_command, "compare the ledger with imported files, day by day"},
+    {"export", export_command, "write the journal as CSV, as JSON lines, or for hledger"},
     {"verify", verify_command, "prove that a log and its ledger are sound"},
     {"recover", recover_command, "look into a log, rebuild a directory, cut what is damaged"},
     {"snapshot", snapshot_command, "have a server write a snapshot"},

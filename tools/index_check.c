@@ -140,30 +140,29 @@ static void sidecar_check(struct index_check *check, uint32_t segment)
         check->sidecars++;
 }
 
-/* Compares what a snapshot holds with the state that replay had there. */
-static bool snapshot_prove(const struct index_check *check, uint32_t i,
-                           const struct ledger_config *config, struct error *error)
+/* Compares what a snapshot holds with the state that replay had there. Returns 0 or -errno: -EPROTO of
+ * another version. */
+static int snapshot_prove(const struct index_check *check, uint32_t i,
+                          const struct ledger_config *config, struct error *error)
 {
     const struct manifest_entry *entry = &check->manifest.entries[i];
     struct ledger *ledger;
     struct snapshot_meta meta;
     struct segment_facts *facts;
-    if (ledger_create(config, &ledger) != 0) {
-        (void)error_set(error, -ENOMEM, "out of memory");
-        return false;
-    }
+    if (ledger_create(config, &ledger) != 0)
+        return error_set(error, -ENOMEM, "out of memory");
     int result = snapshot_load(check->directory, entry, ledger, &meta, &facts, error);
     ledger_destroy(ledger);
     if (result != 0)
-        return false;
+        return result;
     bool same = checksum_equal(meta.digest, check->digests[i]) &&
                 memcmp(facts, check->segments, entry->segment * sizeof *facts) == 0;
     free(facts);
-    if (!same)
-        (void)error_set(error, -EBADMSG,
-                        "%s/shard-0/snapshot-%010u.mdb: holds another state than the log leads to",
-                        check->directory->path, entry->segment);
-    return same;
+    if (same)
+        return 0;
+    return error_set(error, -EBADMSG,
+                     "%s/shard-0/snapshot-%010u.mdb: holds another state than the log leads to",
+                     check->directory->path, entry->segment);
 }
 
 /* Whether the log names the file as it is. 1: it does, 0: it names it otherwise, -1: not at all. */
@@ -186,13 +185,19 @@ static void snapshot_look(struct index_check *check, uint32_t i, const struct le
 {
     const struct manifest_entry *entry = &check->manifest.entries[i];
     struct error text;
+    int result;
     if (snapshot_check(check->directory, entry, &text) != 0) {
         damaged(check, "%s", text.text);
     } else if (!check->reached[i] || entry->segment == 0 ||
                check->segments[entry->segment - 1].lsn_end != entry->lsn + 1) {
         damaged(check, "%s/shard-0/snapshot-%010u.mdb: of a state that the log does not lead to",
                 check->directory->path, entry->segment);
-    } else if (!snapshot_prove(check, i, config, &text)) {
+    } else if ((result = snapshot_prove(check, i, config, &text)) == -EPROTO) {
+        printf(
+            "snapshot   of segment %u: of another version of giro: it is not used, and goes when "
+            "there are two new ones\n",
+            entry->segment);
+    } else if (result != 0) {
         damaged(check, "%s", text.text);
     } else {
         check->snapshots++;

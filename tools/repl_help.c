@@ -30,6 +30,20 @@ static const struct topic topics[] = {
      "linked are created together with the next one or not at all.\n"},
     {"lookup_accounts", "lookup_accounts id=1, id=2;\n\nShows accounts and their balances.\n"},
     {"lookup_transfers", "lookup_transfers id=1, id=2;\n\nShows transfers.\n"},
+    {"set_limits",
+     "set_limits account_id=1 floor=50000 balance_max=1000000 transfer_max=20000;\n"
+     "set_limits account_id=2 over_capture=2000, account_id=3 flags=frozen;\n"
+     "\n"
+     "Gives accounts limits, in place of those that they had. floor is a credit line: how far\n"
+     "beyond zero the account's limit flag lets it go. over_capture is for whom a hold pays, in\n"
+     "basis points of what was authorised. What is left out is 0 and limits nothing.\n"
+     "Flags: block_debits block_credits frozen.\n"},
+    {"get_limits", "get_limits id=1, id=2;\n\nShows the limits of accounts that have any.\n"},
+    {"lookup_payments",
+     "lookup_payments id=1, id=2;\n"
+     "\n"
+     "Shows what became of transfers: how much of a hold was captured and is left, how much of a\n"
+     "posted transfer was returned, and what a fact went over.\n"},
     {"get_account_transfers",
      "get_account_transfers account_id=1;\n"
      "get_account_transfers account_id=1 flags=debits|reversed limit=10 code=7\n"
@@ -96,7 +110,8 @@ static const struct topic topics[] = {
      "Accounts:   linked debits_must_not_exceed_credits credits_must_not_exceed_debits history\n"
      "            imported closed\n"
      "Transfers:  linked pending post_pending_transfer void_pending_transfer balancing_debit\n"
-     "            balancing_credit closing_debit closing_credit imported\n"
+     "            balancing_credit closing_debit closing_credit imported return keep_open adjust\n"
+     "            fact no_limit\n"
      "Filters:    debits credits (get_account_...) reversed\n"
      "\n"
      "Several are written with a bar between them: flags=pending|linked.\n"},
@@ -110,8 +125,11 @@ static const struct topic topics[] = {
 static const char overview[] =
     "create_accounts        create accounts          create_accounts id=1 ledger=1 code=10;\n"
     "create_transfers       create transfers         create_transfers id=new ...;\n"
+    "set_limits             limits of accounts       set_limits account_id=1 floor=50000;\n"
+    "get_limits             show them                get_limits id=1;\n"
     "lookup_accounts        show accounts            lookup_accounts id=1, id=2;\n"
     "lookup_transfers       show transfers           lookup_transfers id=1;\n"
+    "lookup_payments        what became of them      lookup_payments id=1;\n"
     "get_account_transfers  transfers of an account  get_account_transfers account_id=1;\n"
     "get_account_balances   balances after each      get_account_balances account_id=1;\n"
     "query_accounts         find accounts            query_accounts ledger=1 code=10;\n"
@@ -131,24 +149,30 @@ static bool word_is(const struct repl_word *word, const char *text)
     return word->size == strlen(text) && memcmp(word->text, text, word->size) == 0;
 }
 
-static bool results_help(const struct repl_word *word, FILE *out)
+/* Explains the result of this name among those of one kind of event. */
+static bool kind_help(const struct repl_word *word, const char *kind, uint32_t code_max,
+                      const char *(*name_of)(uint32_t), const char *(*text_of)(uint32_t), FILE *out)
 {
     bool found = false;
-    for (uint32_t code = 0; code <= GIRO_ACCOUNT_RESULT_MAX; code++) {
-        const char *name = giro_account_result_name(code);
+    for (uint32_t code = 0; code <= code_max && !word_is(word, "unknown"); code++) {
+        const char *name = name_of(code);
         if (!word_is(word, name))
             continue;
-        fprintf(out, "Account result %u, %s: %s\n", code, name, repl_account_result_text(code));
-        found = true;
-    }
-    for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
-        const char *name = giro_transfer_result_name(code);
-        if (!word_is(word, name) || word_is(word, "unknown"))
-            continue;
-        fprintf(out, "Transfer result %u, %s: %s\n", code, name, repl_transfer_result_text(code));
+        fprintf(out, "%s result %u, %s: %s\n", kind, code, name, text_of(code));
         found = true;
     }
     return found;
+}
+
+static bool results_help(const struct repl_word *word, FILE *out)
+{
+    bool accounts = kind_help(word, "Account", GIRO_ACCOUNT_RESULT_MAX, giro_account_result_name,
+                              repl_account_result_text, out);
+    bool transfers = kind_help(word, "Transfer", GIRO_TRANSFER_RESULT_MAX,
+                               giro_transfer_result_name, repl_transfer_result_text, out);
+    bool limits = kind_help(word, "Limits", GIRO_LIMITS_RESULT_MAX, giro_limits_result_name,
+                            repl_limits_result_text, out);
+    return accounts || transfers || limits;
 }
 
 /* Statuses 1 .. 15 are between the client and the server, and end their connection. */

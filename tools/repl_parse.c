@@ -222,7 +222,8 @@ static void value_store(void *record, const struct repl_field *field, giro_u128 
 
 static bool verb_looks_up(enum repl_verb verb)
 {
-    return verb == REPL_LOOKUP_ACCOUNTS || verb == REPL_LOOKUP_TRANSFERS;
+    return verb == REPL_LOOKUP_ACCOUNTS || verb == REPL_LOOKUP_TRANSFERS ||
+           verb == REPL_LOOKUP_PAYMENTS || verb == REPL_GET_LIMITS;
 }
 
 static size_t record_bytes(enum repl_verb verb)
@@ -230,6 +231,8 @@ static size_t record_bytes(enum repl_verb verb)
     switch (verb) {
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return sizeof(giro_u128);
     case REPL_QUERY_ACCOUNTS:
     case REPL_QUERY_TRANSFERS:
@@ -336,6 +339,8 @@ static bool object_read(struct parser *parser)
             return false;
         blanks_skip(parser);
     } while (parser->at < parser->end && *parser->at != ',');
+    if ((given & 1) == 0 && parser->statement->verb == REPL_SET_LIMITS)
+        return wrong(parser, start, "account_id is missing: give account_id=NUMBER");
     if ((given & 1) == 0)
         return wrong(parser, start, "id is missing: give id=NUMBER%s",
                      verb_looks_up(parser->statement->verb) ? "" : ", or id=new to make one");

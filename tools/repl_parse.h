@@ -27,6 +27,7 @@ struct repl_statement {
         struct giro_account_filter *account_filter; /* one */
         struct giro_query_filter *query_filter;
         struct giro_change_filter *change_filter;
+        struct giro_limits *limits;
         void *any;
     } records;
     bool *id_is_new;                                /* of creates: which ids were made for "new" */

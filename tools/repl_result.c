@@ -74,8 +74,10 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO] = SENTENCE_ID_ZERO,
     [GIRO_TRANSFER_ID_MUST_NOT_BE_INT_MAX] = SENTENCE_ID_MAX,
     [GIRO_TRANSFER_FLAGS_ARE_MUTUALLY_EXCLUSIVE] =
-        "post_pending_transfer and void_pending_transfer go neither together nor with pending, "
-        "balancing or closing flags: keep one.",
+        "These flags do not go together: post, void and pending exclude each other, keep_open "
+        "needs "
+        "post or void, adjust needs pending, and return, fact and balancing go with few: see help "
+        "flags.",
     [GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_ZERO] =
         "There is no debit account: give debit_account_id.",
     [GIRO_TRANSFER_DEBIT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX] =
@@ -87,14 +89,14 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_ACCOUNTS_MUST_BE_DIFFERENT] =
         "Debit and credit account are the same: a transfer needs two accounts.",
     [GIRO_TRANSFER_PENDING_ID_MUST_BE_ZERO] =
-        "Only post and void have a pending_id: leave it 0, or set post_pending_transfer or "
-        "void_pending_transfer.",
+        "Only post, void, adjust and return have a pending_id: leave it 0, or set one of these "
+        "flags.",
     [GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_ZERO] =
-        "A post or void needs the id of the pending transfer: give pending_id.",
+        "It is about another transfer, posted, voided, adjusted or returned: give pending_id.",
     [GIRO_TRANSFER_PENDING_ID_MUST_NOT_BE_INT_MAX] =
         "pending_id is the largest 128-bit number, which no transfer has: correct it.",
     [GIRO_TRANSFER_PENDING_ID_MUST_BE_DIFFERENT] =
-        "pending_id is the transfer's own id: a post or void is a transfer with an id of its own.",
+        "pending_id is the transfer's own id: it is a transfer with an id of its own.",
     [GIRO_TRANSFER_TIMEOUT_RESERVED_FOR_PENDING_TRANSFER] =
         "Only a pending transfer has a timeout: leave it 0, or set the pending flag.",
     [GIRO_TRANSFER_LEDGER_MUST_NOT_BE_ZERO] = SENTENCE_LEDGER_ZERO,
@@ -113,7 +115,7 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_PENDING_TRANSFER_NOT_FOUND] =
         "No transfer has the id pending_id: correct it, under a new id; this id is spent.",
     [GIRO_TRANSFER_PENDING_TRANSFER_NOT_PENDING] =
-        "pending_id is a transfer that is not pending: there is nothing to post or void.",
+        "pending_id is a transfer that is not pending: there is nothing to post, void or adjust.",
     [GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_DEBIT_ACCOUNT_ID] =
         "The pending transfer has another debit account: leave debit_account_id 0 to inherit it.",
     [GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CREDIT_ACCOUNT_ID] =
@@ -123,9 +125,10 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_CODE] =
         "The pending transfer has another code: leave code 0 to inherit it.",
     [GIRO_TRANSFER_EXCEEDS_PENDING_TRANSFER_AMOUNT] =
-        "The amount is larger than the pending transfer's: lower it; max posts all of it.",
+        "More than what is left of the pending transfer: lower it; max posts all that is left.",
     [GIRO_TRANSFER_PENDING_TRANSFER_HAS_DIFFERENT_AMOUNT] =
-        "A void releases all of the pending transfer: give amount 0 or its full amount.",
+        "A void releases all that is left of the pending transfer: give amount 0, or add keep_open "
+        "to release a part.",
     [GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_POSTED] =
         "The pending transfer was posted before: nothing is left to post or void.",
     [GIRO_TRANSFER_PENDING_TRANSFER_ALREADY_VOIDED] =
@@ -190,6 +193,46 @@ static const char *const transfer_texts[] = {
         "this id is spent.",
     [GIRO_TRANSFER_ID_ALREADY_FAILED] =
         "A transfer with this id failed before, and an id is judged once: use a new id.",
+    [GIRO_TRANSFER_EXCEEDS_ORIGIN_AMOUNT] =
+        "Less than that of the returned transfer is left to return: lower the amount, or max for "
+        "all that is left, under a new id; this id is spent.",
+    [GIRO_TRANSFER_ORIGIN_NOT_FOUND] =
+        "No transfer has the id pending_id, so there is nothing to return: correct it, under a new "
+        "id; this id is spent.",
+    [GIRO_TRANSFER_ORIGIN_NOT_RETURNABLE] =
+        "pending_id is a transfer that was not posted, or the sixth return in a row: a capture is "
+        "returned by the id of its post.",
+    [GIRO_TRANSFER_ADJUST_TARGET_NOT_OPEN] =
+        "The pending transfer was posted, voided, or has expired: start a new one.",
+    [GIRO_TRANSFER_ORIGIN_HAS_DIFFERENT_ACCOUNTS] =
+        "A return goes the other way, between the accounts of the returned transfer: one of them "
+        "may be another account with the same user_data_128, its owner.",
+    [GIRO_TRANSFER_ACCOUNT_BLOCKED] =
+        "An account is blocked or frozen by its limits: see get_limits. This id is spent.",
+    [GIRO_TRANSFER_EXCEEDS_MAX_BALANCE] =
+        "An account's balance would exceed the balance_max of its limits: see get_limits. This id "
+        "is spent.",
+    [GIRO_TRANSFER_OVER_CAPTURE_NOT_ALLOWED] =
+        "More than the hold and the over_capture of the credit account's limits: lower the amount, "
+        "under a new id; this id is spent.",
+    [GIRO_TRANSFER_EXCEEDS_MAX_TRANSFER] =
+        "The amount exceeds the transfer_max of an account's limits: see get_limits. This id is "
+        "spent.",
+};
+
+static const char *const limits_texts[] = {
+    [GIRO_LIMITS_RESULT_SET] = "They are in force.",
+    [GIRO_LIMITS_RESULT_TIMESTAMP_MUST_BE_ZERO] = "The server gives the timestamp: leave it 0.",
+    [GIRO_LIMITS_RESULT_RESERVED_FIELD] = "A reserved field is not 0: set it to 0.",
+    [GIRO_LIMITS_RESULT_RESERVED_FLAG] = SENTENCE_FLAG,
+    [GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_ZERO] = "There is no account: give account_id.",
+    [GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX] =
+        "account_id is the largest 128-bit number, which no account has: correct it.",
+    [GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND] = "The account does not exist: create it first.",
+    [GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE] =
+        "over_capture is more than 100,000 basis points, ten times the hold: lower it.",
+    [GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG] =
+        "A floor needs an account that was created with a limit flag: leave it 0.",
 };
 
 static const char unknown[] =
@@ -207,4 +250,11 @@ const char *repl_transfer_result_text(uint32_t code)
     if (code >= sizeof transfer_texts / sizeof transfer_texts[0] || transfer_texts[code] == NULL)
         return unknown;
     return transfer_texts[code];
+}
+
+const char *repl_limits_result_text(uint32_t code)
+{
+    if (code >= sizeof limits_texts / sizeof limits_texts[0] || limits_texts[code] == NULL)
+        return unknown;
+    return limits_texts[code];
 }

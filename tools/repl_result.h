@@ -7,5 +7,6 @@
 /* One or two sentences; static. A code that this version does not know has a sentence too. */
 const char *repl_account_result_text(uint32_t code);
 const char *repl_transfer_result_text(uint32_t code);
+const char *repl_limits_result_text(uint32_t code);
 
 #endif

@@ -168,6 +168,8 @@ static giro_u128 event_id(const struct repl_statement *statement, uint32_t index
 {
     if (statement->verb == REPL_CREATE_ACCOUNTS)
         return statement->records.accounts[index].id;
+    if (statement->verb == REPL_SET_LIMITS)
+        return statement->records.limits[index].account_id;
     return statement->records.transfers[index].id;
 }
 
@@ -183,33 +185,50 @@ static void new_ids_show(const struct repl *repl, const struct repl_statement *s
 static void refusal_show(const struct repl *repl, const struct repl_statement *statement,
                          const struct giro_result *result)
 {
-    bool accounts = statement->verb == REPL_CREATE_ACCOUNTS;
+    const char *name = giro_transfer_result_name(result->code);
+    const char *text = repl_transfer_result_text(result->code);
     char id[NUMBER_TEXT_BYTES];
+    if (statement->verb == REPL_CREATE_ACCOUNTS) {
+        name = giro_account_result_name(result->code);
+        text = repl_account_result_text(result->code);
+    } else if (statement->verb == REPL_SET_LIMITS) {
+        name = giro_limits_result_name(result->code);
+        text = repl_limits_result_text(result->code);
+    }
     fprintf(repl->out, "  %u. id %s: %s\n     %s\n", result->index + 1,
-            number_print_id(event_id(statement, result->index), id),
-            accounts ? giro_account_result_name(result->code)
-                     : giro_transfer_result_name(result->code),
-            accounts ? repl_account_result_text(result->code)
-                     : repl_transfer_result_text(result->code));
+            number_print_id(event_id(statement, result->index), id), name, text);
 }
 
 static bool run_create(struct repl *repl, const struct repl_statement *statement,
                        const struct place *place)
 {
-    bool accounts = statement->verb == REPL_CREATE_ACCOUNTS;
+    const char *what = "transfers created";
     struct giro_created created;
     struct giro_result *results = import_memory(NULL, statement->count, sizeof *results);
+    int error;
     new_ids_show(repl, statement);
-    int error = accounts ? giro_create_accounts(repl->client, statement->records.accounts,
-                                                statement->count, results, &created)
-                         : giro_create_transfers(repl->client, statement->records.transfers,
-                                                 statement->count, results, &created);
+    switch (statement->verb) {
+    case REPL_CREATE_ACCOUNTS:
+        what = "accounts created";
+        error = giro_create_accounts(repl->client, statement->records.accounts, statement->count,
+                                     results, &created);
+        break;
+    case REPL_SET_LIMITS:
+        what = "accounts have these limits now";
+        error = giro_set_limits(repl->client, statement->records.limits, statement->count, results,
+                                &created);
+        break;
+    default:
+        error = giro_create_transfers(repl->client, statement->records.transfers, statement->count,
+                                      results, &created);
+        break;
+    }
     if (error != 0) {
         free(results);
         return request_failed(repl, place, error);
     }
-    fprintf(repl->out, "%u of %u %s created\n", statement->count - created.result_count,
-            statement->count, accounts ? "accounts" : "transfers");
+    fprintf(repl->out, "%u of %u %s\n", statement->count - created.result_count, statement->count,
+            what);
     for (uint32_t i = 0; i < created.result_count; i++)
         refusal_show(repl, statement, &results[i]);
     free(results);
@@ -341,51 +360,51 @@ static void transfers_show(const struct repl *repl, const struct giro_transfer *
     repl_table_end(&table, repl->out);
 }
 
-/* Names the ids that were asked for and are not among those found. Replies keep the order. */
-static void missing_show(const struct repl *repl, const struct repl_statement *statement,
-                         const void *found, uint32_t found_count)
+static void cell_marks(struct repl_table *table, uint32_t marks)
 {
-    uint32_t at = 0;
-    char text[NUMBER_TEXT_BYTES];
-    for (uint32_t i = 0; i < statement->count; i++) {
-        giro_u128 id = statement->records.ids[i];
-        giro_u128 found_id = 0;
-        if (at < found_count)
-            memcpy(&found_id, (const char *)found + (size_t)at * GIRO_RECORD_BYTES,
-                   sizeof found_id);
-        if (at < found_count && found_id == id)
-            at++;
+    char text[256];
+    repl_table_cell(table, repl_flags_print(repl_marks, (uint16_t)marks, text, sizeof text));
+}
+
+static void payments_show(const struct repl *repl, const struct giro_payment *payments,
+                          uint32_t count)
+{
+    static const char *const states[] = {
+        [GIRO_PAYMENT_PENDING] = "pending",
+        [GIRO_PAYMENT_POSTED] = "posted",
+        [GIRO_PAYMENT_VOIDED] = "voided",
+        [GIRO_PAYMENT_EXPIRED] = "expired",
+    };
+    static const struct repl_column columns[] = {
+        {"id", false, true},        {"state", true, true},     {"amount", false, true},
+        {"captured", false, false}, {"left", false, false},    {"returned", false, false},
+        {"origin", false, false},   {"depth", false, false},   {"marks", true, false},
+        {"deadline", true, false},  {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_payment *payment = &payments[i];
+        bool known = payment->state < sizeof states / sizeof states[0] && payment->state != 0;
+        cell_id(&table, payment->id);
+        repl_table_cell(&table, known ? states[payment->state] : "unknown");
+        cell_amount(repl, &table, payment->amount, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->captured, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->left, payment->ledger);
+        cell_amount_or_0(repl, &table, payment->returned, payment->ledger);
+        cell_id(&table, payment->origin);
+        cell_number(&table, payment->depth);
+        cell_marks(&table, payment->marks);
+        if (payment->deadline != 0)
+            cell_timestamp(&table, payment->deadline);
         else
-            fprintf(repl->out, "%s %s does not exist\n",
-                    statement->verb == REPL_LOOKUP_ACCOUNTS ? "account" : "transfer",
-                    number_print_id(id, text));
+            repl_table_cell(&table, "");
+        cell_timestamp(&table, payment->timestamp);
     }
+    repl_table_end(&table, repl->out);
 }
 
-static bool run_lookup(struct repl *repl, const struct repl_statement *statement,
-                       const struct place *place)
-{
-    bool accounts = statement->verb == REPL_LOOKUP_ACCOUNTS;
-    uint32_t found = 0;
-    void *records = aligned_alloc(16, (size_t)statement->count * GIRO_RECORD_BYTES);
-    assert(records != NULL);
-    int error = accounts ? giro_lookup_accounts(repl->client, statement->records.ids,
-                                                statement->count, records, &found)
-                         : giro_lookup_transfers(repl->client, statement->records.ids,
-                                                 statement->count, records, &found);
-    if (error == 0 && accounts)
-        accounts_show(repl, records, found);
-    else if (error == 0)
-        transfers_show(repl, records, found);
-    if (error == 0)
-        missing_show(repl, statement, records, found);
-    free(records);
-    return error == 0 ? true : request_failed(repl, place, error);
-}
-
-/* ---- queries ----------------------------------------------------------------------------- */
-
-/* The ledger tells how amounts are shown, and balances do not come with it. 0: not known. */
+/* The ledger tells how amounts are shown, and limits do not come with it. 0: not known. */
 static uint32_t ledger_of(const struct repl *repl, giro_u128 account_id)
 {
     struct giro_account account;
@@ -395,6 +414,92 @@ static uint32_t ledger_of(const struct repl *repl, giro_u128 account_id)
         return 0;
     return account.ledger;
 }
+
+static void limits_show(const struct repl *repl, const struct giro_limits *limits, uint32_t count)
+{
+    static const struct repl_column columns[] = {
+        {"account_id", false, true},    {"floor", false, false},
+        {"balance_max", false, false},  {"transfer_max", false, false},
+        {"over_capture", false, false}, {"flags", true, false},
+        {"timestamp", true, true},
+    };
+    struct repl_table table;
+    repl_table_begin(&table, columns, sizeof columns / sizeof columns[0]);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t ledger = ledger_of(repl, limits[i].account_id);
+        cell_id(&table, limits[i].account_id);
+        cell_amount_or_0(repl, &table, limits[i].floor, ledger);
+        cell_amount_or_0(repl, &table, limits[i].balance_max, ledger);
+        cell_amount_or_0(repl, &table, limits[i].transfer_max, ledger);
+        cell_number(&table, limits[i].over_capture);
+        cell_flags(&table, REPL_SET_LIMITS, limits[i].flags);
+        cell_timestamp(&table, limits[i].timestamp);
+    }
+    repl_table_end(&table, repl->out);
+}
+
+/* Names the ids that were asked for and are not among those found. Replies keep the order. */
+static void missing_show(const struct repl *repl, const struct repl_statement *statement,
+                         const void *found, uint32_t found_count)
+{
+    uint32_t at = 0;
+    char text[NUMBER_TEXT_BYTES];
+    const char *what = "transfer";
+    if (statement->verb == REPL_LOOKUP_ACCOUNTS || statement->verb == REPL_GET_LIMITS)
+        what = "account";
+    else if (statement->verb == REPL_LOOKUP_PAYMENTS)
+        what = "payment"; /* it may be a transfer all the same: a void, say */
+    for (uint32_t i = 0; i < statement->count; i++) {
+        giro_u128 id = statement->records.ids[i];
+        giro_u128 found_id = 0;
+        if (at < found_count)
+            memcpy(&found_id, (const char *)found + (size_t)at * GIRO_RECORD_BYTES,
+                   sizeof found_id);
+        if (at < found_count && found_id == id)
+            at++;
+        else
+            fprintf(repl->out, "%s %s %s\n", what, number_print_id(id, text),
+                    statement->verb == REPL_GET_LIMITS ? "has no limits" : "does not exist");
+    }
+}
+
+static bool run_lookup(struct repl *repl, const struct repl_statement *statement,
+                       const struct place *place)
+{
+    const giro_u128 *ids = statement->records.ids;
+    uint32_t found = 0;
+    void *records = aligned_alloc(16, (size_t)statement->count * GIRO_RECORD_BYTES);
+    assert(records != NULL);
+    int error = 0;
+    switch (statement->verb) {
+    case REPL_LOOKUP_ACCOUNTS:
+        error = giro_lookup_accounts(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            accounts_show(repl, records, found);
+        break;
+    case REPL_GET_LIMITS:
+        error = giro_get_limits(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            limits_show(repl, records, found);
+        break;
+    case REPL_LOOKUP_PAYMENTS:
+        error = giro_lookup_payments(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            payments_show(repl, records, found);
+        break;
+    default:
+        error = giro_lookup_transfers(repl->client, ids, statement->count, records, &found);
+        if (error == 0)
+            transfers_show(repl, records, found);
+        break;
+    }
+    if (error == 0)
+        missing_show(repl, statement, records, found);
+    free(records);
+    return error == 0 ? true : request_failed(repl, place, error);
+}
+
+/* ---- queries ----------------------------------------------------------------------------- */
 
 static void balances_show(const struct repl *repl, const struct giro_account_balance *balances,
                           uint32_t count, uint32_t ledger)
@@ -506,15 +611,9 @@ static bool run_query(struct repl *repl, const struct repl_statement *statement,
 
 static void cell_kind(struct repl_table *table, uint32_t kind)
 {
-    static const char *const names[] = {
-        [GIRO_CHANGE_ACCOUNT_CREATED] = "account_created",
-        [GIRO_CHANGE_TRANSFER_CREATED] = "transfer_created",
-        [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
-        [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
-        [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
-    };
-    if (kind < sizeof names / sizeof names[0] && names[kind] != NULL)
-        repl_table_cell(table, names[kind]);
+    const char *name = repl_change_kind_name(kind);
+    if (name != NULL)
+        repl_table_cell(table, name);
     else
         cell_number(table, kind); /* of a server that knows more */
 }
@@ -528,14 +627,19 @@ static void cells_balances(const struct repl *repl, struct repl_table *table,
     cell_amount_or_0(repl, table, balances->credits_pending, ledger);
 }
 
-/* An account is shown in the columns of the debit account. */
+/* An account is shown in the columns of the debit account, of its limits nothing but whose they are:
+ * get_limits shows them. */
 static void cells_change(const struct repl *repl, struct repl_table *table,
                          const struct giro_change *change)
 {
-    const struct giro_transfer *transfer = &change->record.transfer;
-    const struct giro_account *account = &change->record.account;
-    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED;
+    static const struct giro_transfer nothing;
+    const struct giro_account *account = &change->record.account; /* limits have their id there */
+    bool is_limits = change->kind == GIRO_CHANGE_LIMITS_SET;
+    bool is_account = change->kind == GIRO_CHANGE_ACCOUNT_CREATED || is_limits;
+    const struct giro_transfer *transfer = is_account ? &nothing : &change->record.transfer;
     uint32_t ledger = is_account ? account->ledger : transfer->ledger;
+    if (is_limits)
+        ledger = 0;
     cell_number(table, change->ordinal);
     cell_kind(table, change->kind);
     cell_id(table, is_account ? account->id : transfer->id);
@@ -544,6 +648,7 @@ static void cells_change(const struct repl *repl, struct repl_table *table,
     cell_amount_or_0(repl, table, is_account ? 0 : transfer->amount, ledger);
     cell_number(table, ledger);
     cell_id(table, is_account ? 0 : transfer->pending_id);
+    cell_marks(table, change->marks);
     cells_balances(repl, table, &change->debit, ledger);
     cells_balances(repl, table, &change->credit, ledger);
     cell_timestamp(table, is_account ? account->timestamp : transfer->timestamp);
@@ -561,6 +666,7 @@ static void changes_show(const struct repl *repl, const struct giro_change *chan
         {"amount", false, false},
         {"ledger", false, true},
         {"pending_id", false, false},
+        {"marks", true, false},
         {"debit.debits_posted", false, false},
         {"debit.credits_posted", false, false},
         {"debit.debits_pending", false, false},
@@ -699,9 +805,12 @@ static bool statement_run(struct repl *repl, const struct repl_statement *statem
     switch (statement->verb) {
     case REPL_CREATE_ACCOUNTS:
     case REPL_CREATE_TRANSFERS:
+    case REPL_SET_LIMITS:
         return run_create(repl, statement, place);
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return run_lookup(repl, statement, place);
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:

@@ -7,8 +7,11 @@
 static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CREATE_ACCOUNTS] = "create_accounts",
     [REPL_CREATE_TRANSFERS] = "create_transfers",
+    [REPL_SET_LIMITS] = "set_limits",
     [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
     [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
+    [REPL_LOOKUP_PAYMENTS] = "lookup_payments",
+    [REPL_GET_LIMITS] = "get_limits",
     [REPL_GET_ACCOUNT_TRANSFERS] = "get_account_transfers",
     [REPL_GET_ACCOUNT_BALANCES] = "get_account_balances",
     [REPL_QUERY_ACCOUNTS] = "query_accounts",
@@ -52,6 +55,16 @@ static const struct repl_field transfer_fields[] = {
     FIELD(giro_transfer, user_data_64, REPL_U64),
     FIELD(giro_transfer, user_data_32, REPL_U32),
     FIELD(giro_transfer, timestamp, REPL_TIMESTAMP),
+    {0},
+};
+
+static const struct repl_field limits_fields[] = {
+    FIELD(giro_limits, account_id, REPL_U128),
+    FIELD(giro_limits, floor, REPL_U128),
+    FIELD(giro_limits, balance_max, REPL_U128),
+    FIELD(giro_limits, transfer_max, REPL_U128),
+    FIELD(giro_limits, over_capture, REPL_U32),
+    FIELD(giro_limits, flags, REPL_FLAGS),
     {0},
 };
 
@@ -112,7 +125,25 @@ static const struct repl_flag transfer_flags[] = {
     {"closing_debit", GIRO_TRANSFER_CLOSING_DEBIT},
     {"closing_credit", GIRO_TRANSFER_CLOSING_CREDIT},
     {"imported", GIRO_TRANSFER_IMPORTED},
+    {"return", GIRO_TRANSFER_RETURN},
+    {"keep_open", GIRO_TRANSFER_KEEP_OPEN},
+    {"adjust", GIRO_TRANSFER_ADJUST},
+    {"fact", GIRO_TRANSFER_FACT},
+    {"no_limit", GIRO_TRANSFER_NO_LIMIT},
     {0},
+};
+
+static const struct repl_flag limits_flags[] = {
+    {"block_debits", GIRO_LIMITS_BLOCK_DEBITS},
+    {"block_credits", GIRO_LIMITS_BLOCK_CREDITS},
+    {"frozen", GIRO_LIMITS_FROZEN},
+    {0},
+};
+
+const struct repl_flag repl_marks[] = {
+    {"over_cap", GIRO_MARK_OVER_CAP},         {"negative", GIRO_MARK_NEGATIVE},
+    {"blocked", GIRO_MARK_BLOCKED},           {"over_transfer", GIRO_MARK_OVER_TRANSFER},
+    {"over_balance", GIRO_MARK_OVER_BALANCE}, {0},
 };
 
 static const struct repl_flag account_filter_flags[] = {
@@ -152,8 +183,12 @@ const struct repl_field *repl_verb_fields(enum repl_verb verb)
         return account_fields;
     case REPL_CREATE_TRANSFERS:
         return transfer_fields;
+    case REPL_SET_LIMITS:
+        return limits_fields;
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
+    case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_LIMITS:
         return lookup_fields;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
@@ -180,6 +215,8 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb)
         return account_flags;
     case REPL_CREATE_TRANSFERS:
         return transfer_flags;
+    case REPL_SET_LIMITS:
+        return limits_flags;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
         return account_filter_flags;
@@ -189,6 +226,19 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb)
     default:
         return NULL;
     }
+}
+
+const char *repl_change_kind_name(uint32_t kind)
+{
+    static const char *const names[] = {
+        [GIRO_CHANGE_ACCOUNT_CREATED] = "account_created",
+        [GIRO_CHANGE_TRANSFER_CREATED] = "transfer_created",
+        [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
+        [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
+        [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
+        [GIRO_CHANGE_LIMITS_SET] = "limits_set",
+    };
+    return kind < sizeof names / sizeof names[0] ? names[kind] : NULL;
 }
 
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes)

@@ -11,8 +11,11 @@
 enum repl_verb {
     REPL_CREATE_ACCOUNTS,
     REPL_CREATE_TRANSFERS,
+    REPL_SET_LIMITS,
     REPL_LOOKUP_ACCOUNTS,
     REPL_LOOKUP_TRANSFERS,
+    REPL_LOOKUP_PAYMENTS,
+    REPL_GET_LIMITS,
     REPL_GET_ACCOUNT_TRANSFERS,
     REPL_GET_ACCOUNT_BALANCES,
     REPL_QUERY_ACCOUNTS,
@@ -62,6 +65,12 @@ bool repl_verb_has_filter(enum repl_verb verb);
 
 /* Flags, ended by a name of NULL; NULL for verbs without flags. */
 const struct repl_flag *repl_verb_flags(enum repl_verb verb);
+
+/* enum giro_transfer_mark, ended likewise. */
+extern const struct repl_flag repl_marks[];
+
+/* "transfer_created"; NULL for a kind that this version does not know. Static. */
+const char *repl_change_kind_name(uint32_t kind);
 
 /* "history|imported"; "" for none; bits without a name in hexadecimal. Returns out. */
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes);

@@ -116,6 +116,8 @@ static const struct setting settings[] = {
     {"accounts_max", SETTING_U32, SETTING(accounts_max), 1, 1u << 31, "accounts (16m)"},
     {"transfers_max", SETTING_U64, SETTING(transfers_max), 1, 1ull << 38, "transfers (1g)"},
     {"holds_max", SETTING_U32, SETTING(holds_max), 8192, 1u << 30, "open pending transfers (4m)"},
+    {"payments_max", SETTING_U32, SETTING(payments_max), 8192, 1u << 31,
+     "returns, returned and amended transfers (16m)"},
     {"connections_max", SETTING_U32, SETTING(connections_max), 1, 1u << 20,
      "open connections (10000)"},
     {"large_buffers", SETTING_U32, SETTING(large_buffers), 1, 1u << 16,

@@ -32,7 +32,7 @@ enum block_verdict block_check_header(const struct block_header *header,
         return header_is_zero(header) ? BLOCK_EMPTY : BLOCK_DAMAGED;
     if (!checksum_equal(header->header_checksum, header_checksum(header)))
         return BLOCK_DAMAGED;
-    if (header->version != BLOCK_VERSION)
+    if (header->version < BLOCK_VERSION_MIN || header->version > BLOCK_VERSION)
         return BLOCK_NEWER;
     if (memcmp(header->directory_id, place->directory_id, sizeof place->directory_id) != 0 ||
         header->shard != place->shard || header->segment != place->segment ||

@@ -2,7 +2,7 @@
  *
  *   offset | type | field
  *        0 | u32  | magic "GBLK"
- *        4 | u16  | version, 1
+ *        4 | u16  | version, 2; 1 is the same without payments
  *        6 | u16  | shard
  *        8 | u128 | directory_id: of the data directory that this block belongs to
  *       24 | u32  | segment: number of the segment file
@@ -34,7 +34,8 @@
 
 enum {
     BLOCK_HEADER_BYTES = 128,
-    BLOCK_VERSION = 1,
+    BLOCK_VERSION = 2,
+    BLOCK_VERSION_MIN = 1, /* that is still read */
     BLOCK_SECTOR_BYTES_MIN = 512,
     LOG_BLOCK_BYTES_MAX = 4 << 20, /* of any block of any log */
 };

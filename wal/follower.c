@@ -38,6 +38,7 @@ int follower_init(struct follower *follower, const struct directory *directory,
     struct ledger_config config = {
         .accounts_max = options->accounts_max,
         .holds_max = options->holds_max,
+        .payments_max = options->payments_max,
         .accounts_expected = options->accounts_expected,
         .hash_seed = options->hash_seed,
     };
@@ -45,8 +46,7 @@ int follower_init(struct follower *follower, const struct directory *directory,
     bool made = follower->reader != NULL && ledger_create(&config, &follower->ledger) == 0 &&
                 live_init(&follower->live, directory, options->accounts_max) == 0 &&
                 archive_init(&follower->archive, directory) == 0 &&
-                snapshot_init(&follower->snapshot, directory, &options->snapshot,
-                              options->accounts_max, options->holds_max) == 0;
+                snapshot_init(&follower->snapshot, directory, &options->snapshot) == 0;
     for (uint32_t i = 0; i < FOLLOWER_REQUESTS && made; i++) {
         follower->requests[i].number = i;
         follower->requests[i].output = memory_reserve_sparse(FOLLOWER_OUTPUT_BYTES);
@@ -335,6 +335,8 @@ static int block_apply(struct follower *follower, struct ledger *ledger,
             *out_index += done;
             return result;
         }
+        if (follower->snapshot.active)
+            snapshot_keep_sides(&follower->snapshot, ledger);
         if (follower->recording)
             live_after(live, ledger, part, run, place + done, follower->effects);
     }
@@ -674,8 +676,7 @@ static void digests_count(struct follower *follower, const struct block_header *
     const union record *records = block_records(header);
     for (uint32_t i = 0; i < header->record_count; i++) {
         if (record_system(&records[i]) == RECORD_SYSTEM_DIGEST)
-            snapshot_agreed(&follower->snapshot, records[i].digest.row_count,
-                            follower->ledger->accounts.count);
+            snapshot_agreed(&follower->snapshot, &records[i].digest);
     }
 }
 

@@ -107,6 +107,7 @@ enum follower_failure {
 struct follower_options {
     uint32_t accounts_max;
     uint32_t holds_max;
+    uint32_t payments_max;
     uint32_t accounts_expected;
     uint64_t hash_seed;
     uint64_t snapshot_log_bytes; /* at least so much log between two snapshots */

@@ -218,7 +218,9 @@ static void transfer_record(struct live *live, const struct ledger *ledger,
     history_add(live, ledger, effect->debit_row, &effect->debit, transfer->timestamp, debit);
     history_add(live, ledger, effect->credit_row, &effect->credit, transfer->timestamp, credit);
     if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0)
-        live->released[live->released_count++] = effect->released - transfer->amount;
+        live->released[live->released_count++] = (transfer->flags & GIRO_TRANSFER_FACT) != 0
+                                                     ? effect->released
+                                                     : effect->released - transfer->amount;
     if (live->facts.transfer_first == 0)
         live->facts.transfer_first = transfer->timestamp;
     live->facts.transfer_last = transfer->timestamp;

@@ -192,7 +192,7 @@ enum log_room log_reserve(struct log *log, uint32_t count, union record **out_re
 {
     uint32_t sector = log->directory->meta.sector_bytes;
     uint32_t size = block_size_bytes(log->open_records + count, sector);
-    assert(count <= LOG_BLOCK_BYTES_MIN / GIRO_RECORD_BYTES);
+    assert(count <= log_records_max(log));
     if (log->open_records == 0) {
         if (!open_block_place(log, size))
             return LOG_FULL;

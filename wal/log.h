@@ -141,8 +141,16 @@ enum log_room {
     LOG_FULL, /* no segment is ready: refuse writes until there is one */
 };
 
-/* Asks for room for count (at most 8,191) records in the open block, at out_records, which belong
- * to the caller until log_commit(). Moves window.low. */
+/* Records that fit into one block: at least 8,191. */
+static inline uint32_t log_records_max(const struct log *log)
+{
+    uint32_t segment_bytes = log->directory->meta.segment_bytes;
+    uint32_t bytes = log->options.block_bytes_max;
+    return (bytes < segment_bytes ? bytes : segment_bytes) / GIRO_RECORD_BYTES - 1;
+}
+
+/* Asks for room for count (at most log_records_max()) records in the open block, at out_records,
+ * which belong to the caller until log_commit(). Moves window.low. */
 enum log_room log_reserve(struct log *log, uint32_t count, union record **out_records,
                           uint64_t *out_address);
 

@@ -25,7 +25,7 @@
  *   base           | bytes               | row     | of every account that a transfer or an expiry names: what
  *                  |                     |         | they were when the segment began
  *   released       | bytes               | place   | of every post: what it released, besides
- *                  |                     |         | what it posted
+ *                  |                     |         | what it posted; of a fact: all that it released
  *   *_fences       | u64                 | value   | the first item of every page of accounts,
  *                  |                     |         | user_data and history
  *

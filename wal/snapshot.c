@@ -24,10 +24,12 @@ enum {
 static const char temporary[] = "snapshot.tmp";
 
 static const char *const database_names[SNAPSHOT_DATABASES] = {
-    "accounts", "holds", "outcomes", "segments", "meta",
+    "accounts", "payments", "limits", "holds", "outcomes", "segments", "meta",
 };
 
 _Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= 3968, "holds of a chunk");
+_Static_assert(SNAPSHOT_CHUNK_PAYMENTS * sizeof(struct payment) <= 3968, "payments of a chunk");
+_Static_assert(SNAPSHOT_CHUNK_LIMITS * sizeof(struct limits) <= 3968, "limits of a chunk");
 _Static_assert(sizeof(struct snapshot_chunk) == 32, "chunk head");
 
 /* ---- The thread that writes -------------------------------------------------------------- */
@@ -329,15 +331,27 @@ static void *batch_put(struct snapshot_batch *batch, enum snapshot_database data
 
 /* ---- Taking one -------------------------------------------------------------------------- */
 
+static size_t holds_bytes(const struct snapshot *snapshot)
+{
+    return ((size_t)snapshot->holds_most + 1) * sizeof *snapshot->holds;
+}
+
 int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
-                  const struct snapshot_options *options, uint32_t accounts_max, uint32_t holds_max)
+                  const struct snapshot_options *options)
 {
     *snapshot = (struct snapshot){
         .writer = {.directory = directory,
                    .map_bytes = options->map_bytes,
                    .bytes_per_s = options->bytes_per_s},
-        .accounts_max = accounts_max,
-        .holds_max = holds_max,
+        .accounts = {.database = SNAPSHOT_ACCOUNTS,
+                     .row_bytes = sizeof(struct giro_account),
+                     .chunk_rows = SNAPSHOT_CHUNK_ROWS},
+        .payments = {.database = SNAPSHOT_PAYMENTS,
+                     .row_bytes = sizeof(struct payment),
+                     .chunk_rows = SNAPSHOT_CHUNK_PAYMENTS},
+        .limits = {.database = SNAPSHOT_LIMITS,
+                   .row_bytes = sizeof(struct limits),
+                   .chunk_rows = SNAPSHOT_CHUNK_LIMITS},
     };
     struct snapshot_writer *writer = &snapshot->writer;
     pthread_mutex_init(&writer->mutex, NULL);
@@ -349,20 +363,43 @@ int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
         batch->puts = memory_reserve(SNAPSHOT_BATCH_PUTS * sizeof *batch->puts);
         made = made && batch->memory != NULL && batch->puts != NULL;
     }
-    snapshot->aside = memory_reserve(accounts_max * sizeof *snapshot->aside);
-    snapshot->digest = checksum_stream_new();
-    if (made && snapshot->aside != NULL && snapshot->digest != NULL)
+    if (made)
         return 0;
     snapshot_free(snapshot);
     return -ENOMEM;
 }
 
 /* What only an active snapshot needs is given back when it is over. */
+static void table_end(struct snapshot_table *table)
+{
+    memory_release(table->aside, (size_t)table->rows * sizeof *table->aside);
+    memory_release(table->kept, (size_t)table->rows * table->row_bytes);
+    if (table->digest != NULL)
+        checksum_stream_free(table->digest);
+    table->aside = NULL;
+    table->kept = NULL;
+    table->digest = NULL;
+}
+
+static bool table_begin(struct snapshot_table *table, uint32_t rows)
+{
+    table->rows = rows;
+    table->chunk_next = 0;
+    table->kept_count = 0;
+    table->digest = checksum_stream_new();
+    if (rows > 0) {
+        table->aside = memory_reserve((size_t)rows * sizeof *table->aside);
+        table->kept = memory_reserve((size_t)rows * table->row_bytes);
+    }
+    return table->digest != NULL && (rows == 0 || (table->aside != NULL && table->kept != NULL));
+}
+
 static void snapshot_release(struct snapshot *snapshot)
 {
-    memory_release(snapshot->rows, (size_t)snapshot->accounts_max * sizeof *snapshot->rows);
-    memory_release(snapshot->holds, (size_t)snapshot->holds_max * sizeof *snapshot->holds);
-    snapshot->rows = NULL;
+    table_end(&snapshot->accounts);
+    table_end(&snapshot->payments);
+    table_end(&snapshot->limits);
+    memory_release(snapshot->holds, holds_bytes(snapshot));
     snapshot->holds = NULL;
     snapshot->active = false;
     snapshot->writer.state = SNAPSHOT_WRITER_NONE;
@@ -380,9 +417,6 @@ void snapshot_free(struct snapshot *snapshot)
         memory_release(batch->memory, SNAPSHOT_BATCH_BYTES);
         memory_release(batch->puts, SNAPSHOT_BATCH_PUTS * sizeof *batch->puts);
     }
-    memory_release(snapshot->aside, snapshot->accounts_max * sizeof *snapshot->aside);
-    if (snapshot->digest != NULL)
-        checksum_stream_free(snapshot->digest);
     pthread_mutex_destroy(&writer->mutex);
     pthread_cond_destroy(&writer->changed);
     *snapshot = (struct snapshot){0};
@@ -394,8 +428,8 @@ static void holds_keep(struct snapshot *snapshot, const struct ledger *ledger)
     for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
         const struct hold *hold = &ledger->holds.slots[i];
         if (hold->record.id != 0)
-            snapshot->holds[snapshot->hold_count++] =
-                (struct snapshot_hold){.record = hold->record, .address = hold->address};
+            snapshot->holds[snapshot->hold_count++] = (struct snapshot_hold){
+                .record = hold->record, .address = hold->address, .expires_at = hold->expires_at};
     }
 }
 
@@ -404,9 +438,12 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
 {
     struct snapshot_writer *writer = &snapshot->writer;
     assert(!snapshot->active);
-    snapshot->rows = memory_reserve((size_t)snapshot->accounts_max * sizeof *snapshot->rows);
-    snapshot->holds = memory_reserve((size_t)snapshot->holds_max * sizeof *snapshot->holds);
-    if (snapshot->rows == NULL || snapshot->holds == NULL) {
+    snapshot->holds_most = ledger->holds.count;
+    snapshot->holds = memory_reserve(holds_bytes(snapshot));
+    bool made = table_begin(&snapshot->accounts, ledger->accounts.count);
+    made = table_begin(&snapshot->payments, ledger->payments.count) && made;
+    made = table_begin(&snapshot->limits, ledger->limits.count) && made;
+    if (!made || snapshot->holds == NULL) {
         snapshot_release(snapshot);
         return error_set(error, -ENOMEM, "out of address space for a snapshot");
     }
@@ -414,33 +451,29 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     snapshot->segment = position->segment;
     snapshot->position = *position;
     snapshot->totals = ledger_totals(ledger);
-    snapshot->accounts = ledger->accounts.count;
-    snapshot->chunk_next = 0;
-    snapshot->aside_count = 0;
-    memset(snapshot->aside, 0, snapshot->accounts * sizeof *snapshot->aside);
     holds_keep(snapshot, ledger);
     snapshot->digest_holds = ledger_digest_holds(ledger);
-    checksum_stream_free(snapshot->digest);
-    snapshot->digest = checksum_stream_new();
     snapshot->sums = (struct ledger_sums){0};
+    snapshot->accounts_proven = 0;
+    snapshot->payments_proven = 0;
+    snapshot->limits_proven = 0;
 
-    snapshot->rows_proven = 0;
     snapshot->proven = true;
     writer->filled = 0;
     writer->written = 0;
     writer->proven = snapshot->proven;
     writer->error = (struct error){0};
     writer->entry = (struct manifest_entry){.segment = position->segment, .lsn = position->lsn - 1};
-    writer->expected_bytes = ((uint64_t)snapshot->accounts / SNAPSHOT_CHUNK_ROWS +
+    writer->expected_bytes = ((uint64_t)snapshot->accounts.rows / SNAPSHOT_CHUNK_ROWS +
+                              snapshot->payments.rows / SNAPSHOT_CHUNK_PAYMENTS +
+                              snapshot->limits.rows / SNAPSHOT_CHUNK_LIMITS +
                               snapshot->hold_count / SNAPSHOT_CHUNK_HOLDS +
                               (uint64_t)position->segment * writer->directory->meta.segment_bytes /
                                   GIRO_RECORD_BYTES / 4 / SNAPSHOT_CHUNK_OUTCOMES +
                               position->segment) *
                              4200;
     writer->state = SNAPSHOT_WRITER_RUNS;
-    int result = snapshot->digest == NULL
-                     ? ENOMEM
-                     : pthread_create(&writer->thread, NULL, writer_run, writer);
+    int result = pthread_create(&writer->thread, NULL, writer_run, writer);
     if (result != 0) {
         snapshot_release(snapshot);
         return error_set(error, -result, "cannot start a thread: %s", strerror(result));
@@ -463,34 +496,35 @@ static bool chunk_put(struct snapshot *snapshot, enum snapshot_database database
     return true;
 }
 
-/* A chunk of rows as they were at the snapshot's moment. */
-static void chunk_gather(const struct snapshot *snapshot, const struct ledger *ledger,
-                         uint32_t first, uint32_t count, struct giro_account *rows)
+/* A chunk of rows as they were at the snapshot's moment; live: as they are now. */
+static void chunk_gather(const struct snapshot_table *table, const char *live, uint32_t first,
+                         uint32_t count, char *rows)
 {
-    memcpy(rows, &ledger->accounts.rows[first], count * sizeof *rows);
+    memcpy(rows, live + (size_t)first * table->row_bytes, (size_t)count * table->row_bytes);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t aside = snapshot->aside[first + i];
+        uint32_t aside = table->aside[first + i];
         if (aside != 0)
-            rows[i] = snapshot->rows[aside - 1];
+            memcpy(rows + (size_t)i * table->row_bytes,
+                   table->kept + (size_t)(aside - 1) * table->row_bytes, table->row_bytes);
     }
 }
 
-static bool accounts_put(struct snapshot *snapshot, const struct ledger *ledger)
+static bool table_put(struct snapshot *snapshot, struct snapshot_table *table, const void *live)
 {
-    uint32_t chunks = (snapshot->accounts + SNAPSHOT_CHUNK_ROWS - 1) / SNAPSHOT_CHUNK_ROWS;
-    for (; snapshot->chunk_next < chunks; snapshot->chunk_next++) {
-        struct giro_account rows[SNAPSHOT_CHUNK_ROWS];
-        uint32_t chunk = snapshot->chunk_next;
-        uint32_t first = chunk * SNAPSHOT_CHUNK_ROWS;
-        uint32_t left = snapshot->accounts - first;
-        uint32_t count = left < SNAPSHOT_CHUNK_ROWS ? left : SNAPSHOT_CHUNK_ROWS;
-        chunk_gather(snapshot, ledger, first, count, rows);
-        if (!chunk_put(snapshot, SNAPSHOT_ACCOUNTS, chunk, first, count, rows,
-                       count * (uint32_t)sizeof *rows))
+    uint32_t chunks = (table->rows + table->chunk_rows - 1) / table->chunk_rows;
+    for (; table->chunk_next < chunks; table->chunk_next++) {
+        _Alignas(struct giro_account) char rows[SNAPSHOT_CHUNK_OUTCOMES];
+        uint32_t first = table->chunk_next * table->chunk_rows;
+        uint32_t left = table->rows - first;
+        uint32_t count = left < table->chunk_rows ? left : table->chunk_rows;
+        chunk_gather(table, live, first, count, rows);
+        if (!chunk_put(snapshot, table->database, table->chunk_next, first, count, rows,
+                       count * table->row_bytes))
             return false;
-        checksum_stream_add(snapshot->digest, rows, count * sizeof *rows);
-        for (uint32_t i = 0; i < count; i++)
-            ledger_sums_add(&snapshot->sums, &rows[i]);
+        checksum_stream_add(table->digest, rows, (size_t)count * table->row_bytes);
+        if (table->database == SNAPSHOT_ACCOUNTS)
+            for (uint32_t i = 0; i < count; i++)
+                ledger_sums_add(&snapshot->sums, &((const struct giro_account *)(void *)rows)[i]);
     }
     return true;
 }
@@ -555,10 +589,14 @@ static bool meta_put(struct snapshot *snapshot)
         .segment_bytes = directory->segment_bytes,
         .position = snapshot->position,
         .totals = snapshot->totals,
-        .accounts = snapshot->accounts,
+        .accounts = snapshot->accounts.rows,
+        .payments = snapshot->payments.rows,
+        .limits = snapshot->limits.rows,
         .holds = snapshot->hold_count,
-        .digest = ledger_digest_of(checksum_stream_end(snapshot->digest), snapshot->digest_holds,
-                                   &snapshot->totals),
+        .digest = ledger_digest_of(checksum_stream_end(snapshot->accounts.digest),
+                                   checksum_stream_end(snapshot->payments.digest),
+                                   checksum_stream_end(snapshot->limits.digest),
+                                   snapshot->digest_holds, &snapshot->totals),
         .sums = snapshot->sums,
     };
     memcpy(meta.directory_id, directory->directory_id, sizeof meta.directory_id);
@@ -577,7 +615,13 @@ static bool batch_fill(struct snapshot *snapshot, const struct ledger *ledger,
         bool whole = false;
         switch (snapshot->phase) {
         case SNAPSHOT_PHASE_ACCOUNTS:
-            whole = accounts_put(snapshot, ledger);
+            whole = table_put(snapshot, &snapshot->accounts, ledger->accounts.rows);
+            break;
+        case SNAPSHOT_PHASE_PAYMENTS:
+            whole = table_put(snapshot, &snapshot->payments, ledger->payments.rows);
+            break;
+        case SNAPSHOT_PHASE_LIMITS:
+            whole = table_put(snapshot, &snapshot->limits, ledger->limits.rows);
             break;
         case SNAPSHOT_PHASE_HOLDS:
             whole = holds_put(snapshot);
@@ -627,17 +671,22 @@ enum snapshot_progress snapshot_step(struct snapshot *snapshot, const struct led
 void snapshot_demand_proof(struct snapshot *snapshot)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    snapshot->proven = snapshot->accounts == 0;
+    snapshot->proven = snapshot->accounts.rows == 0;
     pthread_mutex_lock(&writer->mutex);
     writer->proven = snapshot->proven;
     pthread_mutex_unlock(&writer->mutex);
 }
 
-void snapshot_agreed(struct snapshot *snapshot, uint64_t rows, uint64_t accounts)
+void snapshot_agreed(struct snapshot *snapshot, const struct record_digest *digest)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    snapshot->rows_proven += rows;
-    if (snapshot->rows_proven < accounts)
+    snapshot->accounts_proven += digest->row_count;
+    if (digest->side_first < digest->payments)
+        snapshot->payments_proven += digest->side_count;
+    else
+        snapshot->limits_proven += digest->side_count;
+    if (snapshot->accounts_proven < digest->accounts ||
+        snapshot->payments_proven < digest->payments || snapshot->limits_proven < digest->limits)
         return;
     snapshot->proven = true;
     pthread_mutex_lock(&writer->mutex);
@@ -753,6 +802,30 @@ static int accounts_take(struct loading *loading, uint64_t key, const char *item
     return ledger_restore_accounts(loading->ledger, rows, head->count);
 }
 
+static int payments_take(struct loading *loading, uint64_t key, const char *items,
+                         const struct snapshot_chunk *head, size_t size)
+{
+    struct payment rows[SNAPSHOT_CHUNK_PAYMENTS];
+    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_PAYMENTS ||
+        size != head->count * sizeof rows[0])
+        return -EBADMSG;
+    memcpy(rows, items, size);
+    loading->done += head->count;
+    return ledger_restore_payments(loading->ledger, rows, head->count);
+}
+
+static int limits_take(struct loading *loading, uint64_t key, const char *items,
+                       const struct snapshot_chunk *head, size_t size)
+{
+    struct limits rows[SNAPSHOT_CHUNK_LIMITS];
+    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_LIMITS ||
+        size != head->count * sizeof rows[0])
+        return -EBADMSG;
+    memcpy(rows, items, size);
+    loading->done += head->count;
+    return PLANTED(FORGET_LIMITS) ? 0 : ledger_restore_limits(loading->ledger, rows, head->count);
+}
+
 static int holds_take(struct loading *loading, uint64_t key, const char *items,
                       const struct snapshot_chunk *head, size_t size)
 {
@@ -761,7 +834,8 @@ static int holds_take(struct loading *loading, uint64_t key, const char *items,
         return -EBADMSG;
     for (uint32_t i = 0; i < head->count; i++) {
         memcpy(&hold, items + i * sizeof hold, sizeof hold);
-        int result = ledger_restore_hold(loading->ledger, &hold.record, hold.address);
+        int result =
+            ledger_restore_hold(loading->ledger, &hold.record, hold.address, hold.expires_at);
         if (result != 0)
             return result;
     }
@@ -833,6 +907,14 @@ static int state_load(struct loading *loading, const struct manifest_entry *entr
     if (result == 0 && loading->done != loading->meta.accounts)
         result = -EBADMSG;
     if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_PAYMENTS, payments_take);
+    if (result == 0 && loading->done != loading->meta.payments)
+        result = -EBADMSG;
+    if (result == 0)
+        result = chunks_load(loading, SNAPSHOT_LIMITS, limits_take);
+    if (result == 0 && loading->done != loading->meta.limits)
+        result = -EBADMSG;
+    if (result == 0)
         result = chunks_load(loading, SNAPSHOT_OUTCOMES, outcomes_take);
     if (result == 0)
         result = chunks_load(loading, SNAPSHOT_HOLDS, holds_take); /* resets their outcomes */
@@ -843,6 +925,8 @@ static int state_load(struct loading *loading, const struct manifest_entry *entr
     const struct ledger_sums *sums = &loading->meta.sums;
     if (sums->debits_posted != sums->credits_posted ||
         sums->debits_pending != sums->credits_pending)
+        return -EBADMSG;
+    if (loading->meta.totals.timestamp_last > GIRO_TIMESTAMP_MAX)
         return -EBADMSG;
     ledger_restore_totals(loading->ledger, &loading->meta.totals);
     return checksum_equal(ledger_digest(loading->ledger), loading->meta.digest) ? 0 : -EBADMSG;
@@ -858,7 +942,7 @@ static const char *load_error_text(int result)
     case -EXDEV:
         return "of another directory, or misplaced";
     case -ENOSPC:
-        return "holds more than the limits allow: raise accounts_max or holds_max";
+        return "holds more than the limits allow: raise accounts_max, holds_max or payments_max";
     default:
         return strerror(-result);
     }

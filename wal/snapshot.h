@@ -4,6 +4,8 @@
  *
  *   database   | key                        | value
  *   accounts   | u64 first row / 31         | struct snapshot_chunk, then up to 31 account rows
+ *   payments   | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct payment
+ *   limits     | u64 first row / 62         | struct snapshot_chunk, then up to 62 struct limits
  *   holds      | u64 first hold / 27        | struct snapshot_chunk, then up to 27 struct snapshot_hold
  *   outcomes   | u64 first byte / 3,968     | struct snapshot_chunk, then 3,968 bytes of the table of
  *              |                            | outcomes, two bits a log address; chunks of zeros are
@@ -11,8 +13,8 @@
  *   segments   | u64 segment                | struct segment_facts: the catalogue of sealed segments
  *   meta       | u64 0                      | struct snapshot_meta
  *
- * The follower writes it in slices between replayed blocks; account rows that are about to change
- * are set aside first, so the file shows one moment. It is written once, in the order of the keys,
+ * The follower writes it in slices between replayed blocks; rows that
+ * change meanwhile are set aside first, so the file shows one moment. It is written once, in the order of the keys,
  * by a thread of its own, paced, and sent off to the disk megabyte by megabyte: one large sync would
  * hold up the log, and so would the flush of many small ones. The one sync at the end finds little
  * left to do.
@@ -34,6 +36,7 @@
 #define WAL_SNAPSHOT_H
 
 #include "engine/ledger.h"
+#include "engine/planted.h"
 #include "wal/archive.h"
 #include "wal/manifest.h"
 
@@ -41,8 +44,10 @@
 #include <stdatomic.h>
 
 enum {
-    SNAPSHOT_VERSION = 1,
+    SNAPSHOT_VERSION = 2,
     SNAPSHOT_CHUNK_ROWS = 31, /* with their head, one LMDB page */
+    SNAPSHOT_CHUNK_PAYMENTS = 49,
+    SNAPSHOT_CHUNK_LIMITS = 62,
     SNAPSHOT_CHUNK_HOLDS = 27,
     SNAPSHOT_CHUNK_OUTCOMES = 3968, /* bytes */
     SNAPSHOT_BATCH_BYTES = 1 << 20, /* of one transaction */
@@ -56,9 +61,9 @@ struct snapshot_chunk {
 };
 
 struct snapshot_hold {
-    struct giro_transfer record;
+    struct giro_transfer record; /* its amount: what is left */
     uint64_t address;
-    uint64_t reserved;
+    uint64_t expires_at;
 };
 
 struct snapshot_meta {
@@ -70,7 +75,8 @@ struct snapshot_meta {
     uint64_t accounts;
     uint64_t holds;
     struct checksum digest; /* ledger_digest() */
-    uint64_t reserved;      /* 0 */
+    uint32_t payments;
+    uint32_t limits;
     struct ledger_sums sums;
 };
 
@@ -85,6 +91,8 @@ struct snapshot_options {
 
 enum snapshot_database {
     SNAPSHOT_ACCOUNTS,
+    SNAPSHOT_PAYMENTS,
+    SNAPSHOT_LIMITS,
     SNAPSHOT_HOLDS,
     SNAPSHOT_OUTCOMES,
     SNAPSHOT_SEGMENTS,
@@ -143,11 +151,26 @@ struct snapshot_writer {
 
 enum snapshot_phase {
     SNAPSHOT_PHASE_ACCOUNTS,
+    SNAPSHOT_PHASE_PAYMENTS,
+    SNAPSHOT_PHASE_LIMITS,
     SNAPSHOT_PHASE_HOLDS,
     SNAPSHOT_PHASE_OUTCOMES,
     SNAPSHOT_PHASE_SEGMENTS,
     SNAPSHOT_PHASE_META,
     SNAPSHOT_PHASE_FINISH,
+};
+
+/* A table of rows that change while they are written. */
+struct snapshot_table {
+    enum snapshot_database database;
+    uint32_t row_bytes;
+    uint32_t chunk_rows;
+    uint32_t rows;       /* of the snapshot's moment */
+    uint32_t chunk_next; /* to be written next */
+    uint32_t *aside;     /* by row: 1 + its place in kept; 0: not set aside */
+    char *kept;          /* rows that were set aside */
+    uint32_t kept_count;
+    struct checksum_stream *digest;
 };
 
 struct snapshot {
@@ -158,26 +181,24 @@ struct snapshot {
     uint32_t segment;
     struct log_position position;
     struct ledger_totals totals;
-    uint32_t accounts;         /* rows of that moment */
-    uint32_t chunk_next;       /* of accounts, to be written next */
-    uint32_t *aside;           /* by row: 1 + its place in rows; 0: not set aside */
-    struct giro_account *rows; /* set aside */
-    uint32_t aside_count;
-    uint32_t accounts_max;
+    struct snapshot_table accounts;
+    struct snapshot_table payments;
+    struct snapshot_table limits;
+    /* Rows that digests agreed with since everything was put into batches. */
+    uint64_t accounts_proven;
+    uint64_t payments_proven;
+    uint64_t limits_proven;
     struct snapshot_hold *holds;
     uint32_t hold_count;
-    uint32_t holds_max;
-    uint64_t next;        /* in the phase: hold, outcome byte, segment */
-    uint64_t rows_proven; /* since everything was put into batches */
+    uint32_t holds_most;
+    uint64_t next; /* in the phase: hold, outcome byte, segment */
     bool proven;
     uint64_t digest_holds;
-    struct checksum_stream *digest;
     struct ledger_sums sums;
 };
 
 int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
-                  const struct snapshot_options *options, uint32_t accounts_max,
-                  uint32_t holds_max);
+                  const struct snapshot_options *options);
 void snapshot_free(struct snapshot *snapshot);
 
 /* Begins a snapshot of the ledger as it is now, at the beginning of a segment. Returns 0 or
@@ -188,15 +209,34 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
 /* Keeps a snapshot that was just begun from being published before snapshot_agreed() says so. */
 void snapshot_demand_proof(struct snapshot *snapshot);
 
-/* To be called before a row changes, while a snapshot is active. */
+static inline void snapshot_table_keep(struct snapshot_table *table, uint32_t row,
+                                       const void *before)
+{
+    if (row >= table->rows || row / table->chunk_rows < table->chunk_next || table->aside[row] != 0)
+        return;
+    memcpy(table->kept + (size_t)table->kept_count * table->row_bytes, before, table->row_bytes);
+    table->aside[row] = ++table->kept_count;
+}
+
+/* To be called before an account's row changes, while a snapshot is active. */
 static inline void snapshot_keep(struct snapshot *snapshot, const struct ledger *ledger,
                                  uint32_t row)
 {
-    if (row >= snapshot->accounts || row / SNAPSHOT_CHUNK_ROWS < snapshot->chunk_next ||
-        snapshot->aside[row] != 0)
-        return;
-    snapshot->rows[snapshot->aside_count] = ledger->accounts.rows[row];
-    snapshot->aside[row] = ++snapshot->aside_count;
+    snapshot_table_keep(&snapshot->accounts, row, &ledger->accounts.rows[row]);
+}
+
+/* To be called after records were replayed, while a snapshot is active: what payments and limits were
+ * before that is in the ledger's journal. */
+static inline void snapshot_keep_sides(struct snapshot *snapshot, const struct ledger *ledger)
+{
+    const struct payments *payments = &ledger->payments;
+    for (uint32_t i = 0; i < payments->journal_count; i++) {
+        const struct journal_entry *entry = &payments->journal[i];
+        if (entry->kind == JOURNAL_PAYMENT && !PLANTED(SKIP_ASIDE))
+            snapshot_table_keep(&snapshot->payments, entry->slot, &entry->before.payment);
+        else if (entry->kind == JOURNAL_LIMITS)
+            snapshot_table_keep(&snapshot->limits, entry->slot, &entry->before.limits);
+    }
 }
 
 enum snapshot_progress {
@@ -216,9 +256,9 @@ static inline bool snapshot_awaits_proof(const struct snapshot *snapshot)
     return snapshot->active && snapshot->phase == SNAPSHOT_PHASE_FINISH && !snapshot->proven;
 }
 
-/* Takes note of a digest record of so many rows that agreed; they come in order, going round all
- * accounts that there are by now. */
-void snapshot_agreed(struct snapshot *snapshot, uint64_t rows, uint64_t accounts);
+/* Takes note of a digest record that agreed; they come in order, going round all rows that there
+ * are by now. */
+void snapshot_agreed(struct snapshot *snapshot, const struct record_digest *digest);
 
 /* Gives up; waits for the thread. */
 void snapshot_abandon(struct snapshot *snapshot);

@@ -84,6 +84,8 @@ static uint32_t change_kind(const union record *record)
             return GIRO_CHANGE_PENDING_VOIDED;
         return GIRO_CHANGE_TRANSFER_CREATED;
     case RECORD_SYSTEM:
+        if (record->transfer.code == RECORD_SYSTEM_LIMITS)
+            return GIRO_CHANGE_LIMITS_SET;
         return record->transfer.code == RECORD_SYSTEM_EXPIRY ? GIRO_CHANGE_PENDING_EXPIRED : 0;
     case RECORD_BURNT:
         return 0;
@@ -91,21 +93,38 @@ static uint32_t change_kind(const union record *record)
     return 0;
 }
 
-static void change_set(const struct view *view, uint32_t place, uint64_t ordinal, uint32_t kind,
-                       struct giro_change *change)
+/* The marks of a transfer are logged in front of it. */
+static uint32_t change_marks(const union record *before, const union record *record)
 {
-    const union record *record = view_record(view, place);
-    *change = (struct giro_change){.ordinal = ordinal, .kind = kind};
-    change->record.transfer = record->transfer;
-    change->record.transfer.flags &= RECORD_FLAGS_MASK;
+    if (before == NULL || record_kind(record) != RECORD_TRANSFER ||
+        record_system(before) != RECORD_SYSTEM_PAYMENT ||
+        before->transfer.user_data_128 != record->transfer.id)
+        return 0;
+    return before->transfer.user_data_32;
+}
+
+bool change_from_record(const union record *record, const union record *before, uint64_t ordinal,
+                        const struct giro_balances *debit, const struct giro_balances *credit,
+                        struct giro_change *out)
+{
+    const uint32_t kind = change_kind(record);
+    if (kind == 0)
+        return false;
+    *out = (struct giro_change){
+        .ordinal = ordinal, .kind = kind, .marks = change_marks(before, record)};
+    out->record.transfer = record->transfer;
+    out->record.transfer.flags &= RECORD_FLAGS_MASK;
     if (kind == GIRO_CHANGE_PENDING_EXPIRED) {
-        change->record.transfer.code = 0;
-        change->record.transfer.flags = 0;
+        out->record.transfer.code = 0;
+        out->record.transfer.flags = 0;
     }
-    if (kind == GIRO_CHANGE_ACCOUNT_CREATED)
-        return;
-    change->debit = view->balances[place].debit;
-    change->credit = view->balances[place].credit;
+    if (kind == GIRO_CHANGE_LIMITS_SET)
+        out->record.limits.reserved_1 = 0;
+    if (kind == GIRO_CHANGE_ACCOUNT_CREATED || kind == GIRO_CHANGE_LIMITS_SET)
+        return true;
+    out->debit = *debit;
+    out->credit = *credit;
+    return true;
 }
 
 uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit,
@@ -119,12 +138,15 @@ uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit
         for (; *ordinal < block->ordinal + block->record_count; (*ordinal)++) {
             uint32_t place =
                 block->offset / GIRO_RECORD_BYTES + 1 + (uint32_t)(*ordinal - block->ordinal);
-            uint32_t kind = change_kind(view_record(view, place));
-            if (kind == 0)
+            const union record *record = view_record(view, place);
+            if (change_kind(record) == 0)
                 continue;
             if (count == limit)
                 return count;
-            change_set(view, place, *ordinal, kind, &changes[count++]);
+            const struct view_balances *balances = &view->balances[place];
+            const bool first = *ordinal == block->ordinal;
+            (void)change_from_record(record, first ? NULL : view_record(view, place - 1), *ordinal,
+                                     &balances->debit, &balances->credit, &changes[count++]);
         }
     }
     return count;
@@ -244,7 +266,8 @@ static struct view_slot *slot_of(struct view_maker *maker, giro_u128 account_id)
     return slot == 0 ? NULL : &maker->table[slot - 1];
 }
 
-/* What a record did to its two accounts. released: what left pending, besides what was posted. */
+/* What a record did to its two accounts. released: what left pending, besides what was posted; with
+ * a fact, which may post more than was pending, all that left it. */
 static void record_follow(const union record *record, giro_u128 released,
                           struct giro_balances *debit, struct giro_balances *credit)
 {
@@ -259,8 +282,10 @@ static void record_follow(const union record *record, giro_u128 released,
         credit->credits_pending += amount;
     } else {
         if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0) {
-            debit->debits_pending -= amount + released;
-            credit->credits_pending -= amount + released;
+            if ((transfer->flags & GIRO_TRANSFER_FACT) == 0)
+                released += amount;
+            debit->debits_pending -= released;
+            credit->credits_pending -= released;
         }
         debit->debits_posted += amount;
         credit->credits_posted += amount;

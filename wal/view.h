@@ -49,6 +49,13 @@ static inline const union record *view_record(const struct view *view, uint32_t 
     return (const union record *)(const void *)(view->image + (size_t)place * GIRO_RECORD_BYTES);
 }
 
+/* Makes the change that a record is for subscribers; debit and credit are the balances right after
+ * it, and are not looked at for an account or its limits. before: the record in front of it in its block, which has
+ * its marks; NULL: none. Returns false, with nothing written, for a record that is no change. */
+bool change_from_record(const union record *record, const union record *before, uint64_t ordinal,
+                        const struct giro_balances *debit, const struct giro_balances *credit,
+                        struct giro_change *out);
+
 /* Copies up to limit changes from *ordinal on, and moves *ordinal behind the last record looked at.
  * Returns how many. */
 uint32_t view_changes(const struct view *view, uint64_t *ordinal, uint32_t limit,

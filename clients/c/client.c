@@ -23,6 +23,12 @@ _Static_assert((int)GIRO_CREATE_ACCOUNTS == (int)FRAME_CREATE_ACCOUNTS, "protoco
 _Static_assert((int)GIRO_CREATE_TRANSFERS == (int)FRAME_CREATE_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_ACCOUNTS == (int)FRAME_LOOKUP_ACCOUNTS, "protocol");
 _Static_assert((int)GIRO_LOOKUP_TRANSFERS == (int)FRAME_LOOKUP_TRANSFERS, "protocol");
+_Static_assert((int)GIRO_CREATE_TRANSFERS_OUTCOMES == (int)FRAME_CREATE_TRANSFERS_OUTCOMES,
+               "protocol");
+_Static_assert((int)GIRO_OUTCOMES_MAX == (int)FRAME_OUTCOMES_MAX, "protocol");
+_Static_assert((int)GIRO_SET_LIMITS == (int)FRAME_SET_LIMITS, "protocol");
+_Static_assert((int)GIRO_GET_LIMITS == (int)FRAME_GET_LIMITS, "protocol");
+_Static_assert((int)GIRO_LOOKUP_PAYMENTS == (int)FRAME_LOOKUP_PAYMENTS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_TRANSFERS == (int)FRAME_GET_ACCOUNT_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_BALANCES == (int)FRAME_GET_ACCOUNT_BALANCES, "protocol");
 _Static_assert((int)GIRO_QUERY_ACCOUNTS == (int)FRAME_QUERY_ACCOUNTS, "protocol");
@@ -258,9 +264,15 @@ static bool request_valid(const struct giro_request *request)
         return request->count == 0 && has_output;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_SET_LIMITS:
         return request->count >= 1 && has_events;
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+        return request->count >= 1 && request->count <= GIRO_OUTCOMES_MAX && has_events &&
+               request->outcomes != NULL;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         return request->count >= 1 && has_events && has_output;
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -415,6 +427,18 @@ int giro_create_accounts(struct giro_client *client, const struct giro_account *
     return create(client, &request, out_created);
 }
 
+int giro_set_limits(struct giro_client *client, const struct giro_limits *limits, uint32_t count,
+                    struct giro_result *results, struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_SET_LIMITS,
+        .count = count,
+        .events.limits = limits,
+        .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
 int giro_create_transfers(struct giro_client *client, const struct giro_transfer *transfers,
                           uint32_t count, struct giro_result *results,
                           struct giro_created *out_created)
@@ -424,6 +448,21 @@ int giro_create_transfers(struct giro_client *client, const struct giro_transfer
         .count = count,
         .events.transfers = transfers,
         .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
+int giro_create_transfers_outcomes(struct giro_client *client,
+                                   const struct giro_transfer *transfers, uint32_t count,
+                                   struct giro_outcome *outcomes, struct giro_result *results,
+                                   struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_CREATE_TRANSFERS_OUTCOMES,
+        .count = count,
+        .events.transfers = transfers,
+        .output.results = results,
+        .outcomes = outcomes,
     };
     return create(client, &request, out_created);
 }
@@ -458,6 +497,30 @@ int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint
         .count = count,
         .events.ids = ids,
         .output.transfers = transfers,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_payment *payments, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_LOOKUP_PAYMENTS,
+        .count = count,
+        .events.ids = ids,
+        .output.payments = payments,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                    struct giro_limits *limits, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_LIMITS,
+        .count = count,
+        .events.ids = ids,
+        .output.limits = limits,
     };
     return read_records(client, &request, out_found);
 }

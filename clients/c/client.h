@@ -163,13 +163,17 @@ enum { OPEN_PENDING = 1 };
 static inline bool request_is_create(const struct giro_request *request)
 {
     return request->operation == GIRO_CREATE_ACCOUNTS ||
-           request->operation == GIRO_CREATE_TRANSFERS;
+           request->operation == GIRO_CREATE_TRANSFERS ||
+           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ||
+           request->operation == GIRO_SET_LIMITS;
 }
 
 /* Whether it never shares a frame: there is one filter a frame, and one answer. */
 static inline bool request_travels_alone(const struct giro_request *request)
 {
-    return request->operation >= GIRO_GET_ACCOUNT_TRANSFERS;
+    return (request->operation >= GIRO_GET_ACCOUNT_TRANSFERS &&
+            request->operation <= GIRO_READ_CHANGES) ||
+           request->operation == GIRO_SNAPSHOT;
 }
 
 /* io.c */

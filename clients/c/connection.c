@@ -135,6 +135,8 @@ static bool may_resend(const struct giro_client *client, const struct giro_reque
         return true;
     if (request_is_create(request) && (client->options.flags & GIRO_NEVER_RESEND) != 0)
         return false;
+    if (request->operation == GIRO_SET_LIMITS)
+        return false; /* somebody else may have set others meanwhile */
     return request->internal.sends <= client->options.resends_max;
 }
 

@@ -96,6 +96,7 @@ extern "C" {
 
 enum {
     GIRO_EVENTS_MAX = 8190,        /* of one request; a server may be configured for less */
+    GIRO_OUTCOMES_MAX = 6239,      /* transfers of one request that asks for their outcomes */
     GIRO_QUERY_LIMIT_MAX = 8190,   /* records that a query may ask for at once */
     GIRO_CHANGES_LIMIT_MAX = 3854, /* changes that may be asked for at once */
     GIRO_CHANGES_WAIT_MS_MAX = 60000,
@@ -150,7 +151,8 @@ enum {
       "the server could not write the snapshot: its log says why; nothing else is affected")       \
     X(GIRO_EQUERYCANCELED, -27, false, "the server stopped before it answered: ask again")         \
     X(GIRO_EFOLLOWEROFF, -28, false,                                                               \
-      "the server answers no queries: its follower is switched off, or has stopped")
+      "the server answers no queries: its follower is switched off, or has stopped")               \
+    X(GIRO_EPAYMENTSFULL, -29, false, "the server's payments_max is reached")
 
 #define GIRO_ERROR_ENUMERATOR(name, value, unknown, text) name = (value),
 enum giro_error { GIRO_OK = 0, GIRO_ERRORS(GIRO_ERROR_ENUMERATOR) };
@@ -234,6 +236,10 @@ enum giro_operation {
     GIRO_QUERY_ACCOUNTS = 22,
     GIRO_QUERY_TRANSFERS = 23,
     GIRO_READ_CHANGES = 24,
+    GIRO_LOOKUP_PAYMENTS = 25,
+    GIRO_CREATE_TRANSFERS_OUTCOMES = 26,
+    GIRO_SET_LIMITS = 27,
+    GIRO_GET_LIMITS = 28,
     GIRO_SNAPSHOT = 32,
 };
 
@@ -307,8 +313,9 @@ struct giro_request {
                              changes gets its filter's wait_ms on top */
     union {
         const struct giro_account *accounts;              /* GIRO_CREATE_ACCOUNTS */
-        const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS */
-        const giro_u128 *ids;                             /* GIRO_LOOKUP_... */
+        const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS... */
+        const struct giro_limits *limits;                 /* GIRO_SET_LIMITS */
+        const giro_u128 *ids;                             /* GIRO_LOOKUP_..., GIRO_GET_LIMITS */
         const struct giro_account_filter *account_filter; /* GIRO_GET_ACCOUNT_... */
         const struct giro_query_filter *query_filter;     /* GIRO_QUERY_... */
         const struct giro_change_filter *change_filter;   /* GIRO_READ_CHANGES */
@@ -320,12 +327,15 @@ struct giro_request {
         struct giro_account *accounts;         /* GIRO_LOOKUP_ACCOUNTS, GIRO_QUERY_ACCOUNTS */
         struct giro_transfer *transfers;       /* GIRO_LOOKUP_TRANSFERS, GIRO_QUERY_TRANSFERS,
                                                   GIRO_GET_ACCOUNT_TRANSFERS */
+        struct giro_limits *limits;            /* GIRO_GET_LIMITS */
+        struct giro_payment *payments;         /* GIRO_LOOKUP_PAYMENTS */
         struct giro_account_balance *balances; /* GIRO_GET_ACCOUNT_BALANCES */
         struct giro_change *changes;           /* GIRO_READ_CHANGES */
         struct giro_server_stats *stats;       /* GIRO_STATS: one */
         struct giro_server_snapshot *snapshot; /* GIRO_SNAPSHOT: one */
         void *any;
     } output;
+    struct giro_outcome *outcomes; /* GIRO_CREATE_TRANSFERS_OUTCOMES: room for count */
     void (*completed)(struct giro_request *request); /* on the I/O thread; giro_submit() only */
     void *user_data;                                 /* the caller's, for completed() */
 
@@ -383,6 +393,20 @@ int giro_create_transfers(struct giro_client *client, const struct giro_transfer
                           uint32_t count, struct giro_result *results,
                           struct giro_created *out_created);
 
+/* As giro_create_transfers(), for up to GIRO_OUTCOMES_MAX transfers, and tells of each what it led
+ * to: both balances right after it, the amount as it was decided, marks. outcomes: room for count. */
+int giro_create_transfers_outcomes(struct giro_client *client,
+                                   const struct giro_transfer *transfers, uint32_t count,
+                                   struct giro_outcome *outcomes, struct giro_result *results,
+                                   struct giro_created *out_created);
+
+/* Sets limits of accounts, each event by itself: it replaces what the account had before. results:
+ * codes of enum giro_limits_result. Otherwise as giro_create_accounts(), but that a request that was
+ * sent is never sent again, because somebody else may have set other limits meanwhile: after an
+ * error with giro_error_outcome_unknown() look with giro_get_limits(). */
+int giro_set_limits(struct giro_client *client, const struct giro_limits *limits, uint32_t count,
+                    struct giro_result *results, struct giro_created *out_created);
+
 /* Looks up to GIRO_EVENTS_MAX ids up, as of now: what the reply shows is durable.
  * accounts, transfers: room for count; gets those that exist, in the order of the ids.
  * Returns 0, or with out_found untouched any error of giro_call(). */
@@ -390,6 +414,15 @@ int giro_lookup_accounts(struct giro_client *client, const giro_u128 *ids, uint3
                          struct giro_account *accounts, uint32_t *out_found);
 int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                           struct giro_transfer *transfers, uint32_t *out_found);
+
+/* The same for what became of transfers: holds, and all that moved money. Ids of voids and
+ * adjustments are left out: the hold that they name tells. */
+int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_payment *payments, uint32_t *out_found);
+
+/* The same for the limits of accounts that were ever given any. */
+int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                    struct giro_limits *limits, uint32_t *out_found);
 
 /* Finds transfers that debit or credit an account, or the account's balances right after each of
  * them, in the order of their timestamps, or newest first. An account that does not exist has none.

@@ -42,6 +42,8 @@ int giro_status_error(uint32_t status)
         return GIRO_ETRANSFERSFULL;
     case FRAME_HOLDS_FULL:
         return GIRO_EHOLDSFULL;
+    case FRAME_PAYMENTS_FULL:
+        return GIRO_EPAYMENTSFULL;
     case FRAME_RECORD_DAMAGED:
         return GIRO_EDAMAGED;
     case FRAME_FILTER_ACCOUNT_ID:

@@ -20,13 +20,32 @@ _Static_assert(offsetof(struct giro_server_snapshot, segment) ==
 
 /* ---- Creates ----------------------------------------------------------------------------- */
 
-static struct giro_result result_at(const void *body, uint32_t position)
+/* Outcomes of all events, when they were asked for, come in front of the results. */
+static size_t outcomes_bytes(const struct frame *frame)
+{
+    return frame->operation == GIRO_CREATE_TRANSFERS_OUTCOMES
+               ? frame->event_count * sizeof(struct giro_outcome)
+               : 0;
+}
+
+static struct giro_result result_at(const struct frame *frame, const void *body, uint32_t position)
 {
     struct giro_result result;
     memcpy(&result,
-           (const char *)body + sizeof(struct frame_created) + (size_t)position * sizeof result,
+           (const char *)body + sizeof(struct frame_created) + outcomes_bytes(frame) +
+               (size_t)position * sizeof result,
            sizeof result);
     return result;
+}
+
+static uint32_t outcome_code(const void *body, uint32_t index)
+{
+    uint32_t code;
+    memcpy(&code,
+           (const char *)body + sizeof(struct frame_created) + index * sizeof(struct giro_outcome) +
+               offsetof(struct giro_outcome, code),
+           sizeof code);
+    return code;
 }
 
 static bool timestamps_valid(uint64_t first, const struct frame *frame, uint32_t result_count)
@@ -43,18 +62,24 @@ static int created_check(const struct frame *frame, const void *body, uint32_t b
         return GIRO_EPROTOCOL;
     memcpy(&created, body, sizeof created);
     if (created.result_count > frame->event_count ||
-        body_bytes != sizeof created + created.result_count * sizeof(struct giro_result) ||
+        body_bytes != sizeof created + outcomes_bytes(frame) +
+                          created.result_count * sizeof(struct giro_result) ||
         !timestamps_valid(created.timestamp_first, frame, created.result_count))
         return GIRO_EPROTOCOL;
 
     uint32_t index_min = 0;
     for (uint32_t i = 0; i < created.result_count; i++) {
-        struct giro_result result = result_at(body, i);
+        struct giro_result result = result_at(frame, body, i);
         if (result.index < index_min || result.index >= frame->event_count || result.code == 0)
+            return GIRO_EPROTOCOL;
+        if (outcomes_bytes(frame) != 0 && outcome_code(body, result.index) != result.code)
             return GIRO_EPROTOCOL;
         index_min = result.index + 1;
     }
-    return 0;
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < frame->event_count && outcomes_bytes(frame) != 0; i++)
+        failed += outcome_code(body, i) != 0;
+    return outcomes_bytes(frame) == 0 || failed == created.result_count ? 0 : GIRO_EPROTOCOL;
 }
 
 static void created_add(struct giro_request *request, struct giro_result result)
@@ -78,8 +103,13 @@ static void created_deliver(const struct frame *frame, const void *body)
          request = request->internal.next) {
         uint32_t end = request->internal.offset + request->count;
         request->timestamp_first = created.timestamp_first + request->internal.offset;
+        if (outcomes_bytes(frame) != 0)
+            memcpy(request->outcomes,
+                   (const char *)body + sizeof created +
+                       request->internal.offset * sizeof(struct giro_outcome),
+                   request->count * sizeof(struct giro_outcome));
         for (; position < created.result_count; position++) {
-            struct giro_result result = result_at(body, position);
+            struct giro_result result = result_at(frame, body, position);
             if (result.index >= end)
                 break;
             if (result.index >= request->internal.offset) /* else of one that gave up waiting */
@@ -303,9 +333,13 @@ int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_
         return body_bytes == sizeof(struct frame_stats) ? 0 : GIRO_EPROTOCOL;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         return created_check(frame, body, body_bytes);
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         return lookup_check(frame, body, body_bytes);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -331,10 +365,14 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
         break;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         created_deliver(frame, body);
         break;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         lookup_deliver(frame, body, body_bytes / GIRO_RECORD_BYTES);
         break;
     case GIRO_GET_ACCOUNT_TRANSFERS:

@@ -104,9 +104,13 @@ static uint32_t event_bytes(enum giro_operation operation)
     switch (operation) {
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         return GIRO_RECORD_BYTES;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         return sizeof(giro_u128);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
@@ -149,11 +153,18 @@ static const void *frame_body(struct sender *sender, const struct frame *frame)
     return first->events.any;
 }
 
+/* Of the next frame. */
+static uint32_t events_max(const struct io *io)
+{
+    bool outcomes = io->queue.head->operation == GIRO_CREATE_TRANSFERS_OUTCOMES;
+    return outcomes && io->events_max > GIRO_OUTCOMES_MAX ? GIRO_OUTCOMES_MAX : io->events_max;
+}
+
 /* Requests that are too large for this server end here, because only its welcome tells. */
 static bool queue_has_next(struct giro_client *client)
 {
     struct io *io = &client->io;
-    while (io->queue.head != NULL && io->queue.head->count > io->events_max) {
+    while (io->queue.head != NULL && io->queue.head->count > events_max(io)) {
         struct giro_request *request = io->queue.head;
         giro_request_finish(client, request,
                             giro_refusal(request, request->internal.sends, GIRO_ETOOBIG));
@@ -167,7 +178,7 @@ static void frame_begin(struct giro_client *client)
     struct sender *sender = &io->sender;
     uint32_t index = (io->frame_first + io->frame_count) % client->options.frames_in_flight_max;
     struct frame *frame = &io->frames[index];
-    giro_batch_take(&io->queue, io->events_max, frame);
+    giro_batch_take(&io->queue, events_max(io), frame);
     io->frame_count++;
     frame->request_id = ++io->request_id_last;
     sender->header = (struct frame_header){

@@ -142,9 +142,7 @@ static void snapshot_take(struct history *history)
     const struct snapshot_options options = {.map_bytes = 0};
     struct error error;
     enum snapshot_progress progress;
-    cr_assert_eq(snapshot_init(&snapshot, &history->directory, &options,
-                               history->options.accounts_max, history->options.holds_max),
-                 0);
+    cr_assert_eq(snapshot_init(&snapshot, &history->directory, &options), 0);
     history_enter(history);
     cr_assert_eq(snapshot_begin(&snapshot, history->replica, &history->position, &error), 0, "%s",
                  error.text);

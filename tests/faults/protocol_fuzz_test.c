@@ -67,7 +67,22 @@ static void add_accounts(struct stream *stream, struct rng *rng)
     stream_add(stream, FRAME_CREATE_ACCOUNTS, accounts, count * GIRO_RECORD_BYTES);
 }
 
-static void add_transfers(struct stream *stream, struct rng *rng)
+static void add_limits(struct stream *stream, struct rng *rng)
+{
+    struct giro_limits limits[8] = {0};
+    uint32_t count = rng_below(rng, 9);
+    for (uint32_t i = 0; i < count; i++)
+        limits[i] = (struct giro_limits){
+            .account_id = 1 + rng_below(rng, 2 * ACCOUNTS),
+            .floor = rng_below(rng, 4) == 0 ? rng_below(rng, 1000) : 0,
+            .balance_max = rng_below(rng, 4) == 0 ? 1 + rng_below(rng, 100000) : 0,
+            .transfer_max = rng_below(rng, 4) == 0 ? 1 + rng_below(rng, 1000) : 0,
+            .over_capture = rng_below(rng, 2) == 0 ? rng_below(rng, 110000) : 0,
+            .flags = (uint16_t)(rng_below(rng, 8) == 0 ? rng_below(rng, 16) : 0)};
+    stream_add(stream, FRAME_SET_LIMITS, limits, count * GIRO_RECORD_BYTES);
+}
+
+static void add_transfers(struct stream *stream, struct rng *rng, enum frame_operation operation)
 {
     struct giro_transfer transfers[16] = {0};
     uint32_t count = rng_below(rng, 17);
@@ -76,11 +91,11 @@ static void add_transfers(struct stream *stream, struct rng *rng)
                                    1 + rng_below(rng, ACCOUNTS), rng_below(rng, 1000));
         if (rng_below(rng, 3) != 0)
             continue;
-        transfers[i].flags = (uint16_t)(1u << rng_below(rng, 10));
+        transfers[i].flags = (uint16_t)(1u << rng_below(rng, 14) | 1u << rng_below(rng, 14));
         transfers[i].pending_id = rng_below(rng, 3) == 0 ? 0 : 1 + rng_below(rng, 100000);
         transfers[i].timeout = rng_below(rng, 4) == 0 ? 1 + rng_below(rng, 3) : 0;
     }
-    stream_add(stream, FRAME_CREATE_TRANSFERS, transfers, count * GIRO_RECORD_BYTES);
+    stream_add(stream, operation, transfers, count * GIRO_RECORD_BYTES);
 }
 
 static void add_lookup(struct stream *stream, struct rng *rng, enum frame_operation operation)
@@ -100,7 +115,7 @@ static void stream_make(struct stream *stream, struct rng *rng)
     stream->frame_count = 0;
     stream_add(stream, FRAME_HELLO, &hello, sizeof hello);
     for (uint32_t i = 0; i < count; i++) {
-        switch (rng_below(rng, 6)) {
+        switch (rng_below(rng, 11)) {
         case 0:
             stream_add(stream, FRAME_PING, NULL, 0);
             break;
@@ -116,8 +131,20 @@ static void stream_make(struct stream *stream, struct rng *rng)
         case 4:
             add_lookup(stream, rng, FRAME_LOOKUP_TRANSFERS);
             break;
+        case 5:
+            add_lookup(stream, rng, FRAME_LOOKUP_PAYMENTS);
+            break;
+        case 6:
+            add_lookup(stream, rng, FRAME_GET_LIMITS);
+            break;
+        case 7:
+            add_limits(stream, rng);
+            break;
+        case 8:
+            add_transfers(stream, rng, FRAME_CREATE_TRANSFERS_OUTCOMES);
+            break;
         default:
-            add_transfers(stream, rng);
+            add_transfers(stream, rng, FRAME_CREATE_TRANSFERS);
         }
     }
 }
@@ -146,7 +173,7 @@ static void change_sealed(struct stream *stream, struct rng *rng)
     for (uint32_t changes = 1 + rng_below(rng, 4); changes > 0; changes--)
         at[8 + rng_below(rng, bytes - 8)] ^= (char)(1u << rng_below(rng, 8));
     if (rng_below(rng, 3) == 0)
-        at[13] = (char)(rng_below(rng, 24)); /* another operation on this body */
+        at[13] = (char)(rng_below(rng, 29)); /* another operation on this body */
     frame_seal(at, bytes - FRAME_HEADER_BYTES);
 }
 

@@ -13,8 +13,10 @@ import sys
 
 import log as log_format
 from lmdb_file import Lmdb, LmdbError
-from log import ACCOUNT, BURNT, DIGEST, EXPIRY, SNAPSHOT, SYSTEM, TRANSFER, number
-from protocol import ACCOUNT_FIELDS, HISTORY, POST, TRANSFER_FIELDS, VOID, decode, encode
+from log import (ACCOUNT, BURNT, DIGEST, EXPIRY, LIMITS, LIMITS_ROW_FIELDS, PAYMENT_FIELDS,
+                 SNAPSHOT, SYSTEM, TRANSFER, number)
+from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, U128_MAX,
+                      VOID, decode, encode)
 from xxh3 import xxh3_64, xxh3_128
 
 MASK = (1 << 64) - 1
@@ -29,8 +31,9 @@ SECTIONS = (("runs", 8), ("ids", 8), ("chunks", 4), ("log_pages", 8), ("accounts
             ("accounts_fences", 8), ("user_data_fences", 8), ("history_fences", 8))
 FENCED = ("accounts", "user_data", "history")
 CHUNK_HEAD = struct.Struct("<16sQII")
-PER_CHUNK = {"accounts": (31, 128), "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
-META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s 8x 64s")
+PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (62, 64),
+             "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
+META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s II 64s")
 ENTRY = struct.Struct("<IIQQQ16s")
 
 
@@ -77,18 +80,25 @@ class State(log_format.Books):
         other = State()
         other.__dict__.update(self.__dict__)
         other.rows = [dict(row) for row in self.rows]
-        other.holds, other.addresses, other.outcomes = (
-            dict(self.holds), dict(self.addresses), dict(self.outcomes))
+        other.holds = {id: dict(hold) for id, hold in self.holds.items()}
+        other.deadlines, other.addresses, other.outcomes = (
+            dict(self.deadlines), dict(self.addresses), dict(self.outcomes))
+        other.payments = self.payments.copy()
+        other.limits, other.limits_of = list(self.limits), dict(self.limits_of)
         return other
 
     def settle(self, pending_id, outcome):
         self.outcomes[self.addresses.pop(pending_id)] = outcome
 
     def follow(self, record, fields, kind, address):
-        """Applies a record; returns what left pending besides what was posted."""
+        """Applies a record; returns the number that released has for it, if it is a post."""
         released, pending_id = 0, fields.get("pending_id")
-        if kind == TRANSFER and fields["flags"] & POST:
-            released = self.holds[pending_id]["amount"] - fields["amount"]
+        if kind == TRANSFER and fields["flags"] & POST and pending_id in self.holds:
+            released = left = self.holds[pending_id]["amount"]
+            if fields["flags"] & KEEP_OPEN:
+                released = min(fields["amount"], left)
+            if not fields["flags"] & FACT:
+                released = (released - fields["amount"]) & U128_MAX
         self.apply(record)
         if kind == ACCOUNT:
             self.rows.append(self.accounts[fields["id"]])
@@ -98,13 +108,13 @@ class State(log_format.Books):
             self.transfer_timestamp_last = fields["timestamp"]
             if fields["id"] in self.holds:
                 self.addresses[fields["id"]] = address
-            elif fields["flags"] & (POST | VOID):
+            elif fields["flags"] & (POST | VOID) and not fields["flags"] & KEEP_OPEN:
                 self.settle(pending_id, POSTED if fields["flags"] & POST else VOIDED)
         elif kind == BURNT:
             self.burnt += 1
         elif fields["code"] == EXPIRY:
             self.settle(pending_id, EXPIRED)
-        if kind != SYSTEM or fields["code"] == EXPIRY:
+        if kind != SYSTEM or fields["code"] in (EXPIRY, LIMITS):
             self.timestamp_last = max(self.timestamp_last, fields["timestamp"])
         return released
 
@@ -112,22 +122,49 @@ class State(log_format.Books):
         end = len(self.rows) if count is None else first + count
         return b"".join(encode(ACCOUNT_FIELDS, row) for row in self.rows[first:end])
 
+    def payments_bytes(self, first=0, count=None):
+        end = len(self.payments.rows) if count is None else first + count
+        return b"".join(encode(PAYMENT_FIELDS, row) for row in self.payments.rows[first:end])
+
+    def limits_bytes(self, first=0, count=None):
+        end = len(self.limits) if count is None else first + count
+        return b"".join(encode(LIMITS_ROW_FIELDS, row) for row in self.limits[first:end])
+
+    def side_sum(self, first, count, where):
+        """Of rows of payments, or of limits, which are counted on behind them."""
+        payments = len(self.payments.rows)
+        of_limits = first >= payments
+        expect(count <= 4096 and first + count <= payments + of_limits * len(self.limits),
+               where + "rows of payments or limits")
+        if count == 0:
+            return 0
+        return MASK & xxh3_128(self.limits_bytes(first - payments, count) if of_limits else
+                               self.payments_bytes(first, count))
+
+    def hold_bytes(self, id, last):
+        """144 bytes of an open hold; last: the two numbers at their end."""
+        return encode(TRANSFER_FIELDS, self.holds[id]) + words(last)
+
     def balances(self, row):
         return b"".join(self.rows[row][name].to_bytes(16, "little") for name in BALANCES)
 
     def digest(self):
-        holds = sum(xxh3_128(encode(TRANSFER_FIELDS, hold)) for hold in self.holds.values())
-        return checksum(checksum(self.rows_bytes()) + words([
-            holds & MASK, self.account_timestamp_last, self.transfer_timestamp_last,
-            self.transfers, self.burnt, self.expired]))
+        holds = sum(xxh3_128(self.hold_bytes(id, [self.deadlines[id], 0])) for id in self.holds)
+        return checksum(checksum(self.rows_bytes()) + checksum(self.payments_bytes()) +
+                        checksum(self.limits_bytes()) + words([
+                            holds & MASK, self.account_timestamp_last, self.transfer_timestamp_last,
+                            self.transfers, self.burnt, self.expired]))
 
     def digest_check(self, record, where):
         first, count = struct.unpack_from("<QQ", record, 16)
         expect(count <= 4096 and first + count <= len(self.rows), where + "rows")
+        side = struct.unpack_from("<II", record, 104)
         expected = checksum(self.rows_bytes(first, count)) + words([
             first, count, len(self.rows), self.transfers, self.burnt, self.expired,
-            len(self.holds), self.account_timestamp_last, self.transfer_timestamp_last, 0, 0, 0])
-        expect(record[:116] == expected + bytes(4), where + "differs from the state")
+            len(self.holds), self.account_timestamp_last, self.transfer_timestamp_last,
+            len(self.payments.rows) | len(self.limits) << 32, self.side_sum(*side, where)])
+        expect(record[:116] == expected + record[104:112] + bytes(4),
+               where + "differs from the state")
 
 
 class Segment:
@@ -215,7 +252,7 @@ class Derived:
         self.folder = os.path.join(path, "shard-0")
         self.hash_seed = xxh3_128(self.log.directory_id) & MASK
         self.entries = self.manifest(self.read("manifest")) if self.exists("manifest") else []
-        self.segments, self.state, self.row_of = [], State(), {}
+        self.segments, self.state = [], State()
         self.digests, self.snapshots = 0, {}  # the latter: by segment, the last record about it
         self.id_hash = functools.lru_cache(maxsize=None)(self.id_hash)
         before = None
@@ -227,6 +264,7 @@ class Derived:
             place = block.offset // 128 + 1
             for i, record in enumerate(records):
                 self.record(self.segments[-1], record, address + i, place + i, block)
+            self.state.block_ends()
             self.segments[-1].block(block, self.log.sector_bytes)
             before = block
         expect(self.log.verdict in ("clean", "torn"), "the log is " + self.log.verdict)
@@ -246,7 +284,7 @@ class Derived:
         kind, state = record[119] >> 6, self.state
         fields = decode(ACCOUNT_FIELDS if kind == ACCOUNT else TRANSFER_FIELDS, record)
         moves = kind == TRANSFER or kind == SYSTEM and fields["code"] == EXPIRY
-        rows = [self.row_of[fields[side]] for side in
+        rows = [state.row_of[fields[side]] for side in
                 ("debit_account_id", "credit_account_id")] if moves else []
         for row in rows:
             if row not in segment.base:
@@ -260,7 +298,6 @@ class Derived:
             if fields["flags"] & POST:
                 segment.released += packed(released)
         elif kind == ACCOUNT:
-            self.row_of[fields["id"]] = len(state.rows) - 1
             segment.accounts_created += 1
             segment.data_of(place, fields, kind, self.hash_seed)
         elif kind == SYSTEM and fields["code"] == DIGEST:
@@ -357,31 +394,39 @@ class Derived:
         where, state = "snapshot-%010d.mdb: " % segment.segment, segment.state
         try:
             lmdb = Lmdb(data)
-            expect(set(lmdb.databases) == {"accounts", "holds", "outcomes", "segments", "meta"},
-                   where + "databases")
+            expect(set(lmdb.databases) == {"accounts", "payments", "limits", "holds", "outcomes",
+                                           "segments", "meta"}, where + "databases")
             rows = b""
             for first, items in self.chunks("accounts", lmdb, where):
                 expect(first == len(rows) // 128, where + "accounts, order")
                 rows += items
             expect(rows == state.rows_bytes(), where + "accounts")
+            for name, expected in (("payments", state.payments_bytes()),
+                                   ("limits", state.limits_bytes())):
+                rows = b""
+                for first, items in self.chunks(name, lmdb, where):
+                    expect(first == len(rows) // 80, where + name + ", order")
+                    rows += items
+                expect(rows == expected, where + name)
             holds = []
             for first, items in self.chunks("holds", lmdb, where):
                 expect(first == len(holds), where + "holds, order")
                 holds += [items[at:at + 144] for at in range(0, len(items), 144)]
             expect(sorted(holds) == sorted(
-                encode(TRANSFER_FIELDS, hold) + words([state.addresses[id], 0])
-                for id, hold in state.holds.items()), where + "holds")
+                state.hold_bytes(id, [state.addresses[id], state.deadlines[id]])
+                for id in state.holds), where + "holds")
             self.outcomes_check(lmdb, segment, where)
             expect([(key, value) for key, value, _ in lmdb.items("segments")] ==
                    [(i, self.segments[i].facts()) for i in range(segment.segment)],
                    where + "segments")
-            sums = b"".join(sum(row[name] for row in state.rows).to_bytes(16, "little")
+            sums = b"".join((sum(row[name] for row in state.rows) & U128_MAX).to_bytes(16, "little")
                             for name in BALANCES)
             expect([(key, value) for key, value, _ in lmdb.items("meta")] == [(0, META.pack(
-                1, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
+                2, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
                 state.timestamp_last, state.account_timestamp_last, state.transfer_timestamp_last,
                 state.transfers, state.burnt, state.expired, len(state.rows), len(state.holds),
-                state.digest(), sums))], where + "meta")
+                state.digest(), len(state.payments.rows), len(state.limits), sums))],
+                where + "meta")
         except LmdbError as error:
             raise Difference(where + "LMDB, " + str(error)) from error
 

@@ -18,15 +18,20 @@ HELLO, PING, STATS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_T
     1, 2, 3, 16, 17, 18, 19)
 GET_ACCOUNT_TRANSFERS, GET_ACCOUNT_BALANCES, QUERY_ACCOUNTS, QUERY_TRANSFERS, READ_CHANGES = (
     20, 21, 22, 23, 24)
+SET_LIMITS, GET_LIMITS = 27, 28
 SNAPSHOT = 32
 U128_MAX = (1 << 128) - 1
 
 LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT = (
     1, 2, 4, 8, 16, 32, 64)
-DEBITS_MUST_NOT_EXCEED_CREDITS, HISTORY = 2, 8
+IMPORTED, RETURN, KEEP_OPEN, ADJUST, FACT, NO_LIMIT = 256, 512, 1024, 2048, 4096, 8192
+OVER_CAP, NEGATIVE, BLOCKED, OVER_TRANSFER, OVER_BALANCE = 1, 2, 4, 8, 16  # marks
+DEBITS_MUST_NOT_EXCEED_CREDITS, CREDITS_MUST_NOT_EXCEED_DEBITS, HISTORY = 2, 4, 8
 DEBITS, CREDITS, REVERSED = 1, 2, 4  # of an account filter
 QUERY_REVERSED = 1
+BLOCK_DEBITS, BLOCK_CREDITS, FROZEN = 1, 2, 4  # of limits
 ACCOUNT_CREATED, TRANSFER_CREATED, PENDING_POSTED, PENDING_VOIDED, PENDING_EXPIRED = 1, 2, 3, 4, 5
+LIMITS_SET = 6
 
 ACCOUNT_FIELDS = (("id", 16), ("debits_pending", 16), ("debits_posted", 16),
                   ("credits_pending", 16), ("credits_posted", 16), ("user_data_128", 16),
@@ -36,6 +41,9 @@ TRANSFER_FIELDS = (("id", 16), ("debit_account_id", 16), ("credit_account_id", 1
                    ("pending_id", 16), ("user_data_128", 16), ("user_data_64", 8),
                    ("user_data_32", 4), ("timeout", 4), ("ledger", 4), ("code", 2), ("flags", 2),
                    ("timestamp", 8))
+LIMITS_FIELDS = (("account_id", 16), ("floor", 16), ("balance_max", 16), ("transfer_max", 16),
+                 ("over_capture", 4), ("reserved", 48), ("reserved_1", 2), ("flags", 2),
+                 ("timestamp", 8))
 ACCOUNT_FILTER_FIELDS = (("account_id", 16), ("user_data_128", 16), ("user_data_64", 8),
                          ("user_data_32", 4), ("code", 2), ("reserved", 58),
                          ("timestamp_min", 8), ("timestamp_max", 8), ("limit", 4), ("flags", 4))
@@ -78,6 +86,10 @@ def transfer(**values):
     return encode(TRANSFER_FIELDS, values)
 
 
+def limits(**values):
+    return encode(LIMITS_FIELDS, values)
+
+
 def account_filter(**values):
     return encode(ACCOUNT_FILTER_FIELDS, values)
 
@@ -91,9 +103,11 @@ def change_filter(**values):
 
 
 def change(data):
-    ordinal, kind = struct.unpack_from("<QI", data)
-    fields = ACCOUNT_FIELDS if kind == ACCOUNT_CREATED else TRANSFER_FIELDS
-    return {"ordinal": ordinal, "kind": kind, "record": decode(fields, data[16:144]),
+    ordinal, kind, marks = struct.unpack_from("<QII", data)
+    fields = {ACCOUNT_CREATED: ACCOUNT_FIELDS,
+              LIMITS_SET: LIMITS_FIELDS}.get(kind, TRANSFER_FIELDS)
+    return {"ordinal": ordinal, "kind": kind, "marks": marks,
+            "record": decode(fields, data[16:144]),
             "debit": decode(BALANCES_FIELDS, data[144:208]),
             "credit": decode(BALANCES_FIELDS, data[208:272])}
 
@@ -177,6 +191,9 @@ class Connection:
     def create_transfers(self, *records):
         return self.create(CREATE_TRANSFERS, records)
 
+    def set_limits(self, *records):
+        return self.create(SET_LIMITS, records)
+
     def lookup(self, operation, fields, ids):
         reply = self.call(operation, b"".join(id.to_bytes(16, "little") for id in ids))
         assert len(reply) % 128 == 0
@@ -187,6 +204,9 @@ class Connection:
 
     def lookup_transfers(self, *ids):
         return self.lookup(LOOKUP_TRANSFERS, TRANSFER_FIELDS, ids)
+
+    def get_limits(self, *ids):
+        return self.lookup(GET_LIMITS, LIMITS_FIELDS, ids)
 
     def stats(self):
         return struct.unpack("<32Q", self.call(STATS))

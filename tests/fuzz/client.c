@@ -32,6 +32,7 @@ struct asking {
     struct giro_request request;
     char *events;
     char *output;
+    struct giro_outcome *outcomes;
     bool queued;
     bool done;
 };
@@ -55,9 +56,26 @@ static const enum giro_operation operations[] = {
     GIRO_QUERY_ACCOUNTS,
     GIRO_QUERY_TRANSFERS,
     GIRO_READ_CHANGES,
+    GIRO_LOOKUP_PAYMENTS,
+    GIRO_CREATE_TRANSFERS_OUTCOMES,
+    GIRO_SET_LIMITS,
+    GIRO_GET_LIMITS,
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
+
+static bool is_lookup(enum giro_operation operation)
+{
+    return operation == GIRO_LOOKUP_ACCOUNTS || operation == GIRO_LOOKUP_TRANSFERS ||
+           operation == GIRO_LOOKUP_PAYMENTS || operation == GIRO_GET_LIMITS;
+}
+
+/* Whether it has a filter, and no events. */
+static bool has_filter(const struct giro_request *request)
+{
+    return request->operation >= GIRO_GET_ACCOUNT_TRANSFERS &&
+           request->operation <= GIRO_READ_CHANGES;
+}
 
 /* Bytes of the events and of the output of a request. */
 static void request_sizes(const struct giro_request *request, uint32_t limit, size_t *out_events,
@@ -76,11 +94,15 @@ static void request_sizes(const struct giro_request *request, uint32_t limit, si
         return;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
         *out_events = request->count * sizeof(struct giro_transfer);
         *out_output = request->count * sizeof(struct giro_result);
         return;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
         *out_events = request->count * sizeof(giro_u128);
         *out_output = (size_t)request->count * GIRO_RECORD_BYTES;
         return;
@@ -130,14 +152,17 @@ static void request_take(struct input *input, struct asking *asking)
     uint32_t number = 1 + (uint32_t)input_number(input, 1) % COUNT_MAX;
     uint8_t flags = (uint8_t)input_number(input, 1);
     bool first_same = (input_number(input, 5) & 1) != 0;
-    bool counts = request->operation >= GIRO_CREATE_ACCOUNTS &&
-                  request->operation < GIRO_GET_ACCOUNT_TRANSFERS;
-    bool filters = request_travels_alone(request) && request->operation != GIRO_SNAPSHOT;
-    request->count = counts ? number : filters ? 1 : 0;
+    bool counts = request_is_create(request) || is_lookup(request->operation);
+    request->count = counts ? number : has_filter(request) ? 1 : 0;
     request_sizes(request, number, &events_bytes, &output_bytes);
     asking->events = calloc(1, events_bytes + 1);
     asking->output = malloc(output_bytes + 1);
     MUST(asking->events != NULL && asking->output != NULL);
+    if (request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES) {
+        asking->outcomes = malloc(request->count * sizeof *asking->outcomes);
+        MUST(asking->outcomes != NULL);
+        request->outcomes = asking->outcomes;
+    }
     for (uint32_t i = 0; i < request->count && counts; i++) {
         giro_u128 id = first_same ? 1 : i + 1;
         memcpy(asking->events + i * (events_bytes / request->count), &id, sizeof id);
@@ -167,6 +192,23 @@ static void created_check(const struct giro_request *request)
     }
 }
 
+/* What an outcome says is what the results say. */
+static void outcomes_check(const struct giro_request *request)
+{
+    uint32_t failed = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (request->outcomes[i].code == 0)
+            continue;
+        MUST(failed < request->result_count);
+        if (request->output.any != NULL) {
+            MUST(request->output.results[failed].index == i);
+            MUST(request->output.results[failed].code == request->outcomes[i].code);
+        }
+        failed++;
+    }
+    MUST(failed == request->result_count);
+}
+
 static void request_check(const struct asking *asking)
 {
     const struct giro_request *request = &asking->request;
@@ -180,9 +222,11 @@ static void request_check(const struct asking *asking)
     else if (request->operation == GIRO_QUERY_ACCOUNTS ||
              request->operation == GIRO_QUERY_TRANSFERS)
         limit = request->events.query_filter->limit;
-    else if (request_travels_alone(request) && request->operation != GIRO_SNAPSHOT)
+    else if (has_filter(request))
         limit = request->events.account_filter->limit;
     request_sizes(request, limit, &events_bytes, &output_bytes);
+    if (request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES)
+        outcomes_check(request);
     if (request_is_create(request))
         created_check(request);
     else if (limit > 0)
@@ -275,23 +319,46 @@ static void welcome_send(struct input *input)
     frame_send(header, frame, sizeof welcome, (how & 16) != 0);
 }
 
+static bool is_create(const struct frame *frame)
+{
+    return frame->operation == GIRO_CREATE_ACCOUNTS || frame->operation == GIRO_CREATE_TRANSFERS ||
+           frame->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ||
+           frame->operation == GIRO_SET_LIMITS;
+}
+
+/* Bytes in front of the results of a create. */
+static uint32_t created_head(const struct frame *frame)
+{
+    uint32_t outcomes = frame->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ? frame->event_count : 0;
+    return (uint32_t)(sizeof(struct frame_created) + outcomes * sizeof(struct giro_outcome));
+}
+
+/* Outcomes agree with the results, except now and then. */
+static void created_correct(const struct frame *frame, char *body, uint32_t body_bytes,
+                            uint64_t mask)
+{
+    const uint32_t head = created_head(frame);
+    struct frame_created created = {.timestamp_first = 1 + mask};
+    if (body_bytes < head)
+        return;
+    created.result_count = (body_bytes - head) / (uint32_t)sizeof(struct giro_result);
+    memcpy(body, &created, sizeof created);
+    for (uint32_t i = 0; i < created.result_count; i++) {
+        const struct giro_result result = {.index = i + (uint32_t)(mask % 3), .code = 1 + i % 60};
+        memcpy(body + head + i * sizeof result, &result, sizeof result);
+        if (head == sizeof created || result.index >= frame->event_count || (mask & 8) != 0)
+            continue;
+        const struct giro_outcome outcome = {.marks = (uint32_t)mask, .code = result.code};
+        memcpy(body + sizeof created + result.index * sizeof outcome, &outcome, sizeof outcome);
+    }
+}
+
 /* Makes a body what the frame's operation demands, as far as mask says. */
 static void body_correct(const struct frame *frame, char *body, uint32_t body_bytes, uint64_t mask)
 {
-    if (frame->operation == GIRO_CREATE_ACCOUNTS || frame->operation == GIRO_CREATE_TRANSFERS) {
-        struct frame_created created = {.timestamp_first = 1 + mask};
-        if (body_bytes < sizeof created)
-            return;
-        created.result_count =
-            (body_bytes - (uint32_t)sizeof created) / (uint32_t)sizeof(struct giro_result);
-        memcpy(body, &created, sizeof created);
-        for (uint32_t i = 0; i < created.result_count; i++) {
-            const struct giro_result result = {.index = i + (uint32_t)(mask % 3),
-                                               .code = 1 + i % 60};
-            memcpy(body + sizeof created + i * sizeof result, &result, sizeof result);
-        }
-    } else if (frame->operation == GIRO_LOOKUP_ACCOUNTS ||
-               frame->operation == GIRO_LOOKUP_TRANSFERS) {
+    if (is_create(frame)) {
+        created_correct(frame, body, body_bytes, mask);
+    } else if (is_lookup(frame->operation)) {
         uint32_t found = 0;
         for (uint32_t i = 0; i < frame->event_count; i++) {
             if ((mask >> i % 16 & 1) != 0 && (found + 1) * GIRO_RECORD_BYTES <= body_bytes)
@@ -304,7 +371,7 @@ static void body_correct(const struct frame *frame, char *body, uint32_t body_by
         head.count = (body_bytes - (uint32_t)sizeof head) / (uint32_t)sizeof(struct giro_change);
         memcpy(body, &head, sizeof head);
         for (uint32_t i = 0; i < head.count; i++) {
-            const struct giro_change change = {.ordinal = 256 + i, .kind = 1 + i % 5};
+            const struct giro_change change = {.ordinal = 256 + i, .kind = 1 + i % 6};
             memcpy(body + sizeof head + i * sizeof change, &change, sizeof change);
         }
     } else {
@@ -325,8 +392,8 @@ static uint32_t body_whole(const struct frame *frame, uint32_t bytes)
 {
     uint32_t head = 0;
     uint32_t item = GIRO_RECORD_BYTES;
-    if (frame->operation == GIRO_CREATE_ACCOUNTS || frame->operation == GIRO_CREATE_TRANSFERS) {
-        head = sizeof(struct frame_created);
+    if (is_create(frame)) {
+        head = created_head(frame);
         item = sizeof(struct giro_result);
     } else if (frame->operation == GIRO_READ_CHANGES) {
         head = sizeof(struct frame_changes);
@@ -452,6 +519,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(askings[i].done);
         free(askings[i].events);
         free(askings[i].output);
+        free(askings[i].outcomes);
     }
     return 0;
 }
@@ -492,8 +560,8 @@ static void client_make(void)
 static void samples_write(void)
 {
     enum { REPLY_BYTES = 6, WELCOME_BYTES = 2, ACTS = REQUESTS * REQUEST_BYTES };
-    static const uint16_t bytes[OPERATIONS] = {0,   256, 24,  40,  384, 40,
-                                               384, 384, 384, 384, 384, 304};
+    static const uint16_t bytes[OPERATIONS] = {0,   256, 24,  40,  384, 40,  384, 384,
+                                               384, 384, 384, 304, 384, 672, 24,  384};
     for (uint32_t set = 0; set < OPERATIONS / REQUESTS; set++) {
         const char name[] = {'s', 'e', 't', (char)('0' + set), 0};
         uint8_t sample[ACTS + WELCOME_BYTES + REQUESTS * REPLY_BYTES] = {0};

@@ -1,5 +1,5 @@
-/* Fuzzes the ledger against the model: any sequence of requests of accounts and transfers, expiries,
- * jumps of the clock and records that leave the memory.
+/* Fuzzes the ledger against the model: any sequence of requests of accounts, transfers and limits,
+ * expiries, jumps of the clock and records that leave the memory.
  *
  *   input   | clock is late, window is small, 1 | steps of 16 bytes each
  *
@@ -7,8 +7,9 @@
  * of one kind are one request. The mutator works on whole steps.
  *
  * Never: a result, an account or a transfer differs from the model's; debits and credits of a ledger
- * differ, posted or pending; an account exceeds a limit that it was created with; replaying what was
- * written leads to another state. */
+ * differ, posted or pending; what is kept beside a transfer, or what an account is limited to, differs
+ * from the model's; an account exceeds a limit that it was created with, but for facts and by no more
+ * than the largest floor that it ever had; replaying what was written leads to another state. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/steps.h"
 #include "tests/ledger_fixture.h"
@@ -26,12 +27,13 @@ enum {
 #define CLOCK_LATE_NS 5000000000000000000ull /* from here on a deadline can overflow */
 
 static struct model *model;
+static giro_u128 floors[MODEL_ACCOUNTS_MAX]; /* the largest that an account ever had */
 
 /* Most are transfers. */
 static enum step_kind kind_of(const struct step *step)
 {
     uint8_t kind = step->kind % 16;
-    return kind <= STEP_FORGET ? (enum step_kind)kind : STEP_TRANSFER;
+    return kind <= STEP_FORGET || kind == STEP_LIMITS ? (enum step_kind)kind : STEP_TRANSFER;
 }
 
 /* ---- Comparing --------------------------------------------------------------------------- */
@@ -49,17 +51,38 @@ static const char *account_result_name(uint32_t code)
     return giro_account_result_name((enum giro_account_result)code);
 }
 
+static const char *limits_result_name(uint32_t code)
+{
+    return giro_limits_result_name((enum giro_limits_result)code);
+}
+
 static const char *transfer_result_name(uint32_t code)
 {
     return giro_transfer_result_name((enum giro_transfer_result)code);
 }
 
-static void limits_check(const struct giro_account *account)
+/* Whether a fact has taken an account beyond its limit. */
+static bool is_marked(giro_u128 account)
 {
+    for (uint32_t i = 0; i < model->now.transfers_count; i++) {
+        const struct giro_transfer *transfer = &model->transfers[i];
+        if ((model->now.notes[i].marks & GIRO_MARK_NEGATIVE) != 0 &&
+            (transfer->debit_account_id == account || transfer->credit_account_id == account))
+            return true;
+    }
+    return false;
+}
+
+static void limits_check(const struct giro_account *account, giro_u128 floor)
+{
+    if (is_marked(account->id))
+        return;
     if ((account->flags & GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS) != 0)
-        MUST(account->debits_pending + account->debits_posted <= account->credits_posted);
+        MUST(account->debits_pending + account->debits_posted <=
+             amount_add(account->credits_posted, floor));
     if ((account->flags & GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS) != 0)
-        MUST(account->credits_pending + account->credits_posted <= account->debits_posted);
+        MUST(account->credits_pending + account->credits_posted <=
+             amount_add(account->debits_posted, floor));
 }
 
 static void accounts_compare(const struct fixture *fixture)
@@ -68,7 +91,7 @@ static void accounts_compare(const struct fixture *fixture)
     MUST(accounts->count == model->now.accounts_count);
     for (uint32_t i = 0; i < accounts->count; i++) {
         MUST(memcmp(&accounts->rows[i], &model->now.accounts[i], sizeof accounts->rows[i]) == 0);
-        limits_check(&accounts->rows[i]);
+        limits_check(&accounts->rows[i], floors[i]);
     }
     for (uint32_t number = 1; number <= LEDGERS; number++) {
         struct ledger_sums sums = ledger_sum(fixture->ledger, number);
@@ -91,6 +114,26 @@ static void transfers_compare(struct fixture *fixture, const giro_u128 *ids, uin
         next++;
     }
     MUST(next == found_count);
+}
+
+static void payment_compare(const struct fixture *fixture, giro_u128 id)
+{
+    struct model_payment expected = {0};
+    struct model_payment found = {0};
+    MUST(fixture_payment(fixture, id, &found) == model_payment(model, id, &expected));
+    MUST(found.amount == expected.amount);
+    MUST(found.taken == expected.taken);
+    MUST(found.left == expected.left);
+    MUST(found.marks == expected.marks);
+    MUST(found.depth == expected.depth);
+}
+
+static void limits_compare(const struct fixture *fixture, giro_u128 id)
+{
+    const struct giro_limits *expected = model_limits(model, id);
+    struct giro_limits found;
+    MUST(fixture_get_limits(fixture, &id, 1, &found) == (expected != NULL));
+    MUST(expected == NULL || memcmp(expected, &found, sizeof found) == 0);
 }
 
 /* ---- Requests ---------------------------------------------------------------------------- */
@@ -119,6 +162,26 @@ static void transfers_request(struct fixture *fixture, const struct step *steps,
     codes_compare(fixture_create_transfers(fixture, events, count), expected, count,
                   transfer_result_name);
     transfers_compare(fixture, ids, count);
+    for (uint32_t i = 0; i < count; i++) {
+        payment_compare(fixture, events[i].id);
+        payment_compare(fixture, events[i].pending_id);
+    }
+}
+
+static void limits_request(struct fixture *fixture, const struct step *steps, uint32_t count)
+{
+    static struct giro_limits events[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        events[i] = step_limits(&steps[i]);
+    model_set_limits(model, events, count, fixture->clock_ns, expected);
+    codes_compare(fixture_set_limits(fixture, events, count), expected, count, limits_result_name);
+    for (uint32_t i = 0; i < count; i++) {
+        limits_compare(fixture, events[i].account_id);
+        for (uint32_t n = 0; n < model->now.accounts_count && expected[i] == 0; n++)
+            if (model->now.accounts[n].id == events[i].account_id && events[i].floor > floors[n])
+                floors[n] = events[i].floor;
+    }
 }
 
 /* Seconds, or to the next deadline, or to just before it. */
@@ -154,7 +217,7 @@ static uint32_t request_run(struct fixture *fixture, const struct step *steps, u
 {
     enum step_kind kind = kind_of(&steps[0]);
     uint32_t count = 1;
-    if (kind != STEP_ACCOUNT && kind != STEP_TRANSFER) {
+    if (kind != STEP_ACCOUNT && kind != STEP_TRANSFER && kind != STEP_LIMITS) {
         between_requests(fixture, &steps[0]);
         return 1;
     }
@@ -163,6 +226,8 @@ static uint32_t request_run(struct fixture *fixture, const struct step *steps, u
         count++;
     if (kind == STEP_ACCOUNT)
         accounts_request(fixture, steps, count);
+    else if (kind == STEP_LIMITS)
+        limits_request(fixture, steps, count);
     else
         transfers_request(fixture, steps, count);
     accounts_compare(fixture);
@@ -187,10 +252,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input_take(&input, steps, count * STEP_BYTES);
     model->now.accounts_count = 0;
     model->now.transfers_count = 0;
+    memset(model->limits, 0, sizeof model->limits);
+    memset(floors, 0, sizeof floors);
     fixture_init(&fixture, &config);
     fixture.forget_always = (options & 4) != 0;
     for (uint32_t at = 0; at < count;)
         at += request_run(&fixture, &steps[at], (uint32_t)count - at);
+    for (uint32_t i = 0; i < model->now.accounts_count; i++)
+        limits_compare(&fixture, model->now.accounts[i].id);
     fixture_check_replay(&fixture, (options & 8) != 0 ? 3 : UINT32_MAX);
     fixture_free(&fixture);
     return 0;
@@ -203,25 +272,80 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 
 /* ---- Start ------------------------------------------------------------------------------- */
 
+/* Three accounts; a transfer; a hold that is posted, one that is voided, one that expires; a hold
+ * that is raised, captured and released in parts; a return, pending, of a capture, and one of it;
+ * limits, a capture of more than its hold, an account that is frozen. */
+static const struct step sample_steps[] = {
+    {.kind = STEP_ACCOUNT, .id = 1, .spoilt = 9, .user_data = 1 << 6},
+    {.kind = STEP_ACCOUNT, .id = 2, .spoilt = 9, .user_data = 1 << 6},
+    {.kind = STEP_ACCOUNT, .id = 3, .spoilt = 9, .flags = GIRO_ACCOUNT_HISTORY},
+    {.id = 1, .debit = 1, .credit = 2, .amount = 60, .spoilt = 9, .flags = 1},
+    {.id = 2, .debit = 2, .credit = 3, .amount = 9, .flags = GIRO_TRANSFER_PENDING},
+    {.id = 3, .pending = 2, .amount = 240, .spoilt = 9, .flags = GIRO_TRANSFER_POST_PENDING},
+    {.id = 4, .debit = 3, .credit = 1, .amount = 5, .flags = GIRO_TRANSFER_PENDING},
+    {.id = 5, .pending = 4, .spoilt = 9, .flags = GIRO_TRANSFER_VOID_PENDING},
+    {.id = 6, .debit = 1, .credit = 3, .timeout = 129, .flags = GIRO_TRANSFER_PENDING},
+    {.kind = STEP_CLOCK, .timeout = 1},
+    {.kind = STEP_EXPIRE, .id = 7},
+    {.id = 7, .debit = 1, .credit = 3, .amount = 3, .spoilt = 9},
+    {.id = 8, .debit = 1, .credit = 3, .amount = 30, .flags = GIRO_TRANSFER_PENDING},
+    {.id = 9,
+     .pending = 8,
+     .amount = 5,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST},
+    {.id = 10,
+     .pending = 8,
+     .amount = 20,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN},
+    {.id = 11,
+     .pending = 8,
+     .amount = 4,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_KEEP_OPEN},
+    {.id = 12,
+     .pending = 10,
+     .debit = 3,
+     .credit = 1,
+     .amount = 12,
+     .flags = GIRO_TRANSFER_RETURN | GIRO_TRANSFER_PENDING},
+    {.id = 13,
+     .pending = 12,
+     .amount = 13,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_FACT},
+    {.id = 14,
+     .pending = 13,
+     .debit = 1,
+     .credit = 3,
+     .amount = 240,
+     .flags = GIRO_TRANSFER_RETURN},
+    {.kind = STEP_LIMITS,
+     .id = 3,
+     .debit = 255,
+     .credit = 255,
+     .pending = 255,
+     .timeout = 250,
+     .user_data = 1 << 6},
+    {.kind = STEP_LIMITS, .id = 2, .debit = 40, .credit = 255, .pending = 20},
+    {.id = 15, .debit = 1, .credit = 3, .amount = 30, .flags = GIRO_TRANSFER_PENDING},
+    {.id = 16, .pending = 15, .amount = 40, .spoilt = 9, .flags = GIRO_TRANSFER_POST_PENDING},
+    {.id = 17, .debit = 1, .credit = 2, .amount = 30},
+    {.kind = STEP_LIMITS,
+     .id = 3,
+     .debit = 255,
+     .credit = 255,
+     .pending = 255,
+     .flags = GIRO_LIMITS_FROZEN},
+    {.id = 18, .debit = 1, .credit = 3, .amount = 1, .spoilt = 9},
+    {.id = 19, .debit = 1, .credit = 3, .amount = 1, .flags = GIRO_TRANSFER_FACT},
+};
+
 static void samples_write(void)
 {
-    /* Three accounts; a transfer; a hold that is posted, one that is voided, one that expires. */
-    static const struct step steps[] = {
-        {.kind = STEP_ACCOUNT, .id = 1, .spoilt = 9, .user_data = 1 << 6},
-        {.kind = STEP_ACCOUNT, .id = 2, .spoilt = 9, .user_data = 1 << 6},
-        {.kind = STEP_ACCOUNT, .id = 3, .spoilt = 9, .flags = GIRO_ACCOUNT_HISTORY},
-        {.id = 1, .debit = 1, .credit = 2, .amount = 60, .spoilt = 9, .flags = 1},
-        {.id = 2, .debit = 2, .credit = 3, .amount = 9, .flags = GIRO_TRANSFER_PENDING},
-        {.id = 3, .pending = 2, .amount = 240, .spoilt = 9, .flags = GIRO_TRANSFER_POST_PENDING},
-        {.id = 4, .debit = 3, .credit = 1, .amount = 5, .flags = GIRO_TRANSFER_PENDING},
-        {.id = 5, .pending = 4, .spoilt = 9, .flags = GIRO_TRANSFER_VOID_PENDING},
-        {.id = 6, .debit = 1, .credit = 3, .timeout = 129, .flags = GIRO_TRANSFER_PENDING},
-        {.kind = STEP_CLOCK, .timeout = 1},
-        {.kind = STEP_EXPIRE, .id = 7},
-        {.id = 7, .debit = 1, .credit = 3, .amount = 3, .spoilt = 9},
-    };
-    static uint8_t sample[1 + sizeof steps];
-    memcpy(sample + 1, steps, sizeof steps);
+    static uint8_t sample[1 + sizeof sample_steps];
+    memcpy(sample + 1, sample_steps, sizeof sample_steps);
     fuzz_sample("holds", sample, sizeof sample);
     sample[0] = 7; /* late, small window, nothing in memory */
     fuzz_sample("holds_fetched", sample, sizeof sample);

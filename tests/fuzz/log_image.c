@@ -2,6 +2,7 @@
 
 #include "tests/fuzz/fuzz.h"
 #include "tests/history_fixture.h"
+#include "tests/ledger_fixture.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -152,6 +153,65 @@ static void field_change(struct rng *rng, union record *record, const union reco
     }
 }
 
+/* What names the transfer of another record: resolves or amends it, returns it, ends it. */
+static void follower_insert(struct rng *rng, const struct giro_transfer *named)
+{
+    static const uint16_t flags[] = {
+        GIRO_TRANSFER_POST_PENDING,
+        GIRO_TRANSFER_POST_PENDING,
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_FACT,
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_FACT,
+        GIRO_TRANSFER_VOID_PENDING,
+        GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST,
+        GIRO_TRANSFER_RETURN,
+        GIRO_TRANSFER_RETURN | GIRO_TRANSFER_PENDING,
+        GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT,
+        RECORD_SYSTEM << RECORD_KIND_SHIFT,
+    };
+    union record record = {.transfer = *named};
+    struct giro_transfer *transfer = &record.transfer;
+    transfer->pending_id = named->id;
+    transfer->id = rng_below(rng, 4096);
+    transfer->flags = flags[rng_below(rng, sizeof flags / sizeof flags[0])];
+    if (record_kind(&record) == RECORD_SYSTEM) {
+        transfer->code = RECORD_SYSTEM_EXPIRY;
+    } else if ((transfer->flags & GIRO_TRANSFER_RETURN) != 0) {
+        transfer->debit_account_id = named->credit_account_id;
+        transfer->credit_account_id = named->debit_account_id;
+    }
+    record_insert(rng, parts.record_count, &record);
+}
+
+/* In front of a transfer: what it needs besides; or limits of its account. */
+static void companion_insert(struct rng *rng, uint32_t at)
+{
+    const struct giro_transfer named = parts.records[at].transfer;
+    union record record = {.transfer = {
+                               .debit_account_id = named.credit_account_id,
+                               .credit_account_id = named.debit_account_id,
+                               .amount = named.amount,
+                               .pending_id = rng_chance(rng, 60) ? named.pending_id : 0,
+                               .user_data_128 = named.id,
+                               .user_data_32 = rng_chance(rng, 50) ? 1 + rng_below(rng, 31) : 0,
+                               .code = RECORD_SYSTEM_PAYMENT,
+                               .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+                               .timestamp = named.timestamp,
+                           }};
+    if (rng_chance(rng, 30))
+        record = (union record){
+            .limits = {
+                .account_id = named.credit_account_id,
+                .transfer_max = rng_below(rng, 100),
+                .over_capture = rng_below(rng, GIRO_OVER_CAPTURE_MAX + 2),
+                .reserved_1 = RECORD_SYSTEM_LIMITS,
+                .flags = (uint16_t)(RECORD_SYSTEM << RECORD_KIND_SHIFT | rng_below(rng, 8)),
+                .timestamp = named.timestamp,
+            }};
+    record_insert(rng, at, &record);
+}
+
 static void parts_mutate(struct rng *rng)
 {
     union record other;
@@ -160,7 +220,7 @@ static void parts_mutate(struct rng *rng)
         return;
     at = rng_below(rng, parts.record_count);
     other = parts.records[rng_below(rng, parts.record_count)];
-    switch (rng_below(rng, 8)) {
+    switch (rng_below(rng, 9)) {
     case 0:
         record_insert(rng, at, &other);
         break;
@@ -170,16 +230,11 @@ static void parts_mutate(struct rng *rng)
     case 2:
         parts.records[at] = other;
         break;
-    case 3: /* what one made, another one resolves or ends */
-        other = (union record){.transfer = parts.records[at].transfer};
-        other.transfer.pending_id = other.transfer.id;
-        other.transfer.id = rng_below(rng, 4096);
-        other.transfer.flags = rng_chance(rng, 50)   ? GIRO_TRANSFER_POST_PENDING
-                               : rng_chance(rng, 50) ? GIRO_TRANSFER_VOID_PENDING
-                                                     : RECORD_SYSTEM << RECORD_KIND_SHIFT;
-        if (record_kind(&other) == RECORD_SYSTEM)
-            other.transfer.code = RECORD_SYSTEM_EXPIRY;
-        record_insert(rng, parts.record_count, &other);
+    case 3:
+        follower_insert(rng, &parts.records[at].transfer);
+        break;
+    case 4:
+        companion_insert(rng, at);
         break;
     default:
         field_change(rng, &parts.records[at], &other);
@@ -308,8 +363,54 @@ static void sample_write(uint32_t number)
     history_close(&history);
 }
 
+/* Payments and limits: every kind of their records, in blocks of a few. */
+static void sample_payments_write(void)
+{
+    static const char text[] = "account A1 | created\n"
+                               "account A2 debits_must_not_exceed_credits | created\n"
+                               "account A3 | created\n"
+                               "\ntransfer T1 A1 A2 100 | created\n"
+                               "\nlimits A2 floor=5 | set\n"
+                               "limits A3 over_capture=2000 transfer_max=90 | set\n"
+                               "\npending T2 A1 A3 50 timeout=9 | created\n"
+                               "adjust T3 T2 10 timeout=20 | created\n"
+                               "post T4 T2 20 keep_open | created\n"
+                               "void T5 T2 5 keep_open | created\n"
+                               "post T6 T2 40 | created\n"
+                               "return T7 T4 A3 A1 10 pending | created\n"
+                               "post T8 T7 12 fact | created\n"
+                               "return T9 T8 A1 A3 3 | created\n"
+                               "return T10 T9 A3 A1 1 fact | created\n"
+                               "pending T11 A1 A3 7 timeout=1 | created\n"
+                               "\nlimits A3 frozen | set\n"
+                               "\ntransfer T12 A1 A3 200 fact | created\n"
+                               "at now+3s\n"
+                               "expire | 1\n"
+                               "pending T13 A1 A2 8 | created\n"
+                               "adjust T14 T13 1 | created\n";
+    static uint8_t sample[IMAGE_PREFIX_BYTES + IMAGE_BYTES_MAX];
+    const struct fixture_config config = {.log_records = 1 << 10};
+    struct directory_meta meta = {0};
+    struct fixture fixture;
+    memset(meta.directory_id, 0xa5, sizeof meta.directory_id);
+    memset(&parts, 0, sizeof parts);
+    fixture_init(&fixture, &config);
+    fixture_script(&fixture, text, NULL);
+    for (uint64_t address = 1; address < fixture.address_next; address++) {
+        if (fixture.log[address].transfer.timestamp == 0)
+            continue; /* where a header would be */
+        if (parts.record_count % 8 == 0)
+            parts.block_count++;
+        parts.records[parts.record_count++] = fixture.log[address];
+        parts.blocks[parts.block_count - 1].records++;
+    }
+    fixture_free(&fixture);
+    fuzz_sample("payments", sample, image_join(&meta, sample, sizeof sample, true));
+}
+
 void image_samples_write(void)
 {
+    sample_payments_write();
     for (uint32_t i = 0; i < SAMPLES; i++)
         sample_write(i);
     fuzz_samples_end();

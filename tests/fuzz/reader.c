@@ -77,8 +77,9 @@ static bool proof_exists(const struct image *image, const struct log_end *end)
                 checksum_of(&header, offsetof(struct block_header, header_checksum));
             if (header.magic == BLOCK_MAGIC && checksum_equal(sum, header.header_checksum) &&
                 memcmp(header.directory_id, directory.meta.directory_id, 16) == 0 &&
-                (header.version != BLOCK_VERSION || header.segment != segment ||
-                 header.offset != at || header.shard != 0 || header.lsn > 0))
+                (header.version < BLOCK_VERSION_MIN || header.version > BLOCK_VERSION ||
+                 header.segment != segment || header.offset != at || header.shard != 0 ||
+                 header.lsn > 0))
                 return true;
         }
     }

@@ -11,8 +11,8 @@
  * thread (and a fuzzer) of their own.
  *
  * Never: a reply differs from what its operation, its status and its size allow; a create answers
- * otherwise than the model does, a lookup or a query otherwise than a search through all that the
- * model holds; the changes are not in order; a frame waits for ever; debits and credits of a ledger
+ * otherwise than the model does, or tells outcomes that a plain addition does not come to; a lookup or
+ * a query answers otherwise than a search through all that the model holds; the changes are not in order; a frame waits for ever; debits and credits of a ledger
  * differ; the follower, which replays the log, comes to another state. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/log_image.h"
@@ -50,8 +50,13 @@ enum {
     STEP_ROLL,
     STEP_DIGEST,
     STEP_FLUSH,
+    STEP_GET_LIMITS = STEP_LIMITS + 1,
+    STEP_LOOKUP_PAYMENTS,
+    STEP_OUTCOMES,   /* transfers whose outcomes are asked for */
     STEP_KINDS = 24, /* the others are transfers */
 };
+
+_Static_assert(STEP_FLUSH + 1 == STEP_LIMITS, "kinds of steps");
 
 #define CLOCK_NS 1577836800000000000ull
 
@@ -125,23 +130,102 @@ static void expiries_sync(void)
     model_expired += more;
 }
 
-static void codes_compare(const char *reply, uint32_t reply_bytes, const uint32_t *expected,
+/* results: behind the head and the outcomes. */
+static void codes_compare(const char *results, uint32_t result_count, const uint32_t *expected,
                           uint32_t count)
 {
-    struct frame_created head;
     uint32_t next = 0;
-    MUST(reply_bytes >= sizeof head);
-    memcpy(&head, reply, sizeof head);
-    MUST(reply_bytes == sizeof head + head.result_count * sizeof(struct giro_result));
     for (uint32_t i = 0; i < count; i++) {
         struct giro_result result = {.index = UINT32_MAX};
-        if (next < head.result_count)
-            memcpy(&result, reply + sizeof head + next * sizeof result, sizeof result);
+        if (next < result_count)
+            memcpy(&result, results + next * sizeof result, sizeof result);
         uint32_t code = result.index == i ? result.code : 0;
         next += result.index == i;
         MUST(code == expected[i], "event %u of %u: %u, expected %u", i, count, code, expected[i]);
     }
-    MUST(next == head.result_count);
+    MUST(next == result_count);
+}
+
+/* ---- Outcomes, by plain addition ----------------------------------------------------------- */
+
+/* What there was before the request under way. */
+static struct {
+    struct giro_balances accounts[MODEL_ACCOUNTS_MAX];
+    giro_u128 left[TRANSFERS_MAX + EVENTS_MAX]; /* of each hold, by number */
+    uint32_t transfers;
+} before;
+
+static void before_keep(void)
+{
+    for (uint32_t i = 0; i < model->now.accounts_count; i++)
+        memcpy(&before.accounts[i], &model->now.accounts[i].debits_pending,
+               sizeof before.accounts[i]);
+    before.transfers = model->now.transfers_count;
+    MUST(before.transfers <= TRANSFERS_MAX);
+    memset(before.left, 0, sizeof before.left);
+    for (uint32_t i = 0; i < before.transfers; i++) {
+        if (model->now.status[i] == MODEL_PENDING)
+            before.left[i] = model->now.notes[i].left;
+    }
+}
+
+static struct giro_balances *balances_of(giro_u128 account_id)
+{
+    return &before.accounts[model_account(model, account_id) - model->now.accounts];
+}
+
+/* Adds a transfer to what there was before. */
+static void transfer_add_up(const struct giro_transfer *transfer)
+{
+    const bool posts = (transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0;
+    const bool voids = (transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0;
+    const bool pends = (transfer->flags & GIRO_TRANSFER_PENDING) != 0;
+    const bool adjusts = (transfer->flags & GIRO_TRANSFER_ADJUST) != 0;
+    const struct giro_transfer *hold =
+        posts || voids || adjusts ? model_transfer(model, transfer->pending_id) : transfer;
+    struct giro_balances *debit = balances_of(transfer->debit_account_id);
+    struct giro_balances *credit = balances_of(transfer->credit_account_id);
+    giro_u128 *left = &before.left[hold - model->transfers];
+    giro_u128 released = 0;
+    if (posts || voids)
+        released = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0 && transfer->amount < *left
+                       ? transfer->amount
+                       : *left;
+    giro_u128 reserved = pends ? transfer->amount : 0;
+    giro_u128 posted = pends || voids ? 0 : transfer->amount;
+    *left += reserved - released;
+    debit->debits_pending += reserved - released;
+    credit->credits_pending += reserved - released;
+    debit->debits_posted += posted;
+    credit->credits_posted += posted;
+}
+
+/* Burnt ids lie between the transfers that were made. */
+static const struct giro_transfer *transfer_next(void)
+{
+    while (model->now.status[before.transfers] == MODEL_BURNT)
+        before.transfers++;
+    MUST(before.transfers < model->now.transfers_count);
+    return &model->transfers[before.transfers++];
+}
+
+static void outcomes_compare(const char *outcomes, const uint32_t *codes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_outcome expected = {.code = codes[i]};
+        struct giro_outcome outcome;
+        memcpy(&outcome, outcomes + i * sizeof outcome, sizeof outcome);
+        if (codes[i] == 0) {
+            const struct giro_transfer *transfer = transfer_next();
+            transfer_add_up(transfer);
+            expected.debit = *balances_of(transfer->debit_account_id);
+            expected.credit = *balances_of(transfer->credit_account_id);
+            expected.amount = transfer->amount;
+            expected.timestamp = transfer->timestamp;
+            expected.marks = model->now.notes[transfer - model->transfers].marks;
+        }
+        MUST(memcmp(&outcome, &expected, sizeof outcome) == 0, "outcome %u of %u", i, count);
+    }
 }
 
 static void created_compare(uint8_t operation, const void *events, uint32_t count,
@@ -152,12 +236,67 @@ static void created_compare(uint8_t operation, const void *events, uint32_t coun
     MUST(reply_bytes >= sizeof head);
     memcpy(&head, reply, sizeof head);
     MUST(head.timestamp_first > timestamp_before);
+    const uint32_t outcomes = operation == FRAME_CREATE_TRANSFERS_OUTCOMES ? count : 0;
+    const size_t results_at = sizeof head + outcomes * sizeof(struct giro_outcome);
+    MUST(reply_bytes == results_at + head.result_count * sizeof(struct giro_result));
     expiries_sync();
+    before_keep();
     if (operation == FRAME_CREATE_ACCOUNTS)
         model_create_accounts(model, events, count, head.timestamp_first, expected);
+    else if (operation == FRAME_SET_LIMITS)
+        model_set_limits(model, events, count, head.timestamp_first, expected);
     else
         model_create_transfers(model, events, count, head.timestamp_first, expected);
-    codes_compare(reply, reply_bytes, expected, count);
+    codes_compare(reply + results_at, head.result_count, expected, count);
+    outcomes_compare(reply + sizeof head, expected, outcomes);
+}
+
+/* What became of a transfer; false when a lookup does not tell. */
+static bool payment_expected(giro_u128 id, struct giro_payment *out)
+{
+    static const uint16_t states[] = {
+        [MODEL_SETTLED] = GIRO_PAYMENT_POSTED,  [MODEL_PENDING] = GIRO_PAYMENT_PENDING,
+        [MODEL_POSTED] = GIRO_PAYMENT_POSTED,   [MODEL_VOIDED] = GIRO_PAYMENT_VOIDED,
+        [MODEL_EXPIRED] = GIRO_PAYMENT_EXPIRED,
+    };
+    const struct giro_transfer *transfer = model_transfer(model, id);
+    if (transfer == NULL ||
+        (transfer->flags & (GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST)) != 0)
+        return false;
+    const struct model_note *note = &model->now.notes[transfer - model->transfers];
+    const uint8_t status = model->now.status[transfer - model->transfers];
+    const bool is_hold = status != MODEL_SETTLED;
+    *out = (struct giro_payment){
+        .id = id,
+        .amount = note->kept ? note->amount : transfer->amount,
+        .captured = note->kept && is_hold ? note->taken : 0,
+        .returned = note->kept && !is_hold ? note->taken : 0,
+        .left = note->kept ? note->left
+                : is_hold  ? transfer->amount
+                           : 0,
+        .origin = transfer->pending_id,
+        .deadline = status == MODEL_PENDING ? note->deadline : 0,
+        .timestamp = transfer->timestamp,
+        .marks = note->kept ? note->marks : 0,
+        .ledger = transfer->ledger,
+        .state = states[status],
+        .depth = note->kept ? note->depth : 0,
+        .amended = note->kept && is_hold,
+    };
+    return true;
+}
+
+/* What a lookup finds under an id, NULL: nothing. */
+static const void *record_expected(uint8_t operation, giro_u128 id)
+{
+    static struct giro_payment payment;
+    if (operation == FRAME_LOOKUP_ACCOUNTS)
+        return model_account(model, id);
+    if (operation == FRAME_LOOKUP_TRANSFERS)
+        return model_transfer(model, id);
+    if (operation == FRAME_GET_LIMITS)
+        return model_limits(model, id);
+    return payment_expected(id, &payment) ? &payment : NULL;
 }
 
 static void lookup_compare(uint8_t operation, const giro_u128 *ids, uint32_t count,
@@ -165,9 +304,7 @@ static void lookup_compare(uint8_t operation, const giro_u128 *ids, uint32_t cou
 {
     uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const void *expected = operation == FRAME_LOOKUP_ACCOUNTS
-                                   ? (const void *)model_account(model, ids[i])
-                                   : (const void *)model_transfer(model, ids[i]);
+        const void *expected = record_expected(operation, ids[i]);
         if (expected == NULL)
             continue;
         MUST((found + 1) * GIRO_RECORD_BYTES <= reply_bytes);
@@ -263,6 +400,18 @@ static void query_compare(const struct asked *asked, const char *reply, uint32_t
     MUST(found * GIRO_RECORD_BYTES == reply_bytes);
 }
 
+/* The latest limits of an account are those that the model has; none are of another one. */
+static void limits_change_compare(const struct giro_change *change)
+{
+    static const struct giro_balances none;
+    const struct giro_limits *limits = &change->record.limits;
+    const struct giro_limits *latest = model_limits(model, limits->account_id);
+    MUST(latest != NULL && limits->timestamp <= latest->timestamp);
+    MUST(limits->timestamp != latest->timestamp || memcmp(limits, latest, sizeof *limits) == 0);
+    MUST(memcmp(&change->debit, &none, sizeof none) == 0);
+    MUST(memcmp(&change->credit, &none, sizeof none) == 0 && change->marks == 0);
+}
+
 static void changes_compare(const void *filter_bytes, const char *reply, uint32_t reply_bytes)
 {
     struct giro_change_filter filter;
@@ -278,8 +427,9 @@ static void changes_compare(const void *filter_bytes, const char *reply, uint32_
         struct giro_change change;
         memcpy(&change, reply + sizeof head + i * sizeof change, sizeof change);
         MUST(change.ordinal >= next && change.ordinal < head.ordinal_next);
-        MUST(change.kind >= GIRO_CHANGE_ACCOUNT_CREATED &&
-             change.kind <= GIRO_CHANGE_PENDING_EXPIRED);
+        MUST(change.kind >= GIRO_CHANGE_ACCOUNT_CREATED && change.kind <= GIRO_CHANGE_LIMITS_SET);
+        if (change.kind == GIRO_CHANGE_LIMITS_SET)
+            limits_change_compare(&change);
         next = change.ordinal + 1;
         const struct giro_transfer *transfer = &change.record.transfer;
         if (change.kind >= GIRO_CHANGE_TRANSFER_CREATED &&
@@ -306,11 +456,15 @@ static void body_check(const struct frame_header *request, const void *asked, co
         break;
     case FRAME_CREATE_ACCOUNTS:
     case FRAME_CREATE_TRANSFERS:
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
+    case FRAME_SET_LIMITS:
         created_compare(request->operation, asked, request->body_bytes / GIRO_RECORD_BYTES, reply,
                         bytes);
         break;
     case FRAME_LOOKUP_ACCOUNTS:
     case FRAME_LOOKUP_TRANSFERS:
+    case FRAME_LOOKUP_PAYMENTS:
+    case FRAME_GET_LIMITS:
         expiries_sync();
         lookup_compare(request->operation, asked, request->body_bytes / sizeof(giro_u128), reply,
                        bytes);
@@ -417,7 +571,7 @@ static void frame_run(struct frame_header header, const void *from)
 static uint32_t step_kind_of(const struct step *step)
 {
     uint32_t kind = step->kind % STEP_KINDS;
-    return kind <= STEP_FLUSH ? kind : STEP_TRANSFER;
+    return kind <= STEP_OUTCOMES ? kind : STEP_TRANSFER;
 }
 
 static void query_run(const struct step *step)
@@ -474,13 +628,17 @@ static void changes_run(const struct step *step)
 static void lookup_run(const struct step *step)
 {
     giro_u128 ids[EVENTS_MAX];
-    const bool accounts = step_kind_of(step) == STEP_LOOKUP_ACCOUNTS;
+    const uint32_t kind = step_kind_of(step);
+    const bool accounts = kind == STEP_LOOKUP_ACCOUNTS || kind == STEP_GET_LIMITS;
+    const uint8_t operation = kind == STEP_LOOKUP_ACCOUNTS    ? FRAME_LOOKUP_ACCOUNTS
+                              : kind == STEP_LOOKUP_TRANSFERS ? FRAME_LOOKUP_TRANSFERS
+                              : kind == STEP_GET_LIMITS       ? FRAME_GET_LIMITS
+                                                              : FRAME_LOOKUP_PAYMENTS;
     uint32_t count = step->amount % EVENTS_MAX;
     for (uint32_t i = 0; i < count; i++)
         ids[i] = accounts ? step_account_id((uint8_t)(step->id + i * step->debit))
                           : step_id((uint8_t)(step->id + i * step->debit));
-    const struct frame_header header = {.operation = accounts ? FRAME_LOOKUP_ACCOUNTS
-                                                              : FRAME_LOOKUP_TRANSFERS,
+    const struct frame_header header = {.operation = operation,
                                         .body_bytes = count * (uint32_t)sizeof ids[0]};
     frame_run(header, ids);
 }
@@ -505,23 +663,34 @@ static void raw_run(const struct step *steps, uint32_t left)
     connection.greeted = true;
 }
 
+static void event_make(const struct step *step, char *event)
+{
+    switch (step_kind_of(step)) {
+    case STEP_ACCOUNT:
+        *(struct giro_account *)(void *)event = step_account(step, shard.ledger, clock_now);
+        break;
+    case STEP_LIMITS:
+        *(struct giro_limits *)(void *)event = step_limits(step);
+        break;
+    default:
+        *(struct giro_transfer *)(void *)event = step_transfer(step, shard.ledger, clock_now);
+    }
+}
+
 static uint32_t create_run(const struct step *steps, uint32_t left)
 {
     const uint32_t kind = step_kind_of(&steps[0]);
+    const uint8_t operation = kind == STEP_ACCOUNT    ? FRAME_CREATE_ACCOUNTS
+                              : kind == STEP_LIMITS   ? FRAME_SET_LIMITS
+                              : kind == STEP_OUTCOMES ? FRAME_CREATE_TRANSFERS_OUTCOMES
+                                                      : FRAME_CREATE_TRANSFERS;
     uint32_t count = 0;
     do {
-        char *event = body + (size_t)count * GIRO_RECORD_BYTES;
-        if (kind == STEP_ACCOUNT)
-            *(struct giro_account *)(void *)event =
-                step_account(&steps[count], shard.ledger, clock_now);
-        else
-            *(struct giro_transfer *)(void *)event =
-                step_transfer(&steps[count], shard.ledger, clock_now);
+        event_make(&steps[count], body + (size_t)count * GIRO_RECORD_BYTES);
         count++;
     } while (count < left && count < EVENTS_MAX && step_kind_of(&steps[count]) == kind &&
              steps[count - 1].user_data >> 6 != 0);
-    const struct frame_header header = {.operation = kind == STEP_ACCOUNT ? FRAME_CREATE_ACCOUNTS
-                                                                          : FRAME_CREATE_TRANSFERS,
+    const struct frame_header header = {.operation = operation,
                                         .body_bytes = count * GIRO_RECORD_BYTES};
     frame_run(header, body);
     return count;
@@ -553,6 +722,8 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
         break;
     case STEP_LOOKUP_ACCOUNTS:
     case STEP_LOOKUP_TRANSFERS:
+    case STEP_GET_LIMITS:
+    case STEP_LOOKUP_PAYMENTS:
         lookup_run(&steps[0]);
         break;
     case STEP_ACCOUNT_QUERY:
@@ -640,6 +811,7 @@ static void ledgers_reset(void)
     shard.ledger->window = shard.log.window;
     model->now.accounts_count = 0;
     model->now.transfers_count = 0;
+    memset(model->limits, 0, sizeof model->limits);
     model_expired = 0;
 }
 
@@ -711,6 +883,30 @@ static void samples_write(void)
         {.kind = STEP_LOOKUP_ACCOUNTS, .id = 1, .debit = 1, .amount = 3},
         {.kind = STEP_ACCOUNT_QUERY, .debit = 3, .credit = 9, .flags = 3},
         {.kind = STEP_ACCOUNT_QUERY, .debit = 3, .credit = 9, .flags = 7, .spoilt = 4},
+        {.kind = STEP_OUTCOMES,
+         .id = 7,
+         .debit = 1,
+         .credit = 3,
+         .amount = 30,
+         .user_data = 1 << 6,
+         .flags = GIRO_TRANSFER_PENDING},
+        {.kind = STEP_OUTCOMES,
+         .id = 8,
+         .pending = 7,
+         .amount = 9,
+         .spoilt = 9,
+         .user_data = 1 << 6,
+         .flags = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN},
+        {.kind = STEP_OUTCOMES,
+         .id = 9,
+         .pending = 8,
+         .debit = 3,
+         .credit = 1,
+         .amount = 4,
+         .flags = GIRO_TRANSFER_RETURN},
+        {.kind = STEP_LIMITS, .id = 3, .debit = 255, .credit = 255, .pending = 20},
+        {.kind = STEP_GET_LIMITS, .id = 1, .debit = 1, .amount = 3},
+        {.kind = STEP_LOOKUP_PAYMENTS, .id = 1, .debit = 1, .amount = 9},
         {.kind = STEP_QUERY, .credit = 9},
         {.kind = STEP_QUERY, .credit = 9, .spoilt = 4, .flags = 1},
         {.kind = STEP_CHANGES, .amount = 15},

@@ -70,12 +70,13 @@ struct giro_transfer step_transfer(const struct step *step, const struct ledger 
         .user_data_64 = step->user_data >> 2 & 3,
         .user_data_32 = step->user_data >> 4 & 3,
     };
-    const uint16_t resolves = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING;
-    if ((event.flags & resolves) != 0) {
+    const uint16_t refers =
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST;
+    if ((event.flags & refers) != 0) {
         event.pending_id = step_id(step->pending);
         if (step->spoilt % 4 != 0) /* mostly everything else is inherited */
             event.debit_account_id = event.credit_account_id = event.ledger = event.code = 0;
-    } else if (step->spoilt % 16 == 0) {
+    } else if ((event.flags & GIRO_TRANSFER_RETURN) != 0 || step->spoilt % 16 == 0) {
         event.pending_id = step_id(step->pending);
     }
     if ((event.flags & GIRO_TRANSFER_PENDING) != 0 || step->spoilt % 16 == 1)
@@ -112,11 +113,42 @@ struct giro_account step_account(const struct step *step, const struct ledger *l
     return event;
 }
 
+struct giro_limits step_limits(const struct step *step)
+{
+    struct giro_limits event = {
+        .account_id = step_account_id(step->id),
+        .floor = step->credit < 64 ? amount_of(step->amount) : 0,
+        .balance_max = step->debit < 64 ? amount_of(step->debit * 4) : 0,
+        .transfer_max = step->pending < 64 ? amount_of(step->pending * 4) : 0,
+        .over_capture = step->timeout < 128 ? 0 : step->timeout * 400u,
+        .flags = step->flags & GIRO_LIMITS_FLAGS_ALL,
+        .timestamp = step->timestamp < 250 ? 0 : step->timestamp,
+    };
+    if (step->spoilt == 2)
+        event.flags = step->flags;
+    if (step->spoilt == 3)
+        event.reserved[step->code % sizeof event.reserved] = step->ledger;
+    if (step->spoilt == 4)
+        event.reserved_1 = step->code;
+    if (step->spoilt == 5)
+        event.over_capture = GIRO_OVER_CAPTURE_MAX + step->code - 2u;
+    return event;
+}
+
 /* ---- Mutation: of steps ------------------------------------------------------------------ */
 
 /* Changes one field to another small value, or makes it equal to that of another step. */
 static void step_change(struct rng *rng, uint8_t *step, const uint8_t *other)
 {
+    static const uint16_t follows[] = {
+        GIRO_TRANSFER_POST_PENDING,
+        GIRO_TRANSFER_POST_PENDING,
+        GIRO_TRANSFER_VOID_PENDING,
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_FACT,
+        GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_KEEP_OPEN,
+        GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST,
+    };
     uint32_t field = rng_below(rng, STEP_BYTES);
     switch (rng_below(rng, 4)) {
     case 0:
@@ -128,10 +160,16 @@ static void step_change(struct rng *rng, uint8_t *step, const uint8_t *other)
     case 2:
         step[field] = other[field];
         break;
-    default: /* what one step made, another one resolves */
+    default: { /* what one step made, another one resolves, raises or returns */
+        uint16_t flags = follows[rng_below(rng, sizeof follows / sizeof follows[0])];
         step[offsetof(struct step, pending)] = other[offsetof(struct step, id)];
-        step[offsetof(struct step, flags)] =
-            rng_chance(rng, 60) ? GIRO_TRANSFER_POST_PENDING : GIRO_TRANSFER_VOID_PENDING;
+        if (rng_chance(rng, 30)) {
+            step[offsetof(struct step, debit)] = other[offsetof(struct step, credit)];
+            step[offsetof(struct step, credit)] = other[offsetof(struct step, debit)];
+            flags = GIRO_TRANSFER_RETURN;
+        }
+        memcpy(&step[offsetof(struct step, flags)], &flags, sizeof flags);
+    }
     }
 }
 

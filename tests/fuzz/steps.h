@@ -13,6 +13,7 @@ enum step_kind {
     STEP_EXPIRE,
     STEP_CLOCK,
     STEP_FORGET,
+    STEP_LIMITS = 14, /* between them: kinds of the requests' own */
 };
 
 /* One event, or what happens between two requests. */
@@ -44,6 +45,8 @@ struct giro_transfer step_transfer(const struct step *step, const struct ledger 
                                    uint64_t clock_ns);
 struct giro_account step_account(const struct step *step, const struct ledger *ledger,
                                  uint64_t clock_ns);
+
+struct giro_limits step_limits(const struct step *step);
 
 /* A mutator for inputs of one byte of options and steps. */
 size_t steps_mutate(uint8_t *data, size_t size, size_t size_max, unsigned seed);

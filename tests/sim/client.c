@@ -150,7 +150,17 @@ static void make_transfers(struct request *request)
     if (now->transfers_count + 4 * LEDGER_RANDOM_EVENTS * CLIENTS_MAX * PIPELINE_MAX >
         MODEL_TRANSFERS_MAX)
         count = 0;
-    body_set(request, FRAME_CREATE_TRANSFERS, events, count * sizeof events[0]);
+    uint8_t operation =
+        chance_below(4) == 0 ? FRAME_CREATE_TRANSFERS_OUTCOMES : FRAME_CREATE_TRANSFERS;
+    body_set(request, operation, events, count * sizeof events[0]);
+}
+
+static void make_limits(struct request *request)
+{
+    struct giro_limits events[LEDGER_RANDOM_EVENTS];
+    random_prepare();
+    uint32_t count = ledger_random_limits(&all.random, events);
+    body_set(request, FRAME_SET_LIMITS, events, count * sizeof events[0]);
 }
 
 static void make_lookup(struct request *request, uint8_t operation)
@@ -158,7 +168,7 @@ static void make_lookup(struct request *request, uint8_t operation)
     giro_u128 ids[40];
     uint32_t count = (uint32_t)chance_below(sizeof ids / sizeof ids[0]);
     for (uint32_t i = 0; i < count; i++)
-        ids[i] = operation == FRAME_LOOKUP_ACCOUNTS
+        ids[i] = operation == FRAME_LOOKUP_ACCOUNTS || operation == FRAME_GET_LIMITS
                      ? 1 + chance_below(140)
                      : ledger_random_id(chance_below(all.random.id_next + 1));
     body_set(request, operation, ids, count * sizeof ids[0]);
@@ -252,12 +262,14 @@ static void request_make(struct client *client, struct request *request)
         body_set(request, FRAME_SNAPSHOT, NULL, 0);
     else if (chance < 8 || judge_model()->now.accounts_count == 0)
         make_accounts(request);
+    else if (chance < 11)
+        make_limits(request);
     else if (chance < 70)
         make_transfers(request);
     else if (chance < 76)
-        make_lookup(request, FRAME_LOOKUP_ACCOUNTS);
+        make_lookup(request, chance < 75 ? FRAME_LOOKUP_ACCOUNTS : FRAME_GET_LIMITS);
     else if (chance < 82)
-        make_lookup(request, FRAME_LOOKUP_TRANSFERS);
+        make_lookup(request, chance < 79 ? FRAME_LOOKUP_TRANSFERS : FRAME_LOOKUP_PAYMENTS);
     else if (chance < 86)
         make_account_query(request, FRAME_GET_ACCOUNT_TRANSFERS);
     else if (chance < 89)
@@ -416,13 +428,17 @@ void client_created(const struct ledger_output *output, uint64_t timestamp)
 
 static void created_expect(struct request *request)
 {
-    static char body[sizeof(struct frame_created) + sizeof all.created.results];
+    static char body[FRAME_BODY_BYTES_MAX];
     struct frame_created head = {.timestamp_first = all.created.timestamp,
                                  .result_count = all.created.result_count};
     uint32_t bytes = all.created.result_count * (uint32_t)sizeof all.created.results[0];
+    uint32_t size = sizeof head;
     memcpy(body, &head, sizeof head);
-    memcpy(body + sizeof head, all.created.results, bytes);
-    expect(request, body, (uint32_t)sizeof head + bytes);
+    if (request->operation == FRAME_CREATE_TRANSFERS_OUTCOMES)
+        size += judge_outcomes(all.created.results, all.created.result_count,
+                               request->body_bytes / GIRO_RECORD_BYTES, body + size);
+    memcpy(body + size, all.created.results, bytes);
+    expect(request, body, size + bytes);
     request->created = true;
 }
 
@@ -453,7 +469,9 @@ void client_executed(int fd, const struct frame_header *header)
     uint32_t count = request->body_bytes / (uint32_t)sizeof *ids;
     switch (request->operation) {
     case FRAME_CREATE_ACCOUNTS:
+    case FRAME_SET_LIMITS:
     case FRAME_CREATE_TRANSFERS:
+    case FRAME_CREATE_TRANSFERS_OUTCOMES:
         if (created)
             created_expect(request);
         break;
@@ -462,6 +480,12 @@ void client_executed(int fd, const struct frame_header *header)
         break;
     case FRAME_LOOKUP_TRANSFERS:
         expect(request, body, judge_lookup_transfers(ids, count, body));
+        break;
+    case FRAME_GET_LIMITS:
+        expect(request, body, judge_get_limits(ids, count, body));
+        break;
+    case FRAME_LOOKUP_PAYMENTS:
+        expect(request, body, judge_lookup_payments(ids, count, body));
         break;
     default:
         break;
@@ -573,7 +597,9 @@ static const char *reply_judge(struct client *client, struct request *request,
     if (is_query(request->operation))
         return query_judge(client, request, body, header->body_bytes);
     if (request->operation == FRAME_CREATE_ACCOUNTS ||
-        request->operation == FRAME_CREATE_TRANSFERS) {
+        request->operation == FRAME_CREATE_TRANSFERS ||
+        request->operation == FRAME_CREATE_TRANSFERS_OUTCOMES ||
+        request->operation == FRAME_SET_LIMITS) {
         if (!request->created)
             return "it was not executed, and is said to be";
         client_counts.events += request->body_bytes / GIRO_RECORD_BYTES;

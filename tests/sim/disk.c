@@ -88,6 +88,7 @@ static struct {
     struct descriptor descriptors[DESCRIPTORS_MAX];
     struct wound wounds[WOUNDS_MAX];
     bool tail_lost;
+    bool tail_cut;            /* the program has written over what was lost: nothing heals that */
     struct wound *tail_wound; /* what was lost then */
     struct wound *tail_wound_seen;
     uint64_t full_until;
@@ -456,6 +457,7 @@ static void wounds_refresh(const struct file *file, const char *bytes, uint64_t 
                                                                    : offset + size;
         if (wound->file != file || begin >= end)
             continue;
+        disk.tail_cut = disk.tail_cut || wound == disk.tail_wound;
         memcpy(wound->healthy + (begin - wound->offset), bytes + (begin - offset), end - begin);
         if (begin == wound->offset && end == wound->offset + wound->size)
             wound->file = NULL;
@@ -709,6 +711,7 @@ int disk_log_write_end(void)
         wounds_refresh(file, disk.log_bytes, size, offset);
         disk.tail_wound = wound_add(file, offset, (uint32_t)size, disk.log_bytes);
         disk.tail_lost = true;
+        disk.tail_cut = false;
         if (elsewhere && log_misdirect(file, size, offset))
             return (int)size;
         disk_counts.lost_writes++;
@@ -773,6 +776,7 @@ static void tail_lose(void)
     disk.tail_wound = wound_add(file, disk.tail_offset, (uint32_t)disk.tail_bytes, disk.late);
     log_store(file, disk.tail_before, disk.tail_bytes, disk.tail_offset);
     disk.tail_lost = true;
+    disk.tail_cut = false;
     disk_counts.lost_writes++;
     machine_trace("disk: the newest write, %" PRIu64 " bytes at %" PRIu64 ", is lost",
                   disk.tail_bytes, disk.tail_offset);
@@ -1090,7 +1094,7 @@ void disk_heal(void)
         free(wound->healthy);
         *wound = (struct wound){0};
     }
-    disk.tail_lost = false;
+    disk.tail_lost = disk.tail_lost && disk.tail_cut;
     disk.late_file = NULL;
 }
 

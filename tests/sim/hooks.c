@@ -172,6 +172,14 @@ uint32_t __wrap_ledger_create_transfers(struct ledger *ledger, const struct giro
     return 0;
 }
 
+void __wrap_ledger_set_limits(struct ledger *ledger, const struct giro_limits *events,
+                              uint32_t count, uint64_t timestamp, struct ledger_output *output)
+{
+    ledger_set_limits(ledger, events, count, timestamp, output);
+    judge_limits(ledger, events, count, timestamp, output);
+    client_created(output, timestamp);
+}
+
 void __wrap_ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                           struct ledger_output *output)
 {

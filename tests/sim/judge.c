@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum entry_kind { ENTRY_ACCOUNTS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
+enum entry_kind { ENTRY_ACCOUNTS, ENTRY_LIMITS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
 
 struct entry {
     enum entry_kind kind;
@@ -37,6 +37,7 @@ static struct {
     uint32_t version_count;
     uint32_t version_capacity;
     struct giro_balances balances[MODEL_ACCOUNTS_MAX]; /* what the changes add up to */
+    giro_u128 left[MODEL_TRANSFERS_MAX];               /* of a hold, by the model's number */
     struct checksum digest_empty;
     bool digest_empty_known;
 } judge;
@@ -56,6 +57,7 @@ static void derived_reset(void)
 {
     memset(&judge.model, 0, sizeof judge.model);
     memset(judge.balances, 0, sizeof judge.balances);
+    memset(judge.left, 0, sizeof judge.left);
     judge.change_count = 0;
     judge.version_count = 0;
 }
@@ -115,13 +117,24 @@ static struct judge_change *change_add(uint32_t entry, enum giro_change_kind kin
     return change;
 }
 
-/* Releases a pending amount, and posts some of it. */
-static void pending_resolve(const struct giro_transfer *pending, giro_u128 posted)
+/* What a hold has left. */
+static giro_u128 *left_of(giro_u128 hold)
+{
+    return &judge.left[model_transfer(&judge.model, hold) - judge.model.transfers];
+}
+
+/* Takes so much of a hold out of what is pending, at most all that it has left, and posts some. */
+static void pending_resolve(const struct giro_transfer *pending, giro_u128 released,
+                            giro_u128 posted)
 {
     struct giro_balances *debit = balances_of(pending->debit_account_id);
     struct giro_balances *credit = balances_of(pending->credit_account_id);
-    debit->debits_pending -= pending->amount;
-    credit->credits_pending -= pending->amount;
+    giro_u128 *left = left_of(pending->id);
+    if (released > *left)
+        released = *left;
+    *left -= released;
+    debit->debits_pending -= released;
+    credit->credits_pending -= released;
     debit->debits_posted += posted;
     credit->credits_posted += posted;
 }
@@ -129,13 +142,18 @@ static void pending_resolve(const struct giro_transfer *pending, giro_u128 poste
 static void transfer_follow(uint32_t entry, const struct giro_transfer *transfer)
 {
     enum giro_change_kind kind = GIRO_CHANGE_TRANSFER_CREATED;
+    bool keeps_open = (transfer->flags & GIRO_TRANSFER_KEEP_OPEN) != 0;
+    bool adjusts = (transfer->flags & GIRO_TRANSFER_ADJUST) != 0;
+    giro_u128 released = keeps_open ? transfer->amount : GIRO_U128_MAX;
     if ((transfer->flags & GIRO_TRANSFER_POST_PENDING) != 0) {
         kind = GIRO_CHANGE_PENDING_POSTED;
-        pending_resolve(model_transfer(&judge.model, transfer->pending_id), transfer->amount);
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), released,
+                        transfer->amount);
     } else if ((transfer->flags & GIRO_TRANSFER_VOID_PENDING) != 0) {
         kind = GIRO_CHANGE_PENDING_VOIDED;
-        pending_resolve(model_transfer(&judge.model, transfer->pending_id), 0);
+        pending_resolve(model_transfer(&judge.model, transfer->pending_id), released, 0);
     } else if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0) {
+        *left_of(adjusts ? transfer->pending_id : transfer->id) += transfer->amount;
         balances_of(transfer->debit_account_id)->debits_pending += transfer->amount;
         balances_of(transfer->credit_account_id)->credits_pending += transfer->amount;
     } else {
@@ -144,6 +162,7 @@ static void transfer_follow(uint32_t entry, const struct giro_transfer *transfer
     }
     struct judge_change *change = change_add(entry, kind);
     change->transfer = *transfer;
+    change->marks = judge.model.now.notes[transfer - judge.model.transfers].marks;
     change->debit = *balances_of(transfer->debit_account_id);
     change->credit = *balances_of(transfer->credit_account_id);
 }
@@ -181,6 +200,19 @@ static void accounts_follow(uint32_t entry, const struct giro_account *events, u
         change_add(entry, GIRO_CHANGE_ACCOUNT_CREATED)->account = judge.model.now.accounts[i];
 }
 
+static void limits_follow(uint32_t entry, const struct giro_limits *events, uint32_t count,
+                          uint64_t timestamp, uint32_t *codes)
+{
+    model_set_limits(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (codes[i] != 0)
+            continue;
+        struct giro_limits *limits = &change_add(entry, GIRO_CHANGE_LIMITS_SET)->limits;
+        *limits = events[i];
+        limits->timestamp = timestamp + i;
+    }
+}
+
 static void transfers_follow(uint32_t entry, const struct giro_transfer *events, uint32_t count,
                              uint64_t timestamp, uint32_t *codes)
 {
@@ -206,13 +238,14 @@ static uint32_t expiry_follow(uint32_t entry, uint64_t timestamp, uint32_t max)
             const struct giro_transfer *pending = &judge.model.transfers[i];
             if (now->status[i] == before[i])
                 continue;
-            pending_resolve(pending, 0);
+            giro_u128 left = *left_of(pending->id);
+            pending_resolve(pending, left, 0);
             struct judge_change *change = change_add(entry, GIRO_CHANGE_PENDING_EXPIRED);
             change->transfer = (struct giro_transfer){
                 .pending_id = pending->id,
                 .debit_account_id = pending->debit_account_id,
                 .credit_account_id = pending->credit_account_id,
-                .amount = pending->amount,
+                .amount = left,
             };
             change->debit = *balances_of(pending->debit_account_id);
             change->credit = *balances_of(pending->credit_account_id);
@@ -229,6 +262,9 @@ static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
     switch (it->kind) {
     case ENTRY_ACCOUNTS:
         accounts_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_LIMITS:
+        limits_follow(entry, it->events, it->count, it->timestamp, codes);
         break;
     case ENTRY_TRANSFERS:
         transfers_follow(entry, it->events, it->count, it->timestamp, codes);
@@ -291,6 +327,15 @@ void judge_accounts(const struct ledger *ledger, const struct giro_account *even
     digest_keep(ledger);
 }
 
+void judge_limits(const struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                  uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_LIMITS, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output)
 {
@@ -325,6 +370,36 @@ static void entries_cut(uint32_t position)
         (void)entry_follow(i, codes);
 }
 
+/* What is kept about a transfer besides its record, by its number in the model. */
+static void payment_state(const struct ledger *ledger, uint32_t number)
+{
+    const giro_u128 id = judge.model.transfers[number].id;
+    const struct model_note *note = &judge.model.now.notes[number];
+    const struct hold *hold = holds_find(&ledger->holds, id);
+    struct ledger_payment payment = {0};
+    bool kept = ledger_payment(ledger, id, &payment);
+    if (kept != (note->kept != 0))
+        machine_fail("something is kept of transfer %" PRIu64 " or of the model's, not of both",
+                     (uint64_t)id);
+    if (kept && (payment.amount != note->amount || payment.taken != note->taken ||
+                 payment.left != note->left || payment.marks != note->marks ||
+                 payment.depth != note->depth))
+        machine_fail("what is kept of transfer %" PRIu64 " is not as the model has it",
+                     (uint64_t)id);
+    if (hold != NULL && (hold->record.amount != note->left || hold->expires_at != note->deadline))
+        machine_fail("hold %" PRIu64 " is not as the model has it", (uint64_t)id);
+}
+
+static void limits_state(const struct ledger *ledger, giro_u128 id)
+{
+    const struct giro_limits *known = model_limits(&judge.model, id);
+    struct giro_limits found;
+    if (ledger_get_limits(ledger, &id, 1, &found) != (known != NULL) ||
+        (known != NULL && memcmp(known, &found, sizeof found) != 0))
+        machine_fail("the limits of account %" PRIu64 " are not as the model has them",
+                     (uint64_t)id);
+}
+
 void judge_state(const struct ledger *ledger)
 {
     const struct model_state *now = &judge.model.now;
@@ -336,9 +411,12 @@ void judge_state(const struct ledger *ledger)
         if (memcmp(&ledger->accounts.rows[i], &now->accounts[i], sizeof now->accounts[i]) != 0)
             machine_fail("account %" PRIu64 " is not as the model has it",
                          (uint64_t)now->accounts[i].id);
+        limits_state(ledger, now->accounts[i].id);
     }
-    for (uint32_t i = 0; i < now->transfers_count; i++)
+    for (uint32_t i = 0; i < now->transfers_count; i++) {
         open += now->status[i] == MODEL_PENDING;
+        payment_state(ledger, i);
+    }
     if (ledger->holds.count != open)
         machine_fail("%u open holds, and the model has %u", ledger->holds.count, open);
 }
@@ -373,7 +451,33 @@ void judge_recovered(const struct ledger *ledger, bool tail_lost)
     judge_state(ledger);
 }
 
-/* ---- Lookups ----------------------------------------------------------------------------- */
+/* ---- Outcomes and lookups ---------------------------------------------------------------- */
+
+/* Every event that was created has made one change, in order. */
+uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count, uint32_t count,
+                        char *out)
+{
+    uint32_t next = judge.change_count;
+    while (next > 0 && judge.changes[next - 1].entry == judge.entry_count - 1)
+        next--;
+    for (uint32_t i = 0, failed = 0; i < count; i++) {
+        struct giro_outcome outcome = {0};
+        if (failed < result_count && results[failed].index == i) {
+            outcome.code = results[failed++].code;
+        } else {
+            const struct judge_change *change = &judge.changes[next++];
+            outcome = (struct giro_outcome){
+                .debit = change->debit,
+                .credit = change->credit,
+                .amount = change->transfer.amount,
+                .timestamp = change->transfer.timestamp,
+                .marks = change->marks,
+            };
+        }
+        memcpy(out + (size_t)i * sizeof outcome, &outcome, sizeof outcome);
+    }
+    return count * (uint32_t)sizeof(struct giro_outcome);
+}
 
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out)
 {
@@ -401,6 +505,65 @@ uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out)
     return bytes;
 }
 
+/* What the reply to a lookup of payments must tell of a transfer. */
+static struct giro_payment payment_of(const struct giro_transfer *transfer)
+{
+    static const uint16_t states[] = {
+        [MODEL_SETTLED] = GIRO_PAYMENT_POSTED,  [MODEL_PENDING] = GIRO_PAYMENT_PENDING,
+        [MODEL_POSTED] = GIRO_PAYMENT_POSTED,   [MODEL_VOIDED] = GIRO_PAYMENT_VOIDED,
+        [MODEL_EXPIRED] = GIRO_PAYMENT_EXPIRED,
+    };
+    const ptrdiff_t number = transfer - judge.model.transfers;
+    const struct model_note *note = &judge.model.now.notes[number];
+    const enum model_status status = (enum model_status)judge.model.now.status[number];
+    const bool is_hold = status != MODEL_SETTLED;
+    return (struct giro_payment){
+        .id = transfer->id,
+        .amount = note->kept ? note->amount : transfer->amount,
+        .captured = note->kept && is_hold ? note->taken : 0,
+        .returned = note->kept && !is_hold ? note->taken : 0,
+        .left = note->kept ? note->left
+                : is_hold  ? transfer->amount
+                           : 0,
+        .origin = transfer->pending_id,
+        .deadline = status == MODEL_PENDING ? note->deadline : 0,
+        .timestamp = transfer->timestamp,
+        .marks = note->kept ? note->marks : 0,
+        .ledger = transfer->ledger,
+        .state = states[status],
+        .depth = note->kept ? note->depth : 0,
+        .amended = note->kept && is_hold,
+    };
+}
+
+uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_limits *limits = model_limits(&judge.model, ids[i]);
+        if (limits == NULL)
+            continue;
+        memcpy(out + bytes, limits, sizeof *limits);
+        bytes += (uint32_t)sizeof *limits;
+    }
+    return bytes;
+}
+
+uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out)
+{
+    const unsigned told_by_hold = GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST;
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_transfer *transfer = model_transfer(&judge.model, ids[i]);
+        if (transfer == NULL || (transfer->flags & told_by_hold) != 0)
+            continue;
+        struct giro_payment payment = payment_of(transfer);
+        memcpy(out + bytes, &payment, sizeof payment);
+        bytes += (uint32_t)sizeof payment;
+    }
+    return bytes;
+}
+
 /* ---- Queries ----------------------------------------------------------------------------- */
 
 static bool in_time(uint64_t timestamp, uint64_t min, uint64_t max)
@@ -419,7 +582,7 @@ static bool has_user_data(giro_u128 data_128, uint64_t data_64, uint32_t data_32
 
 static bool is_transfer(const struct judge_change *change)
 {
-    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED &&
+    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED && change->kind != GIRO_CHANGE_LIMITS_SET &&
            change->kind != GIRO_CHANGE_PENDING_EXPIRED;
 }
 
@@ -613,6 +776,8 @@ static bool change_equals(const struct judge_change *expected, const struct giro
         return false;
     if (expected->kind == GIRO_CHANGE_ACCOUNT_CREATED)
         return memcmp(&change->record.account, &expected->account, sizeof expected->account) == 0;
+    if (expected->kind == GIRO_CHANGE_LIMITS_SET)
+        return memcmp(&change->record.limits, &expected->limits, sizeof expected->limits) == 0;
     struct giro_transfer transfer = change->record.transfer;
     if (expected->kind == GIRO_CHANGE_PENDING_EXPIRED) {
         const struct giro_transfer *known = &expected->transfer;
@@ -628,7 +793,8 @@ static bool change_equals(const struct judge_change *expected, const struct giro
     } else if (memcmp(&transfer, &expected->transfer, sizeof transfer) != 0) {
         return false;
     }
-    return memcmp(&change->debit, &expected->debit, sizeof change->debit) == 0 &&
+    return change->marks == expected->marks &&
+           memcmp(&change->debit, &expected->debit, sizeof change->debit) == 0 &&
            memcmp(&change->credit, &expected->credit, sizeof change->credit) == 0;
 }
 

@@ -24,7 +24,9 @@ struct judge_change {
     uint32_t entry;
     enum giro_change_kind kind;
     struct giro_account account;   /* of GIRO_CHANGE_ACCOUNT_CREATED */
+    struct giro_limits limits;     /* of GIRO_CHANGE_LIMITS_SET */
     struct giro_transfer transfer; /* of the others */
+    uint32_t marks;
     struct giro_balances debit;
     struct giro_balances credit;
 };
@@ -40,6 +42,8 @@ void judge_floor_raise(uint32_t position);
 
 void judge_accounts(const struct ledger *ledger, const struct giro_account *events, uint32_t count,
                     uint64_t timestamp, const struct ledger_output *output);
+void judge_limits(const struct ledger *ledger, const struct giro_limits *events, uint32_t count,
+                  uint64_t timestamp, const struct ledger_output *output);
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output);
 void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
@@ -53,9 +57,15 @@ void judge_state(const struct ledger *ledger);
 
 /* ---- Judging replies: each returns NULL, or what is wrong ------------------------------------ */
 
+/* The outcomes of the newest request, of so many events, with these results. Returns their size. */
+uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count, uint32_t count,
+                        char *out);
+
 /* Bodies that lookups must be answered with now. Return their size. */
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out);
 
 /* A query that was asked at a position and is answered now; raises the floor by what it tells. */
 const char *judge_account_transfers(const struct giro_account_filter *filter, uint32_t asked,

@@ -94,7 +94,7 @@ struct plan {
     struct shard_options options;
 };
 
-struct limits {
+struct bounds {
     uint32_t lives;
     uint32_t requests;
     uint32_t clients;
@@ -102,7 +102,7 @@ struct limits {
     uint64_t crash_step; /* 0: by chance; else the first life ends at this step */
 };
 
-static const struct limits no_limits = {LIVES_MAX, UINT32_MAX, CLIENTS_MAX, FAULTS_ALL, 0};
+static const struct bounds no_bounds = {LIVES_MAX, UINT32_MAX, CLIENTS_MAX, FAULTS_ALL, 0};
 
 /* What all runs of this process came to. */
 static struct {
@@ -122,7 +122,7 @@ static struct {
 
 static bool stopped_cleanly; /* the life before, and the disk has kept what it left */
 static struct plan plan;
-static struct limits limits;
+static struct bounds bounds;
 static int end_result; /* of the program's main function, and why */
 static struct error end_error;
 static int stop_fds[2];
@@ -195,13 +195,13 @@ static void plan_make(uint64_t seed)
                     .think_ns = plan_skewed(1, 40) * NS_PER_MS / 4},
     };
     options_choose(&plan.options);
-    plan.faults &= limits.faults;
-    plan.lives = plan.lives < limits.lives ? plan.lives : limits.lives;
+    plan.faults &= bounds.faults;
+    plan.lives = plan.lives < bounds.lives ? plan.lives : bounds.lives;
     struct client_plan *clients = &plan.clients;
-    clients->requests = clients->requests < limits.requests ? clients->requests : limits.requests;
-    clients->workers = clients->workers < limits.clients ? clients->workers : limits.clients;
-    if (limits.clients < CLIENTS_MAX)
-        clients->subscribers = clients->workers < limits.clients && clients->subscribers > 0;
+    clients->requests = clients->requests < bounds.requests ? clients->requests : bounds.requests;
+    clients->workers = clients->workers < bounds.clients ? clients->workers : bounds.clients;
+    if (bounds.clients < CLIENTS_MAX)
+        clients->subscribers = clients->workers < bounds.clients && clients->subscribers > 0;
     if (!has(FAULT_STRANGER))
         clients->strangers = 0;
     if (!has(FAULT_VANISH))
@@ -518,8 +518,8 @@ static void life_run(uint32_t life)
         .kind = (enum moment_kind)random_below(RANDOM_PLAN, MOMENT_KINDS),
     };
     faults_begin();
-    if (life == 0 && limits.crash_step != 0)
-        moment = (struct moment){.step = limits.crash_step};
+    if (life == 0 && bounds.crash_step != 0)
+        moment = (struct moment){.step = bounds.crash_step};
     stop_pair_renew();
     clients_refill();
     life_start();
@@ -667,7 +667,7 @@ static const char usage[] =
     "  --requests N     at most so many requests of each\n"
     "  --faults LIST    only these, separated by commas; see below\n"
     "  --bug NAME       plants a bug: where the program was built with planted_bugs\n"
-    "  --shrink         looks for the smallest limits with which the seed still fails\n"
+    "  --shrink         looks for the smallest bounds with which the seed still fails\n"
     "  --folder DIR     where its files are (a new folder in /dev/shm); a folder in memory\n"
     "  --trace          prints what happens\n\n"
     "faults:\n";
@@ -750,8 +750,8 @@ static void faults_print(uint32_t faults, char *out, size_t size)
 
 /* ---- Shrinking --------------------------------------------------------------------------- */
 
-/* Whether the seed fails with these limits, in a process of its own. */
-static bool still_fails(const char *program, uint64_t seed, const struct limits *tried)
+/* Whether the seed fails with these bounds, in a process of its own. */
+static bool still_fails(const char *program, uint64_t seed, const struct bounds *tried)
 {
     extern char **environ;
     char numbers[5][24];
@@ -787,8 +787,8 @@ static bool still_fails(const char *program, uint64_t seed, const struct limits 
     return spawned && status != 0;
 }
 
-static bool shrink_try(const char *program, uint64_t seed, struct limits *best,
-                       const struct limits *tried)
+static bool shrink_try(const char *program, uint64_t seed, struct bounds *best,
+                       const struct bounds *tried)
 {
     if (!still_fails(program, seed, tried))
         return false;
@@ -798,7 +798,7 @@ static bool shrink_try(const char *program, uint64_t seed, struct limits *best,
 
 static int shrink(const char *program, uint64_t seed)
 {
-    struct limits best = limits;
+    struct bounds best = bounds;
     char faults[256];
     if (!still_fails(program, seed, &best)) {
         printf("seed %" PRIu64 " does not fail\n", seed);
@@ -808,12 +808,12 @@ static int shrink(const char *program, uint64_t seed)
     for (bool better = true; better;) {
         better = false;
         for (uint32_t fault = 0; fault < FAULT_KINDS; fault++) {
-            struct limits tried = best;
+            struct bounds tried = best;
             tried.faults &= ~(1u << fault);
             if (tried.faults != best.faults)
                 better = shrink_try(program, seed, &best, &tried) || better;
         }
-        struct limits tried = best;
+        struct bounds tried = best;
         tried.lives--;
         if (best.lives > 1)
             better = shrink_try(program, seed, &best, &tried) || better;
@@ -916,7 +916,7 @@ static void run_every_step(const struct task *task)
     double start = now_s();
     uint64_t crashes = 0;
     for (uint64_t step = task->every_step; step < task->count; step += task->every_step) {
-        limits.crash_step = step;
+        bounds.crash_step = step;
         (void)run(task->seed);
         crashes++;
     }
@@ -964,19 +964,19 @@ static bool options_parse(int argc, char **argv, struct task *task)
             task->every_step = number;
             break;
         case 'x':
-            limits.crash_step = number;
+            bounds.crash_step = number;
             break;
         case 'l':
-            limits.lives = (uint32_t)number;
+            bounds.lives = (uint32_t)number;
             break;
         case 'c':
-            limits.clients = (uint32_t)number;
+            bounds.clients = (uint32_t)number;
             break;
         case 'r':
-            limits.requests = (uint32_t)number;
+            bounds.requests = (uint32_t)number;
             break;
         case 'f':
-            if (!faults_parse(optarg, &limits.faults))
+            if (!faults_parse(optarg, &bounds.faults))
                 return false;
             break;
         case 'b':
@@ -1003,7 +1003,7 @@ static bool options_parse(int argc, char **argv, struct task *task)
 int main(int argc, char **argv)
 {
     struct task task = {.seed = 1, .count = 1};
-    limits = no_limits;
+    bounds = no_bounds;
     if (!options_parse(argc, argv, &task))
         return 2;
     if (task.shrinks)

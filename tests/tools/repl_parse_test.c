@@ -27,6 +27,13 @@ Test(repl_parse, points_at_what_is_wrong)
         {"create_accounts ledger=1", 16, "id is missing: give id=NUMBER, or id=new to make one"},
         {"lookup_accounts code=1", 16, "unknown field \"code\"; there are id"},
         {"create_accounts id=1 id=2", 21, "id is given twice: a comma begins the next event"},
+        {"lookup_payments", 15, "a field such as id=1 is expected here"},
+        {"lookup_payments id=", 19, "a value for id is missing here"},
+        {"lookup_payments id=new", 19, "\"new\" is not a number"},
+        {"lookup_payments id=1 id=2", 21, "id is given twice: a comma begins the next id"},
+        {"lookup_payments pending_id=1", 16, "unknown field \"pending_id\"; there are id"},
+        {"lookup_payment id=1", 0, "unknown command \"lookup_payment\": did you mean lookup_paym"},
+        {"create_transfers id=1 flags=retrun", 28, "unknown flag \"retrun\": did you mean return"},
         {"lookup_accounts id=1 id=2", 21, "id is given twice: a comma begins the next id"},
         {"create_accounts id=1 leger=1", 21, "unknown field \"leger\": did you mean ledger?"},
         {"create_accounts id=1 amount=1", 21, "unknown field \"amount\"; there are id, ledger"},
@@ -57,6 +64,19 @@ Test(repl_parse, points_at_what_is_wrong)
         {"query_transfers limit", 21, "= is expected here, as in limit=1"},
         {"changes code=1", 8, "unknown field \"code\"; there are ordinal, limit, wait_ms"},
         {"changes wait=1", 8, "unknown field \"wait\": did you mean wait_ms?"},
+        {"set_limits", 10, "a field such as account_id=1 is expected here"},
+        {"set_limits id=1", 11, "unknown field \"id\"; there are account_id, floor"},
+        {"set_limits account_id=1 flor=5", 24, "unknown field \"flor\": did you mean floor?"},
+        {"set_limits account_id=1 floor=1.50", 30, "\"1.50\": amounts are whole minor units"},
+        {"set_limits account_id=1 over_capture=4294967296", 37, "\"4294967296\" is too large"},
+        {"set_limits account_id=1 flags=closed", 30, "unknown flag \"closed\"; there are block_d"},
+        {"set_limits account_id=1 account_id=2", 24,
+         "account_id is given twice: a comma begins the next event"},
+        {"set_limit account_id=1", 0, "unknown command \"set_limit\": did you mean set_limits?"},
+        {"get_limits", 10, "a field such as id=1 is expected here"},
+        {"get_limits account_id=1", 11, "unknown field \"account_id\"; there are id"},
+        {"get_limits id=new", 14, "\"new\" is not a number"},
+        {"get_limits id=1 id=2", 16, "id is given twice: a comma begins the next id"},
         {"snapshot now", 9, "nothing follows snapshot"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -122,6 +142,36 @@ Test(repl_parse, reads_transfers)
     cr_expect_eq(transfer->code, 4);
     cr_expect_eq(transfer->flags, GIRO_TRANSFER_LINKED | GIRO_TRANSFER_PENDING);
     repl_statement_free(&statement);
+    statement = parsed("create_transfers id=9 flags=return|keep_open|adjust|fact|no_limit");
+    cr_expect_eq(statement.records.transfers[0].flags,
+                 GIRO_TRANSFER_RETURN | GIRO_TRANSFER_KEEP_OPEN | GIRO_TRANSFER_ADJUST |
+                     GIRO_TRANSFER_FACT | GIRO_TRANSFER_NO_LIMIT);
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_limits)
+{
+    struct repl_statement statement =
+        parsed("set_limits account_id=2:576 floor=max balance_max=5 transfer_max=0x10\n"
+               " over_capture=2000 flags=block_debits|block_credits # the first\n"
+               ", account_id = 7 flags = frozen");
+    const struct giro_limits *limits = statement.records.limits;
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_SET_LIMITS);
+    cr_expect(limits[0].account_id == ((giro_u128)2 << 96 | 576));
+    cr_expect(limits[0].floor == GIRO_U128_MAX);
+    cr_expect(limits[0].balance_max == 5);
+    cr_expect(limits[0].transfer_max == 16);
+    cr_expect_eq(limits[0].over_capture, 2000);
+    cr_expect_eq(limits[0].flags, GIRO_LIMITS_BLOCK_DEBITS | GIRO_LIMITS_BLOCK_CREDITS);
+    const struct giro_limits frozen = {.account_id = 7, .flags = GIRO_LIMITS_FROZEN};
+    cr_expect_eq(memcmp(&limits[1], &frozen, sizeof frozen), 0);
+    repl_statement_free(&statement);
+    statement = parsed("get_limits id=1, id=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_GET_LIMITS);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
+    repl_statement_free(&statement);
 }
 
 Test(repl_parse, reads_lookups_and_words)
@@ -130,6 +180,11 @@ Test(repl_parse, reads_lookups_and_words)
     cr_assert_eq(statement.count, 3);
     cr_expect(statement.records.ids[1] == 255);
     cr_expect(statement.records.ids[2] == GIRO_U128_MAX);
+    repl_statement_free(&statement);
+    statement = parsed("lookup_payments id=1, id=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_LOOKUP_PAYMENTS);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
     repl_statement_free(&statement);
     statement = parsed(" set scale 978 2 ");
     cr_expect_eq(statement.verb, REPL_SET);

@@ -13,16 +13,23 @@ Test(repl_words, complete_what_may_stand_there)
         const char *text;
         const char *expected; /* candidates, a blank between them */
     } rows[] = {
-        {"", "create_accounts create_transfers lookup_accounts lookup_transfers "
-             "get_account_transfers get_account_balances query_accounts query_transfers changes "
+        {"", "create_accounts create_transfers set_limits lookup_accounts lookup_transfers "
+             "lookup_payments get_limits get_account_transfers get_account_balances "
+             "query_accounts query_transfers changes "
              "snapshot stats set help exit"},
-        {"look", "lookup_accounts lookup_transfers"},
+        {"look", "lookup_accounts lookup_transfers lookup_payments"},
         {"stats; cr", "create_accounts create_transfers"},
         {"help lookup_a", "lookup_accounts"},
         {"set ", "scale thousands"},
         {"set th", "thousands"},
         {"lookup_accounts ", "id"},
         {"lookup_accounts id=", ""},
+        {"lookup_payments ", "id"},
+        {"help lookup_p", "lookup_payments"},
+        {"create_transfers id=1 flags=re", "return"},
+        {"create_transfers id=1 flags=post_pending_transfer|k", "keep_open"},
+        {"create_transfers id=1 flags=pending|a", "adjust"},
+        {"create_transfers id=1 flags=return|f", "fact"},
         {"create_accounts id=1 us", "user_data_128 user_data_64 user_data_32"},
         {"create_accounts id=1, l", "ledger"},
         {"create_transfers id=1 de", "debit_account_id"},
@@ -33,8 +40,14 @@ Test(repl_words, complete_what_may_stand_there)
         {"create_accounts id=1 flags=history | i", "imported"},
         {"create_accounts id=1 flags=history i", "id"},
         {"create_transfers id=1 flags=pending|clo", "closing_debit closing_credit"},
-        {"get", "get_account_transfers get_account_balances"},
-        {"s", "snapshot stats set"},
+        {"get", "get_limits get_account_transfers get_account_balances"},
+        {"s", "set_limits snapshot stats set"},
+        {"set_l", "set_limits"},
+        {"set_limits ", "account_id floor balance_max transfer_max over_capture flags"},
+        {"set_limits account_id=1 flags=", "block_debits block_credits frozen"},
+        {"set_limits account_id=1, acc", "account_id"},
+        {"get_limits ", "id"},
+        {"help get_l", "get_limits"},
         {"get_account_balances ac", "account_id"},
         {"get_account_transfers account_id=1 flags=", "debits credits reversed"},
         {"query_accounts ", "ledger code flags limit timestamp_min timestamp_max user_data_128 "
@@ -85,6 +98,14 @@ Test(repl_words, print_flags)
                      "linked|pending");
     cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_ACCOUNTS), 0x4001, text, 128),
                      "linked|0x4000");
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_CREATE_TRANSFERS), 0x3e00, text, 128),
+                     "return|keep_open|adjust|fact|no_limit");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 3, text, 128), "over_cap|negative");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 1 << 9, text, 128), "0x200");
+    cr_expect_str_eq(repl_flags_print(repl_marks, 0x1f, text, 128),
+                     "over_cap|negative|blocked|over_transfer|over_balance");
+    cr_expect_str_eq(repl_flags_print(repl_verb_flags(REPL_SET_LIMITS), 0xf, text, 128),
+                     "block_debits|block_credits|frozen|0x8");
 }
 
 Test(repl_result, explains_every_code)
@@ -98,5 +119,10 @@ Test(repl_result, explains_every_code)
         if (strcmp(giro_transfer_result_name(code), "unknown") != 0)
             cr_expect_neq(repl_transfer_result_text(code), unknown, "transfer %u", code);
     }
+    for (uint32_t code = 0; code <= GIRO_LIMITS_RESULT_MAX; code++) {
+        if (strcmp(giro_limits_result_name(code), "unknown") != 0)
+            cr_expect_neq(repl_limits_result_text(code), unknown, "limits %u", code);
+    }
     cr_expect_eq(repl_transfer_result_text(18), unknown); /* the unused code */
+    cr_expect_eq(repl_limits_result_text(9999), unknown);
 }
