@@ -88,6 +88,7 @@ static struct {
     struct descriptor descriptors[DESCRIPTORS_MAX];
     struct wound wounds[WOUNDS_MAX];
     bool tail_lost;
+    bool log_forsaken;        /* what was zeroed in a log may come back */
     bool tail_cut;            /* the program has written over what was lost: nothing heals that */
     struct wound *tail_wound; /* what was lost then */
     struct wound *tail_wound_seen;
@@ -310,6 +311,7 @@ void disk_open(const char *folder)
     memset(disk.wounds, 0, sizeof disk.wounds);
     disk.op_count = 0;
     disk.tail_lost = false;
+    disk.log_forsaken = false;
     disk.full_until = 0;
     disk.log_file = NULL;
     disk.tail_file = NULL;
@@ -580,9 +582,16 @@ static void folder_settle(const char *folder)
 static void file_forsake(struct file *file)
 {
     for (uint64_t sector = 0; sector < file->unstable_capacity; sector++) {
-        if (file->unstable[sector] == SECTOR_WRITTEN && random_chance(RANDOM_DISK, 500))
-            file->unstable[sector] = SECTOR_FORSAKEN;
+        if (file->unstable[sector] != SECTOR_WRITTEN || !random_chance(RANDOM_DISK, 500))
+            continue;
+        file->unstable[sector] = SECTOR_FORSAKEN;
+        disk.log_forsaken = disk.log_forsaken || is_log(path_of(file));
     }
+}
+
+bool disk_log_forsaken(void)
+{
+    return disk.log_forsaken;
 }
 
 int disk_sync(int fd, bool interruptible)
@@ -1081,6 +1090,24 @@ void disk_tail_accept(void)
     disk.tail_wound_seen->file = NULL;
 }
 
+/* What failed syncs have forsaken is written after all. */
+static void forsaken_heal(void)
+{
+    for (uint32_t i = 0; i < FILES_MAX; i++) {
+        struct file *file = &disk.files[i];
+        bool healed = false;
+        for (uint64_t sector = 0; file->fd >= 0 && sector < file->unstable_capacity; sector++) {
+            if (file->unstable[sector] != SECTOR_FORSAKEN)
+                continue;
+            file->unstable[sector] = SECTOR_WRITTEN;
+            healed = true;
+        }
+        if (healed)
+            file_settle(file);
+    }
+    disk.log_forsaken = false;
+}
+
 void disk_heal(void)
 {
     /* The newest first: what an older one names healthy may lie below it. */
@@ -1096,6 +1123,7 @@ void disk_heal(void)
     }
     disk.tail_lost = disk.tail_lost && disk.tail_cut;
     disk.late_file = NULL;
+    forsaken_heal();
 }
 
 bool disk_is_zero_from(const char *path, uint64_t offset)

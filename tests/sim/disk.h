@@ -115,6 +115,10 @@ void disk_power_failed(void);
 /* Flips a bit of a file that is stable, by chance of any, and takes note of the wound. */
 void disk_rot(void);
 
+/* Whether a failed sync has forsaken something of a log: a start that cut the log may have to do so
+ * again. */
+bool disk_log_forsaken(void);
+
 /* ---- Wounds ------------------------------------------------------------------------------ */
 
 /* Acknowledged data that the disk does not have any more: in the log, elsewhere. */

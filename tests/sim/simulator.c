@@ -459,7 +459,8 @@ static void life_finish(const struct moment *moment)
 
 static void life_aftermath(void)
 {
-    stopped_cleanly = stopped_cleanly && !disk_tail_lost() && disk_wounds_log() == 0;
+    stopped_cleanly =
+        stopped_cleanly && !disk_tail_lost() && disk_wounds_log() == 0 && !disk_log_forsaken();
     for (uint32_t flips = 0; flips < 3; flips++) {
         if (random_chance(RANDOM_DISK, disk_faults.rot)) {
             disk_rot();
