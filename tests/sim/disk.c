@@ -66,6 +66,8 @@ struct wound {
     uint32_t size;
     bool in_log;
     char *healthy;
+    bool lost; /* what was acknowledged is not there; else: what should not be is */
+    bool seen; /* it was there when disk_tail_lost() was asked last */
 };
 
 struct descriptor {
@@ -719,6 +721,7 @@ int disk_log_write_end(void)
                          disk_faults.lost;
         wounds_refresh(file, disk.log_bytes, size, offset);
         disk.tail_wound = wound_add(file, offset, (uint32_t)size, disk.log_bytes);
+        disk.tail_wound->lost = true;
         disk.tail_lost = true;
         disk.tail_cut = false;
         if (elsewhere && log_misdirect(file, size, offset))
@@ -783,6 +786,7 @@ static void tail_lose(void)
     disk.late_due = false;
     bytes_keep(&disk.late, file->stable + disk.tail_offset, disk.tail_bytes);
     disk.tail_wound = wound_add(file, disk.tail_offset, (uint32_t)disk.tail_bytes, disk.late);
+    disk.tail_wound->lost = true;
     log_store(file, disk.tail_before, disk.tail_bytes, disk.tail_offset);
     disk.tail_lost = true;
     disk.tail_cut = false;
@@ -851,8 +855,10 @@ static void files_tidy(void)
 void disk_process_died(void)
 {
     disk_counts.process_deaths++;
-    if (disk.log_file != NULL && random_chance(RANDOM_DISK, 500))
+    if (disk.log_file != NULL && random_chance(RANDOM_DISK, 500)) {
         log_store(disk.log_file, disk.log_bytes, disk.log_size, disk.log_offset);
+        wounds_refresh(disk.log_file, disk.log_bytes, disk.log_size, disk.log_offset);
+    }
     disk.log_file = NULL;
     descriptors_forget();
     files_tidy();
@@ -896,6 +902,7 @@ static void log_write_fail(void)
         else
             sector_choose(sector, file->stable + disk.log_offset + at, disk.log_bytes + at, size);
         log_store(file, sector, size, disk.log_offset + at);
+        wounds_refresh(file, sector, size, disk.log_offset + at);
     }
     disk.log_file = NULL;
 }
@@ -1082,11 +1089,22 @@ uint32_t disk_wounds_other(void)
 bool disk_tail_lost(void)
 {
     disk.tail_wound_seen = disk.tail_wound;
+    for (uint32_t i = 0; i < WOUNDS_MAX; i++)
+        disk.wounds[i].seen = disk.wounds[i].file != NULL;
     return disk.tail_lost;
 }
 
-void disk_tail_accept(void)
+void disk_tail_accept(uint32_t segment, uint32_t offset)
 {
+    for (uint32_t i = 0; i < WOUNDS_MAX; i++) {
+        struct wound *wound = &disk.wounds[i];
+        uint32_t number;
+        if (wound->file == NULL || !wound->lost || !wound->seen ||
+            sscanf(path_of(wound->file), "shard-0/%10u.log", &number) != 1)
+            continue;
+        if (number > segment || (number == segment && wound->offset + wound->size > offset))
+            wound->file = NULL;
+    }
     disk.tail_wound_seen->file = NULL;
 }
 

@@ -129,9 +129,9 @@ uint32_t disk_wounds_other(void);
  * still come, lives later, over what was written in its place. */
 bool disk_tail_lost(void);
 
-/* The program has gone on without the write that was lost when disk_tail_lost() was asked last: it is
- * missing nowhere any more. */
-void disk_tail_accept(void);
+/* The program has gone on without the write that was lost when disk_tail_lost() was asked last, at
+ * this place of the log: what was lost there and behind it is missing nowhere any more. */
+void disk_tail_accept(uint32_t segment, uint32_t offset);
 
 /* Puts back what was lost, as from a backup. */
 void disk_heal(void);

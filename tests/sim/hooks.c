@@ -30,6 +30,8 @@ uint64_t hooks_rows[ROWS];
 enum hooks_row hooks_last_row;
 uint64_t hooks_digests_checked;
 bool hooks_tail_lost;
+uint32_t hooks_end_segment;
+uint32_t hooks_end_offset;
 
 static struct shard *running;
 
@@ -129,6 +131,8 @@ int __wrap_log_reader_next(struct log_reader *reader, const struct block_header 
         hooks_last_row = row_of(&reader->end);
         hooks_rows[hooks_last_row]++;
         last_end = reader->end;
+        hooks_end_segment = last_end.segment;
+        hooks_end_offset = last_end.offset;
     }
     return result;
 }

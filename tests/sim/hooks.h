@@ -36,6 +36,10 @@ extern uint64_t hooks_digests_checked;
 /* Set before a life begins: the disk has lost the newest block, and nobody can tell. */
 extern bool hooks_tail_lost;
 
+/* Where the log ended that was read last. */
+extern uint32_t hooks_end_segment;
+extern uint32_t hooks_end_offset;
+
 /* The ledger of the life that runs, once it has started; NULL before. */
 const struct ledger *hooks_ledger(void);
 

@@ -404,7 +404,7 @@ static void life_start(void)
                              hooks_row_names[hooks_last_row]);
             stopped_cleanly = false;
             if (hooks_tail_lost) {
-                disk_tail_accept();
+                disk_tail_accept(hooks_end_segment, hooks_end_offset);
                 clients_forget_floor();
             }
             return;
