@@ -464,8 +464,9 @@ static void running_try(struct sample_ledger *ledger, enum sidecar_section secti
     world_check(&stage->world, stage->server.port);
     server_kill(&stage->server);
     server_start(&stage->server, &stage->setup);
-    /* Found by somebody: made again. By nobody yet: it is still there to be found. */
-    if (section == SECTION_USER_DATA && damaged == 0)
+    /* Found by somebody: made again. Of user data only a few were asked for, and a question ends at
+     * the first index that is found damaged: others may be there to be found yet. */
+    if (section == SECTION_USER_DATA)
         (void)history_check_damaged(&stage->world, stage->server.port, FRAME_INDEX_DAMAGED);
     else
         stage_check_now(stage);
