@@ -1086,6 +1086,22 @@ uint32_t disk_wounds_other(void)
     return wounds_count(false);
 }
 
+bool disk_index_missing(void)
+{
+    static const char bad[] = ".idx.bad";
+    char index[DISK_PATH_BYTES];
+    for (uint32_t i = 0; i < NAMES_MAX; i++) {
+        const char *path = disk.now.names[i].path;
+        const char *end = strstr(path, bad);
+        if (end == NULL)
+            continue;
+        (void)snprintf(index, sizeof index, "%.*s.idx", (int)(end - path), path);
+        if (name_find(&disk.now, index) == NULL)
+            return true;
+    }
+    return false;
+}
+
 bool disk_tail_lost(void)
 {
     disk.tail_wound_seen = disk.tail_wound;

@@ -125,6 +125,10 @@ bool disk_log_forsaken(void);
 uint32_t disk_wounds_log(void);
 uint32_t disk_wounds_other(void);
 
+/* An index was put away as damaged and has not been made again: it is missing, however well the disk
+ * may be by now. */
+bool disk_index_missing(void);
+
 /* The newest log write was lost or went elsewhere: nothing on the disk can tell. Such a write may
  * still come, lives later, over what was written in its place. */
 bool disk_tail_lost(void);
