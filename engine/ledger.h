@@ -130,15 +130,8 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
 /* How many records a request can add to the log at most. */
 uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count);
 
-/* Whether count more rows of limits fit: always, as there is room for one an account. */
-static inline enum ledger_room ledger_room_limits(const struct ledger *ledger, uint32_t count)
-{
-    (void)ledger;
-    (void)count;
-    return LEDGER_ROOM;
-}
-
-/* Sets limits of accounts, each event by itself. Otherwise as ledger_create_accounts(). */
+/* Sets limits of accounts, each event by itself; there is always room for them, one row an account.
+ * Otherwise as ledger_create_accounts(). */
 void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
                        uint64_t timestamp, struct ledger_output *output);
 

@@ -850,6 +850,21 @@ static uint32_t resolve_execute(struct ledger *ledger, struct execution *executi
     return GIRO_TRANSFER_CREATED;
 }
 
+/* What the accounts of a transfer say to its amount, after it was decided. */
+static enum giro_transfer_result general_check_amount(const struct sides *sides,
+                                                      const struct giro_transfer *transfer,
+                                                      uint32_t *out_marks)
+{
+    enum giro_transfer_result result = plain_check_overflow(transfer, sides->debit, sides->credit);
+    if (result != GIRO_TRANSFER_CREATED)
+        return result;
+    uint32_t marks = sides_exceeded(sides, transfer->amount, true, &result);
+    if (!is_fact(transfer))
+        return result;
+    *out_marks |= marks;
+    return GIRO_TRANSFER_CREATED;
+}
+
 static uint32_t adjust_execute(struct ledger *ledger, struct execution *execution)
 {
     const struct giro_transfer *event = execution->event;
@@ -866,29 +881,13 @@ static uint32_t adjust_execute(struct ledger *ledger, struct execution *executio
     if (result == GIRO_TRANSFER_CREATED) {
         const struct sides sides =
             sides_of(ledger, pending.hold->debit_row, pending.hold->credit_row);
-        result = plain_check_overflow(transfer, sides.debit, sides.credit);
-        if (result == GIRO_TRANSFER_CREATED)
-            (void)sides_exceeded(&sides, transfer->amount, true, &result);
+        uint32_t marks = 0; /* only facts get any, and no adjustment is one */
+        result = general_check_amount(&sides, transfer, &marks);
     }
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
     adjust_apply(ledger, transfer, execution->address, execution->prepared->id_hash, pending.hold);
-    return GIRO_TRANSFER_CREATED;
-}
-
-/* What the accounts of a transfer say to its amount, after it was decided. */
-static enum giro_transfer_result general_check_amount(const struct sides *sides,
-                                                      const struct giro_transfer *transfer,
-                                                      uint32_t *out_marks)
-{
-    enum giro_transfer_result result = plain_check_overflow(transfer, sides->debit, sides->credit);
-    if (result != GIRO_TRANSFER_CREATED)
-        return result;
-    uint32_t marks = sides_exceeded(sides, transfer->amount, true, &result);
-    if (!is_fact(transfer))
-        return result;
-    *out_marks |= marks;
     return GIRO_TRANSFER_CREATED;
 }
 

@@ -790,40 +790,43 @@ static int chunks_load(struct loading *loading, enum snapshot_database database,
     return result != 0 ? result : code == MDB_NOTFOUND ? 0 : -EBADMSG;
 }
 
+/* Copies the rows of a chunk to where they are aligned: they must be those behind the last one's, and
+ * no more than rows_max of row_bytes each. */
+static int rows_copy(struct loading *loading, const char *items, const struct snapshot_chunk *head,
+                     size_t size, size_t row_bytes, uint32_t rows_max, void *rows)
+{
+    if (head->first != loading->done || head->count > rows_max || size != head->count * row_bytes)
+        return -EBADMSG;
+    memcpy(rows, items, size);
+    loading->done += head->count;
+    return 0;
+}
+
 static int accounts_take(struct loading *loading, uint64_t key, const char *items,
                          const struct snapshot_chunk *head, size_t size)
 {
     struct giro_account rows[SNAPSHOT_CHUNK_ROWS];
-    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_ROWS ||
-        size != head->count * sizeof rows[0])
-        return -EBADMSG;
-    memcpy(rows, items, size);
-    loading->done += head->count;
-    return ledger_restore_accounts(loading->ledger, rows, head->count);
+    int result = rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_ROWS, rows);
+    return result != 0 ? result : ledger_restore_accounts(loading->ledger, rows, head->count);
 }
 
 static int payments_take(struct loading *loading, uint64_t key, const char *items,
                          const struct snapshot_chunk *head, size_t size)
 {
     struct payment rows[SNAPSHOT_CHUNK_PAYMENTS];
-    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_PAYMENTS ||
-        size != head->count * sizeof rows[0])
-        return -EBADMSG;
-    memcpy(rows, items, size);
-    loading->done += head->count;
-    return ledger_restore_payments(loading->ledger, rows, head->count);
+    int result =
+        rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_PAYMENTS, rows);
+    return result != 0 ? result : ledger_restore_payments(loading->ledger, rows, head->count);
 }
 
 static int limits_take(struct loading *loading, uint64_t key, const char *items,
                        const struct snapshot_chunk *head, size_t size)
 {
     struct limits rows[SNAPSHOT_CHUNK_LIMITS];
-    if (head->first != loading->done || head->count > SNAPSHOT_CHUNK_LIMITS ||
-        size != head->count * sizeof rows[0])
-        return -EBADMSG;
-    memcpy(rows, items, size);
-    loading->done += head->count;
-    return PLANTED(FORGET_LIMITS) ? 0 : ledger_restore_limits(loading->ledger, rows, head->count);
+    int result = rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_LIMITS, rows);
+    if (result != 0 || PLANTED(FORGET_LIMITS))
+        return result;
+    return ledger_restore_limits(loading->ledger, rows, head->count);
 }
 
 static int holds_take(struct loading *loading, uint64_t key, const char *items,

@@ -19,8 +19,12 @@
 
 #include <assert.h>
 
+/* The flags of one event that decide what it may share a frame with. Limits have none of these: each
+ * is set by itself. */
 static uint16_t event_flags(const struct giro_request *request, uint32_t index)
 {
+    if (!request_is_create(request) || request->operation == GIRO_SET_LIMITS)
+        return 0;
     assert(index < request->count);
     return request->operation == GIRO_CREATE_ACCOUNTS ? request->events.accounts[index].flags
                                                       : request->events.transfers[index].flags;
@@ -29,16 +33,14 @@ static uint16_t event_flags(const struct giro_request *request, uint32_t index)
 static bool leaves_chain_open(const struct giro_request *request)
 {
     _Static_assert((int)GIRO_ACCOUNT_LINKED == (int)GIRO_TRANSFER_LINKED, "one test for both");
-    return request_is_create(request) && request->operation != GIRO_SET_LIMITS &&
-           (event_flags(request, request->count - 1) & GIRO_TRANSFER_LINKED) != 0;
+    return (event_flags(request, request->count - 1) & GIRO_TRANSFER_LINKED) != 0;
 }
 
 static bool is_imported(const struct giro_request *request)
 {
     uint16_t flag =
         request->operation == GIRO_CREATE_ACCOUNTS ? GIRO_ACCOUNT_IMPORTED : GIRO_TRANSFER_IMPORTED;
-    return request_is_create(request) && request->operation != GIRO_SET_LIMITS &&
-           (event_flags(request, 0) & flag) != 0;
+    return (event_flags(request, 0) & flag) != 0;
 }
 
 static bool may_join(const struct frame *frame, const struct giro_request *request,
