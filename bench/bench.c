@@ -150,7 +150,7 @@ static int session_open(struct session *session, struct report_run *run)
         error = accounts_make(session, run);
     if (error == 0)
         error = beside_open(&session->beside, options, &session->address, session->workload,
-                            session->problem);
+                            &interrupted, session->problem);
     if (error != 0)
         return error;
     struct load_config load = {
@@ -160,8 +160,7 @@ static int session_open(struct session *session, struct report_run *run)
         .batch = options->batch,
         .rate = options->rate,
         .progress = options->progress,
-        .apart =
-            options->snapshot_every > 0 ? monitor_snapshot_running(session->beside.monitor) : NULL,
+        .apart = beside_apart(&session->beside, options),
         .interrupted = &interrupted,
     };
     return load_open(&load, session->workload, &session->load, session->problem);
@@ -306,6 +305,8 @@ static int measured_run(struct session *session, struct report_run *run)
     if (error == 0)
         error = load_run(session->load, session->options->transfers,
                          session->options->seconds * NS_PER_S, &run->load, session->problem);
+    if (error == 0)
+        error = beside_wait(&session->beside, session->problem);
     char problem[LOAD_PROBLEM_BYTES];
     int beside_error = beside_stop(&session->beside, &run->beside, problem);
     if (error == 0 && beside_error != 0) {
@@ -315,7 +316,8 @@ static int measured_run(struct session *session, struct report_run *run)
     return error;
 }
 
-/* Warm-up and the measured load; *out_posted and *out_pending: what both together must move. */
+/* Schedules, warm-up and the measured load; *out_posted and *out_pending: what all of them together
+ * must move. */
 static int session_load(struct session *session, struct report_run *run, giro_u128 *out_posted,
                         int64_t *out_pending)
 {
@@ -329,6 +331,8 @@ static int session_load(struct session *session, struct report_run *run, giro_u1
         load_result_free(&warmup);
     }
     if (error == 0)
+        error = beside_prepare(&session->beside, session->problem);
+    if (error == 0)
         error = usage_read(session, &before);
     if (error != 0)
         return error;
@@ -337,11 +341,13 @@ static int session_load(struct session *session, struct report_run *run, giro_u1
     cpu_use_report(session, &cpu, run);
     if (error == 0)
         error = usage_read(session, &after);
+    if (error == 0)
+        error = beside_read(&session->beside, &run->beside, session->problem);
     if (error != 0)
         return error;
     usage_report(&before, &after, run);
-    run->load.unexpected += warmup.unexpected;
-    *out_posted = warmup.posted + run->load.posted;
+    run->load.unexpected += warmup.unexpected + run->beside.firings.refused;
+    *out_posted = warmup.posted + run->load.posted + run->beside.firings.made;
     *out_pending = warmup.pending_delta + run->load.pending_delta;
     return 0;
 }

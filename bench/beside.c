@@ -6,6 +6,7 @@
 
 _Static_assert((int)BESIDE_PROBLEM_BYTES == (int)QUERIES_PROBLEM_BYTES &&
                    (int)BESIDE_PROBLEM_BYTES == (int)CHANGES_PROBLEM_BYTES &&
+                   (int)BESIDE_PROBLEM_BYTES == (int)FIRINGS_PROBLEM_BYTES &&
                    (int)BESIDE_PROBLEM_BYTES == (int)MONITOR_PROBLEM_BYTES,
                "one text serves all");
 
@@ -25,9 +26,26 @@ static int queries_begin(struct beside *beside, const struct bench_options *opti
     return queries_open(&config, &beside->queries, problem);
 }
 
+static int firings_begin(struct beside *beside, const struct bench_options *options,
+                         const struct client_address *address, const struct workload *workload,
+                         const volatile sig_atomic_t *interrupted,
+                         char problem[BESIDE_PROBLEM_BYTES])
+{
+    const struct firings_config config = {
+        .address = *address,
+        .workload = workload,
+        .count = options->schedules,
+        .after_ns = options->schedules_after * NS_PER_S,
+        .within_ns = options->schedules_within * NS_PER_S,
+        .seed = options->seed,
+        .interrupted = interrupted,
+    };
+    return firings_open(&config, &beside->firings, problem);
+}
+
 int beside_open(struct beside *beside, const struct bench_options *options,
                 const struct client_address *address, const struct workload *workload,
-                char problem[BESIDE_PROBLEM_BYTES])
+                const volatile sig_atomic_t *interrupted, char problem[BESIDE_PROBLEM_BYTES])
 {
     const struct monitor_config monitor = {
         .address = *address,
@@ -43,7 +61,21 @@ int beside_open(struct beside *beside, const struct bench_options *options,
         error = queries_begin(beside, options, address, workload, problem);
     if (error == 0 && options->changes > 0)
         error = changes_open(&changes, &beside->changes, problem);
+    if (error == 0 && options->schedules > 0)
+        error = firings_begin(beside, options, address, workload, interrupted, problem);
     return error;
+}
+
+const atomic_bool *beside_apart(const struct beside *beside, const struct bench_options *options)
+{
+    if (options->snapshot_every > 0)
+        return monitor_snapshot_running(beside->monitor);
+    return beside->firings != NULL ? firings_now(beside->firings) : NULL;
+}
+
+int beside_prepare(struct beside *beside, char problem[BESIDE_PROBLEM_BYTES])
+{
+    return beside->firings != NULL ? firings_create(beside->firings, problem) : 0;
 }
 
 int beside_start(struct beside *beside, char problem[BESIDE_PROBLEM_BYTES])
@@ -53,7 +85,14 @@ int beside_start(struct beside *beside, char problem[BESIDE_PROBLEM_BYTES])
         error = queries_start(beside->queries, problem);
     if (error == 0 && beside->changes != NULL)
         error = changes_start(beside->changes, problem);
+    if (error == 0 && beside->firings != NULL)
+        error = firings_start(beside->firings, problem);
     return error;
+}
+
+int beside_wait(struct beside *beside, char problem[BESIDE_PROBLEM_BYTES])
+{
+    return beside->firings != NULL ? firings_wait(beside->firings, problem) : 0;
 }
 
 int beside_stop(struct beside *beside, struct beside_result *out,
@@ -66,20 +105,32 @@ int beside_stop(struct beside *beside, struct beside_result *out,
         int result = changes_stop(beside->changes, &out->changes, problem);
         error = error == 0 ? result : error;
     }
+    if (beside->firings != NULL) {
+        int result = firings_stop(beside->firings, problem);
+        error = error == 0 ? result : error;
+    }
     int result = monitor_stop(beside->monitor, &out->monitor, problem);
     return error == 0 ? result : error;
+}
+
+int beside_read(struct beside *beside, struct beside_result *out,
+                char problem[BESIDE_PROBLEM_BYTES])
+{
+    return beside->firings != NULL ? firings_read(beside->firings, &out->firings, problem) : 0;
 }
 
 void beside_result_free(struct beside_result *result)
 {
     queries_result_free(&result->queries);
     changes_result_free(&result->changes);
+    firings_result_free(&result->firings);
 }
 
 void beside_close(struct beside *beside)
 {
     queries_close(beside->queries);
     changes_close(beside->changes);
+    firings_close(beside->firings);
     monitor_close(beside->monitor);
     *beside = (struct beside){0};
 }

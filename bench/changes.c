@@ -85,7 +85,7 @@ static int events_check(struct subscriber *subscriber, const struct frame_change
                         (unsigned long long)change.ordinal);
         ordinal_min = change.ordinal + 1;
         uint64_t timestamp = change.record.transfer.timestamp;
-        if (change.kind < GIRO_CHANGE_ACCOUNT_CREATED || change.kind > GIRO_CHANGE_PENDING_EXPIRED)
+        if (change.kind < GIRO_CHANGE_ACCOUNT_CREATED || change.kind > GIRO_CHANGE_CUT_OFF)
             return fail(subscriber, -EPROTO, "read_changes: kind %u", change.kind);
         if (change.kind == GIRO_CHANGE_TRANSFER_CREATED) {
             if (timestamp <= subscriber->created_last)

@@ -1,5 +1,7 @@
 #include "bench/client.h"
 
+#include "bench/clock.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
@@ -15,7 +17,8 @@ enum { REPLY_TIMEOUT_S = 30 };
 struct client {
     int fd;
     uint64_t request_id;
-    uint8_t *frame; /* FRAME_BYTES_MAX, for the request and then for its reply */
+    uint64_t ahead_ns; /* of our clock is the server's; wraps around */
+    uint8_t *frame;    /* FRAME_BYTES_MAX, for the request and then for its reply */
 };
 
 int client_resolve(const char *text, struct client_address *out)
@@ -164,7 +167,7 @@ int client_connect(const struct client_address *address, struct frame_welcome *o
 
 int client_open(const struct client_address *address, struct client **out)
 {
-    struct frame_welcome welcome;
+    struct frame_welcome welcome = {0};
     uint32_t status;
     struct client *client = calloc(1, sizeof *client);
     uint8_t *frame = malloc(FRAME_BYTES_MAX);
@@ -175,6 +178,7 @@ int client_open(const struct client_address *address, struct client **out)
         return fd;
     }
     client->fd = fd;
+    client->ahead_ns = welcome.time_ns - clock_read_ns(CLOCK_REALTIME);
     client->frame = frame;
     *out = client;
     return 0;
@@ -187,6 +191,11 @@ void client_close(struct client *client)
     close(client->fd);
     free(client->frame);
     free(client);
+}
+
+uint64_t client_server_ns(const struct client *client)
+{
+    return clock_read_ns(CLOCK_REALTIME) + client->ahead_ns;
 }
 
 void client_timeout(struct client *client, uint32_t seconds)

@@ -29,6 +29,9 @@ int client_connect(const struct client_address *address, struct frame_welcome *o
 int client_open(const struct client_address *address, struct client **out);
 void client_close(struct client *client);
 
+/* The server's clock, as far as the greeting told. */
+uint64_t client_server_ns(const struct client *client);
+
 /* A reply may take so long from now on. */
 void client_timeout(struct client *client, uint32_t seconds);
 

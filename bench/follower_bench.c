@@ -128,7 +128,7 @@ static void accounts_fill(const struct options *options, struct ledger *ledger, 
                 .flags = (made + i) % 100 < options->history_percent ? GIRO_ACCOUNT_HISTORY : 0,
                 .timestamp = made + i + 1,
             };
-        if (ledger_restore_accounts(ledger, rows, some) != 0)
+        if (ledger_restore_rows(ledger, LEDGER_ACCOUNTS, rows, some) != 0)
             give_up("accounts", "no room");
     }
 }

@@ -1,5 +1,6 @@
 #include "bench/options.h"
 
+#include "bench/firings.h"
 #include "net/frame.h"
 
 #include <errno.h>
@@ -44,6 +45,9 @@ enum option_id {
     OPTION_CHANGES,
     OPTION_CHANGES_FROM,
     OPTION_SNAPSHOT_EVERY,
+    OPTION_SCHEDULES,
+    OPTION_SCHEDULES_AFTER,
+    OPTION_SCHEDULES_WITHIN,
     OPTION_REPEAT,
     OPTION_SEED,
     OPTION_JSON,
@@ -83,6 +87,9 @@ static const struct option option_table[] = {
     {"changes", required_argument, NULL, OPTION_CHANGES},
     {"changes-from", required_argument, NULL, OPTION_CHANGES_FROM},
     {"snapshot-every", required_argument, NULL, OPTION_SNAPSHOT_EVERY},
+    {"schedules", required_argument, NULL, OPTION_SCHEDULES},
+    {"schedules-after", required_argument, NULL, OPTION_SCHEDULES_AFTER},
+    {"schedules-within", required_argument, NULL, OPTION_SCHEDULES_WITHIN},
     {"repeat", required_argument, NULL, OPTION_REPEAT},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", optional_argument, NULL, OPTION_JSON},
@@ -141,6 +148,10 @@ static const char usage[] =
     "  --changes-from WHERE    beginning (default) or end\n"
     "  --snapshot-every N      ask for a snapshot every N seconds, and tell the latencies while\n"
     "                          one is written from the others\n"
+    "  --schedules N           create N schedules before the load that fire once each within it,\n"
+    "                          and tell the latencies meanwhile from the others\n"
+    "  --schedules-after N     the first is due N seconds after the load began, default 2\n"
+    "  --schedules-within N    they are due spread over N seconds; default: at the same time\n"
     "\n"
     "output\n"
     "  --json [FILE]           JSON to FILE beside the table, or to stdout in its place\n"
@@ -376,6 +387,12 @@ static int parse_beside_option(enum option_id id, const char *text, struct bench
         return parse_choice("changes-from", text, "beginning", "end", &out->changes_from_end);
     case OPTION_SNAPSHOT_EVERY:
         return options_number("snapshot-every", text, 1, 1000000, &out->snapshot_every);
+    case OPTION_SCHEDULES:
+        return parse_number_32("schedules", text, 0, FIRINGS_MAX, &out->schedules);
+    case OPTION_SCHEDULES_AFTER:
+        return options_number("schedules-after", text, 1, 1000000, &out->schedules_after);
+    case OPTION_SCHEDULES_WITHIN:
+        return options_number("schedules-within", text, 0, 1000000, &out->schedules_within);
     default:
         return -ENOENT;
     }
@@ -400,6 +417,11 @@ static int check(const struct bench_options *options)
         problem = "--query-mix asks for balances: that needs --history";
     else if (options->query_mix[QUERIES_USER_DATA] > 0 && !options->user_data)
         problem = "--query-mix asks for user data: that needs --user-data";
+    else if (options->schedules > 0 && options->snapshot_every > 0)
+        problem = "--schedules and --snapshot-every both tell latencies apart: give one";
+    else if (options->schedules > 0 && options->seconds > 0 &&
+             options->schedules_after + options->schedules_within >= options->seconds)
+        problem = "the load is over before all --schedules are due";
     if (problem == NULL)
         return 0;
     fprintf(stderr, "giro bench: %s (--help shows the options)\n", problem);
@@ -440,6 +462,7 @@ int options_parse(int argc, char **argv, struct bench_options *out)
         .connections = 4,
         .depth = 1,
         .repeat = 1,
+        .schedules_after = 2,
         .seed = 42,
         .progress = isatty(STDERR_FILENO) == 1,
     };

@@ -50,6 +50,9 @@ struct bench_options {
     uint32_t changes;                  /* subscribers */
     bool changes_from_end;
     uint64_t snapshot_every; /* seconds; 0: never */
+    uint32_t schedules;
+    uint64_t schedules_after;  /* seconds from the load's begin to the first one */
+    uint64_t schedules_within; /* seconds from there to the last one */
 
     bool json;
     const char *json_path; /* NULL: standard output */

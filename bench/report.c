@@ -365,12 +365,15 @@ static json_t *parameters_json(const struct bench_options *options)
                   "seed", (json_int_t)options->seed);
     json_object_update_new(json, mix);
     json_object_update_new(
-        json, json_pack("{s:I, s:b, s:I, s:I, s:I, s:s, s:I}", "history_percent",
-                        (json_int_t)options->history_percent, "user_data", (int)options->user_data,
-                        "queries", (json_int_t)options->queries, "query_rate",
-                        (json_int_t)options->query_rate, "changes", (json_int_t)options->changes,
-                        "changes_from", options->changes_from_end ? "end" : "beginning",
-                        "snapshot_every", (json_int_t)options->snapshot_every));
+        json,
+        json_pack("{s:I, s:b, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "history_percent",
+                  (json_int_t)options->history_percent, "user_data", (int)options->user_data,
+                  "queries", (json_int_t)options->queries, "query_rate",
+                  (json_int_t)options->query_rate, "changes", (json_int_t)options->changes,
+                  "changes_from", options->changes_from_end ? "end" : "beginning", "snapshot_every",
+                  (json_int_t)options->snapshot_every, "schedules", (json_int_t)options->schedules,
+                  "schedules_after", (json_int_t)options->schedules_after, "schedules_within",
+                  (json_int_t)options->schedules_within));
     return json;
 }
 

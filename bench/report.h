@@ -33,7 +33,8 @@ struct report_run {
     bool balanced; /* debits equal credits, and both what was accepted */
 };
 
-/* Whether latencies are told apart by whether a snapshot was being written. */
+/* Whether latencies are told apart: by whether schedules fired when there were any, else by whether a
+ * snapshot was being written. */
 static inline bool report_tells_apart(const struct report_run *run)
 {
     return run->load.latency_apart_ns != NULL;

@@ -66,20 +66,25 @@ static void changes_print(uint32_t number, const struct changes_result *changes)
            (double)hdr_max(changes->age_ns) / 1e6, (unsigned long long)changes->behind);
 }
 
+/* The latencies that were told apart, during apart_ns. */
+static void apart_print(uint32_t number, const struct report_run *run, const char *name,
+                        uint64_t apart_ns)
+{
+    const struct load_result *load = &run->load;
+    const uint64_t apart = (uint64_t)load->latency_apart_ns->total_count;
+    const uint64_t rest = (uint64_t)load->latency_rest_ns->total_count;
+    const uint64_t rest_ns = load->elapsed_ns > apart_ns ? load->elapsed_ns - apart_ns : 0;
+    head_print(number, "requests");
+    latency_print(name, apart, per_second(apart, apart_ns), 0.0, load->latency_apart_ns);
+    latency_print("the rest", rest, per_second(rest, rest_ns), 0.0, load->latency_rest_ns);
+}
+
 static void snapshots_print(uint32_t number, const struct report_run *run)
 {
     const struct monitor_result *monitor = &run->beside.monitor;
-    if (!report_tells_apart(run))
+    if (!report_tells_apart(run) || run->beside.firings.count > 0)
         return;
-    head_print(number, "requests");
-    latency_print(
-        "while a snapshot ran", (uint64_t)run->load.latency_apart_ns->total_count,
-        per_second((uint64_t)run->load.latency_apart_ns->total_count, monitor->running_ns), 0.0,
-        run->load.latency_apart_ns);
-    latency_print("the rest", (uint64_t)run->load.latency_rest_ns->total_count,
-                  per_second((uint64_t)run->load.latency_rest_ns->total_count,
-                             run->load.elapsed_ns - monitor->running_ns),
-                  0.0, run->load.latency_rest_ns);
+    apart_print(number, run, "while a snapshot ran", monitor->running_ns);
     printf("run %u snapshots: written for %.2f s of %.2f s;", number,
            (double)monitor->running_ns / 1e9, (double)run->load.elapsed_ns / 1e9);
     for (uint32_t i = 0; i < monitor->snapshot_count; i++)
@@ -88,11 +93,28 @@ static void snapshots_print(uint32_t number, const struct report_run *run)
     printf("\n");
 }
 
+static void firings_print(uint32_t number, const struct report_run *run)
+{
+    const struct firings_result *firings = &run->beside.firings;
+    if (firings->count == 0)
+        return;
+    apart_print(number, run, "while schedules fired", firings->firing_ns);
+    printf(
+        "run %u schedules: %u created in %.2f s; fired %u, refused %u, the last one %.3f s after "
+        "the first one's time, %.0f/s; late p50 %.2f ms, p99 %.2f ms, max %.2f ms\n",
+        number, firings->count, (double)firings->create_ns / 1e9, firings->made, firings->refused,
+        (double)firings->fire_ns / 1e9,
+        per_second((uint64_t)firings->made + firings->refused, firings->fire_ns),
+        percentile_us(firings->late_ns, 50) / 1e3, percentile_us(firings->late_ns, 99) / 1e3,
+        (double)hdr_max(firings->late_ns) / 1e6);
+}
+
 void report_beside_print(uint32_t number, const struct report_run *run)
 {
     queries_print(number, &run->beside.queries);
     changes_print(number, &run->beside.changes);
     snapshots_print(number, run);
+    firings_print(number, run);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------- */
@@ -136,6 +158,26 @@ static json_t *snapshots_json(const struct report_run *run)
                      "latency_us_rest", latency_json(run->load.latency_rest_ns));
 }
 
+static json_t *firings_json(const struct report_run *run)
+{
+    const struct firings_result *firings = &run->beside.firings;
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:o}", "count", (json_int_t)firings->count,
+                  "made", (json_int_t)firings->made, "refused", (json_int_t)firings->refused,
+                  "create_seconds", (double)firings->create_ns / 1e9, "fire_seconds",
+                  (double)firings->fire_ns / 1e9, "attempts_per_second",
+                  per_second((uint64_t)firings->made + firings->refused, firings->fire_ns),
+                  "late_us", latency_json(firings->late_ns));
+    json_object_update_new(
+        json,
+        json_pack("{s:f, s:I, s:o, s:I, s:o}", "firing_seconds", (double)firings->firing_ns / 1e9,
+                  "requests_while_firing", (json_int_t)run->load.latency_apart_ns->total_count,
+                  "latency_us_while_firing", latency_json(run->load.latency_apart_ns),
+                  "requests_rest", (json_int_t)run->load.latency_rest_ns->total_count,
+                  "latency_us_rest", latency_json(run->load.latency_rest_ns)));
+    return json;
+}
+
 void report_beside_json(json_t *json, const struct report_run *run)
 {
     const struct changes_result *changes = &run->beside.changes;
@@ -153,6 +195,8 @@ void report_beside_json(json_t *json, const struct report_run *run)
             json_pack("{s:I, s:f, s:I, s:o}", "events", (json_int_t)changes->events, "per_second",
                       per_second(changes->events, changes->elapsed_ns), "behind",
                       (json_int_t)changes->behind, "age_us", latency_json(changes->age_ns)));
-    if (report_tells_apart(run))
+    if (run->beside.firings.count > 0)
+        json_object_set_new(json, "schedules", firings_json(run));
+    else if (report_tells_apart(run))
         json_object_set_new(json, "snapshots", snapshots_json(run));
 }

@@ -11,11 +11,17 @@ static struct payment *payment_of(struct ledger *ledger, uint32_t row_1, uint64_
     return row_1 == 0 ? NULL : payments_change(&ledger->payments, row_1 - 1, address);
 }
 
-/* Gives a transfer its row, which is there already when it was marked. Returns its number + 1. */
-static uint32_t payment_make(struct ledger *ledger, const struct payment *made, bool marked,
-                             uint64_t address)
+/* Whether a companion was logged in front of a transfer, and gave it a row for its marks. */
+static bool is_marked(const struct ledger *ledger, giro_u128 id)
 {
-    uint32_t row = marked ? payments_find(&ledger->payments, made->id) : PAYMENTS_NONE;
+    return ledger->announced == id && payments_find(&ledger->payments, id) != PAYMENTS_NONE;
+}
+
+/* Gives a transfer its row, which is there already when it was marked. Returns its number + 1. */
+static uint32_t payment_make(struct ledger *ledger, const struct payment *made, uint64_t address)
+{
+    uint32_t row =
+        ledger->announced == made->id ? payments_find(&ledger->payments, made->id) : PAYMENTS_NONE;
     if (row == PAYMENTS_NONE)
         return payments_add(&ledger->payments, made, address) + 1;
     struct payment *payment = payments_change(&ledger->payments, row, address);
@@ -23,16 +29,6 @@ static uint32_t payment_make(struct ledger *ledger, const struct payment *made, 
     *payment = *made;
     payment->marks = marks;
     return row + 1;
-}
-
-static bool is_fact(const struct giro_transfer *transfer)
-{
-    return (transfer->flags & GIRO_TRANSFER_FACT) != 0;
-}
-
-static bool has_row(const struct ledger *ledger, giro_u128 id)
-{
-    return payments_find(&ledger->payments, id) != PAYMENTS_NONE;
 }
 
 void companion_apply(struct ledger *ledger, const struct giro_transfer *companion, uint64_t address,
@@ -55,6 +51,7 @@ void companion_apply(struct ledger *ledger, const struct giro_transfer *companio
                                .marks = (uint16_t)companion->user_data_32,
                            },
                            address);
+    ledger->announced = companion->user_data_128;
 }
 
 void payment_plain_apply(struct ledger *ledger, const struct giro_transfer *transfer,
@@ -78,10 +75,10 @@ void payment_plain_apply(struct ledger *ledger, const struct giro_transfer *tran
         payment_reserve(&ledger->payments, origin, transfer->amount, address);
         if (hold == NULL)
             payment_settle(&ledger->payments, origin, transfer->amount, address);
-    } else if (!has_row(ledger, transfer->id)) {
+    } else if (!is_marked(ledger, transfer->id)) {
         return; /* a fact that went over nothing */
     }
-    uint32_t row = payment_make(ledger, &made, is_fact(transfer), address);
+    uint32_t row = payment_make(ledger, &made, address);
     if (hold != NULL)
         hold->payment = row;
 }
@@ -90,7 +87,8 @@ void payment_plain_apply(struct ledger *ledger, const struct giro_transfer *tran
 static struct payment *hold_amend(struct ledger *ledger, struct hold *hold, uint64_t address)
 {
     uint32_t slot = (uint32_t)(hold - ledger->holds.slots);
-    struct journal_entry *entry = payments_note(&ledger->payments, JOURNAL_HOLD, slot, address);
+    struct journal_entry *entry =
+        journal_add(&ledger->journal, JOURNAL_HOLD, LEDGER_TABLES, slot, address);
     entry->before.hold.amount = hold->record.amount;
     entry->before.hold.expires_at = hold->expires_at;
     entry->before.hold.payment = hold->payment;
@@ -113,7 +111,7 @@ static void payment_posted(struct ledger *ledger, const struct giro_transfer *tr
                            const struct hold *hold, uint32_t parent, uint8_t depth,
                            uint64_t address)
 {
-    if (parent == 0 && (!is_fact(transfer) || !has_row(ledger, transfer->id)))
+    if (parent == 0 && !is_marked(ledger, transfer->id))
         return;
     const struct payment made = {
         .id = transfer->id,
@@ -124,7 +122,7 @@ static void payment_posted(struct ledger *ledger, const struct giro_transfer *tr
         .credit_row = hold->credit_row,
         .kind = PAYMENT_POSTED,
     };
-    (void)payment_make(ledger, &made, is_fact(transfer), address);
+    (void)payment_make(ledger, &made, address);
 }
 
 void payment_resolve_apply(struct ledger *ledger, const struct giro_transfer *transfer,
@@ -185,13 +183,29 @@ void adjust_apply(struct ledger *ledger, const struct giro_transfer *transfer, u
         if (deadline > hold->expires_at)
             hold_set_deadline(&ledger->holds, hold, deadline);
     }
+    if (ledger->limits.counting != 0)
+        velocity_apply(ledger, transfer, address, hold->debit_row, hold->credit_row);
     transfer_counted(ledger, transfer, address, hash);
+}
+
+/* A slot that counts what it counted before goes on. */
+static struct velocity slot_make(const struct velocity *before, const struct giro_velocity *rule,
+                                 uint64_t maximum)
+{
+    struct velocity slot = velocity_make(rule, maximum);
+    if (rule->window != GIRO_WINDOW_NONE && velocity_counts_same(&before->rule, rule)) {
+        slot.end = before->end;
+        slot.current = before->current;
+        slot.previous = before->previous;
+    }
+    return slot;
 }
 
 void limits_apply(struct ledger *ledger, const struct giro_limits *limits, uint32_t account_row,
                   uint64_t address)
 {
-    const struct limits row = {
+    static const struct limits none;
+    struct limits row = {
         .floor = limits->floor,
         .balance_max = limits->balance_max,
         .transfer_max = limits->transfer_max,
@@ -201,12 +215,157 @@ void limits_apply(struct ledger *ledger, const struct giro_limits *limits, uint3
         .flags = limits->flags & RECORD_FLAGS_MASK,
     };
     uint32_t known = ledger->limits.by_account[account_row];
+    const struct limits *before = known == 0 ? &none : &ledger->limits.rows[known - 1];
+    for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+        row.slots[s] = slot_make(&before->slots[s], &limits->velocity[s], limits->velocity_max[s]);
+        if (limits->velocity[s].window != GIRO_WINDOW_NONE)
+            row.flags |= LIMITS_COUNT;
+    }
     if (known == 0) {
         limits_append(&ledger->limits, &row);
     } else {
-        payments_note(&ledger->payments, JOURNAL_LIMITS, known - 1, address)->before.limits =
-            ledger->limits.rows[known - 1];
-        ledger->limits.rows[known - 1] = row;
+        journal_change(&ledger->journal, LEDGER_LIMITS, known - 1, address)->before.limits =
+            *before;
+        limits_replace(&ledger->limits, known - 1, &row);
     }
     timestamp_seen(ledger, limits->timestamp);
+}
+
+void lease_apply(struct ledger *ledger, const struct giro_lease *lease, uint64_t address)
+{
+    const struct lease row = {
+        .key = lease->key,
+        .owner = lease->owner,
+        .token = lease->token,
+        .deadline = lease->deadline,
+    };
+    if (lease->row < ledger->leases.count)
+        journal_change(&ledger->journal, LEDGER_LEASES, lease->row, address)->before.lease =
+            ledger->leases.rows[lease->row];
+    leases_put(&ledger->leases, lease->row, &row);
+    timestamp_seen(ledger, lease->timestamp);
+}
+
+/* A schedule that is about to change. */
+static struct giro_schedule *schedule_change(struct ledger *ledger, uint32_t row, uint64_t address)
+{
+    struct giro_schedule *schedule = &ledger->schedules.rows[row];
+    journal_change(&ledger->journal, LEDGER_SCHEDULES, row, address)->before.schedule = *schedule;
+    return schedule;
+}
+
+void firing_apply(struct ledger *ledger, const struct giro_firing *firing, uint64_t address)
+{
+    struct giro_schedule *schedule = schedule_change(ledger, firing->row, address);
+    schedule->next = firing->next;
+    schedule->occurrence = firing->occurrence_next;
+    schedule->attempt = firing->attempt_next;
+    schedule->last_id = firing->transfer_id;
+    schedule->last_result = firing->transfer_result;
+    schedule->made += firing->transfer_result == GIRO_TRANSFER_CREATED;
+    if (firing->next == 0)
+        schedule->state = GIRO_SCHEDULE_OVER;
+    schedules_changed(&ledger->schedules, firing->row);
+    timestamp_seen(ledger, firing->timestamp);
+}
+
+void cancel_apply(struct ledger *ledger, const struct giro_firing *firing, uint64_t address)
+{
+    struct giro_schedule *schedule = schedule_change(ledger, firing->row, address);
+    schedule->next = 0;
+    schedule->state = GIRO_SCHEDULE_CANCELLED;
+    schedules_changed(&ledger->schedules, firing->row);
+    timestamp_seen(ledger, firing->timestamp);
+}
+
+void settlement_add(struct ledger *ledger, uint32_t account_row)
+{
+    const uint32_t number = ledger->accounts.rows[account_row].ledger;
+    const struct epoch *epoch = settlements_epoch(&ledger->settlements, number);
+    const struct settlement row = {
+        .epoch = epoch != NULL ? epoch->epoch : 0,
+        .account_row = account_row,
+    };
+    settlements_append(&ledger->settlements, &row);
+}
+
+void cut_off_apply(struct ledger *ledger, const struct giro_cut_off *cut_off, uint64_t address)
+{
+    struct settlements *settlements = &ledger->settlements;
+    const struct epoch *known = settlements_epoch(settlements, cut_off->ledger);
+    if (known != NULL)
+        journal_change(&ledger->journal, LEDGER_EPOCHS, (uint32_t)(known - settlements->epochs),
+                       address)
+            ->before.epoch = *known;
+    settlements_cut(settlements, &(struct epoch){
+                                     .epoch = cut_off->epoch + 1,
+                                     .timestamp = cut_off->timestamp,
+                                     .ledger = cut_off->ledger,
+                                 });
+    timestamp_seen(ledger, cut_off->timestamp);
+}
+
+/* The row of an account that settles, rolled on to its ledger's epoch and about to change; NULL: it
+ * does not settle. */
+static struct settlement *settlement_change(struct ledger *ledger, uint32_t account_row,
+                                            uint64_t address)
+{
+    const struct giro_account *account = &ledger->accounts.rows[account_row];
+    if ((account->flags & GIRO_ACCOUNT_SETTLES) == 0)
+        return NULL;
+    const uint32_t number = ledger->settlements.by_account[account_row] - 1;
+    struct settlement *row = &ledger->settlements.rows[number];
+    journal_change(&ledger->journal, LEDGER_SETTLEMENTS, number, address)->before.settlement = *row;
+    const struct epoch *epoch = settlements_epoch(&ledger->settlements, account->ledger);
+    if (!PLANTED(KEEP_EPOCH))
+        settlement_roll(row, epoch != NULL ? epoch->epoch : 0);
+    row->count++;
+    return row;
+}
+
+void settlement_apply(struct ledger *ledger, giro_u128 amount, uint64_t address, uint32_t debit_row,
+                      uint32_t credit_row)
+{
+    struct settlement *debit = settlement_change(ledger, debit_row, address);
+    if (debit != NULL)
+        debit->debits += amount;
+    struct settlement *credit = settlement_change(ledger, credit_row, address);
+    if (credit != NULL)
+        credit->credits += amount;
+}
+
+static bool slot_counts(const struct velocity *slot, unsigned side)
+{
+    return slot->rule.window != GIRO_WINDOW_NONE &&
+           (slot->rule.flags & GIRO_VELOCITY_CREDITS) == side;
+}
+
+/* A row that counts on the other side only is not even noted: that would copy all of it. */
+static void side_count(struct ledger *ledger, const struct giro_transfer *transfer,
+                       uint64_t address, uint32_t account_row, unsigned side)
+{
+    const uint32_t number = ledger->limits.by_account[account_row];
+    if (number == 0 || (ledger->limits.rows[number - 1].flags & LIMITS_COUNT) == 0)
+        return;
+    struct limits *row = &ledger->limits.rows[number - 1];
+    bool noted = false;
+    for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+        struct velocity *slot = &row->slots[s];
+        if (!slot_counts(slot, side))
+            continue;
+        if (!noted)
+            journal_change(&ledger->journal, LEDGER_LIMITS, number - 1, address)->before.limits =
+                *row;
+        noted = true;
+        velocity_count(slot, transfer->timestamp, velocity_share(slot, transfer));
+    }
+}
+
+void velocity_apply(struct ledger *ledger, const struct giro_transfer *transfer, uint64_t address,
+                    uint32_t debit_row, uint32_t credit_row)
+{
+    if ((transfer->flags & GIRO_TRANSFER_NO_LIMIT) != 0)
+        return;
+    side_count(ledger, transfer, address, debit_row, 0);
+    side_count(ledger, transfer, address, credit_row, GIRO_VELOCITY_CREDITS);
 }

@@ -16,9 +16,9 @@ int holds_init(struct holds *holds, uint32_t capacity, uint64_t addresses, uint6
     assert(capacity > 0 && capacity < UINT32_MAX);
     *holds = (struct holds){.capacity = capacity, .addresses = addresses, .hash_seed = hash_seed};
     holds->slots = memory_reserve((size_t)capacity * sizeof(struct hold));
-    holds->heap = memory_reserve((size_t)capacity * sizeof(uint32_t));
     holds->outcome = memory_reserve(outcome_bytes(addresses));
-    if (holds->slots == NULL || holds->heap == NULL || holds->outcome == NULL ||
+    if (holds->slots == NULL || holds->outcome == NULL ||
+        deadlines_init(&holds->deadlines, capacity) != 0 ||
         index_init(&holds->index, capacity, 0, INDEX_LOAD_FAST) != 0) {
         holds_free(holds);
         return -ENOMEM;
@@ -29,7 +29,7 @@ int holds_init(struct holds *holds, uint32_t capacity, uint64_t addresses, uint6
 void holds_free(struct holds *holds)
 {
     memory_release(holds->slots, (size_t)holds->capacity * sizeof(struct hold));
-    memory_release(holds->heap, (size_t)holds->capacity * sizeof(uint32_t));
+    deadlines_free(&holds->deadlines);
     memory_release(holds->outcome, outcome_bytes(holds->addresses));
     index_free(&holds->index);
     *holds = (struct holds){0};
@@ -52,70 +52,11 @@ static uint32_t slot_of(const struct holds *holds, const struct hold *hold)
     return (uint32_t)(hold - holds->slots);
 }
 
-static bool earlier(const struct holds *holds, uint32_t a, uint32_t b)
+/* An ended hold has no deadline. */
+static void deadline_set(struct holds *holds, const struct hold *hold)
 {
-    const struct hold *left = &holds->slots[a];
-    const struct hold *right = &holds->slots[b];
-    if (left->expires_at != right->expires_at)
-        return left->expires_at < right->expires_at;
-    return left->record.timestamp < right->record.timestamp;
-}
-
-static void heap_put(struct holds *holds, uint32_t position, uint32_t slot)
-{
-    holds->heap[position] = slot;
-    holds->slots[slot].heap_position = position;
-}
-
-static void heap_rise(struct holds *holds, uint32_t position, uint32_t slot)
-{
-    while (position > 0) {
-        uint32_t parent = (position - 1) / 2;
-        if (!earlier(holds, slot, holds->heap[parent]))
-            break;
-        heap_put(holds, position, holds->heap[parent]);
-        position = parent;
-    }
-    heap_put(holds, position, slot);
-}
-
-static void heap_sink(struct holds *holds, uint32_t position, uint32_t slot)
-{
-    for (;;) {
-        uint32_t child = 2 * position + 1;
-        if (child >= holds->heap_count)
-            break;
-        if (child + 1 < holds->heap_count &&
-            earlier(holds, holds->heap[child + 1], holds->heap[child]))
-            child++;
-        if (!earlier(holds, holds->heap[child], slot))
-            break;
-        heap_put(holds, position, holds->heap[child]);
-        position = child;
-    }
-    heap_put(holds, position, slot);
-}
-
-static void heap_insert(struct holds *holds, struct hold *hold)
-{
-    hold->heap_position = HOLDS_NOT_IN_HEAP;
-    if (hold->expires_at != 0)
-        heap_rise(holds, holds->heap_count++, slot_of(holds, hold));
-}
-
-static void heap_remove(struct holds *holds, struct hold *hold)
-{
-    uint32_t position = hold->heap_position;
-    if (position == HOLDS_NOT_IN_HEAP)
-        return;
-    hold->heap_position = HOLDS_NOT_IN_HEAP;
-    uint32_t last = holds->heap[--holds->heap_count];
-    if (position == holds->heap_count)
-        return;
-    if (position > 0 && earlier(holds, last, holds->heap[(position - 1) / 2]))
-        heap_rise(holds, position, last);
-    else
-        heap_sink(holds, position, last);
+    deadlines_set(&holds->deadlines, slot_of(holds, hold),
+                  hold->state == HOLD_OPEN ? hold->expires_at : 0, hold->record.timestamp);
 }
 
 static void outcome_set(struct holds *holds, uint64_t address, enum hold_state state)
@@ -153,7 +94,7 @@ struct hold *holds_insert(struct holds *holds, const struct giro_transfer *recor
     };
     if (record->timeout != 0)
         hold->expires_at = record->timestamp + record->timeout * GIRO_NS_PER_S;
-    heap_insert(holds, hold);
+    deadline_set(holds, hold);
     index_insert(&holds->index, id_hash(record->id, holds->hash_seed), (uint64_t)slot + 1);
     holds->count++;
     return hold;
@@ -165,16 +106,13 @@ void hold_settle(struct holds *holds, struct hold *hold, enum hold_state state)
     assert(state != HOLD_OPEN);
     hold->state = state;
     outcome_set(holds, hold->address, state);
-    heap_remove(holds, hold);
+    deadline_set(holds, hold);
 }
 
 void hold_set_deadline(struct holds *holds, struct hold *hold, uint64_t expires_at)
 {
-    if (hold->expires_at == expires_at)
-        return;
-    heap_remove(holds, hold);
     hold->expires_at = expires_at;
-    heap_insert(holds, hold);
+    deadline_set(holds, hold);
 }
 
 void hold_reopen(struct holds *holds, struct hold *hold)
@@ -182,13 +120,13 @@ void hold_reopen(struct holds *holds, struct hold *hold)
     assert(hold->state != HOLD_OPEN);
     hold->state = HOLD_OPEN;
     outcome_set(holds, hold->address, HOLD_OPEN);
-    heap_insert(holds, hold);
+    deadline_set(holds, hold);
 }
 
 void hold_remove(struct holds *holds, struct hold *hold)
 {
     uint32_t slot = slot_of(holds, hold);
-    heap_remove(holds, hold);
+    deadlines_set(&holds->deadlines, slot, 0, 0);
     index_remove(&holds->index, id_hash(hold->record.id, holds->hash_seed), (uint64_t)slot + 1);
     hold->record.id = 0; /* marks the slot as free for whoever walks the slots */
     hold->next_free = holds->free_first;
@@ -198,7 +136,8 @@ void hold_remove(struct holds *holds, struct hold *hold)
 
 struct hold *holds_earliest(const struct holds *holds)
 {
-    return holds->heap_count == 0 ? NULL : &holds->slots[holds->heap[0]];
+    const struct deadline *first = deadlines_first(&holds->deadlines);
+    return first == NULL ? NULL : &holds->slots[first->slot];
 }
 
 void holds_outcome_reset(struct holds *holds, uint64_t address)

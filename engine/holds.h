@@ -7,15 +7,16 @@
  *                              hold_reopen (chain or request undone)
  *
  * An open hold keeps a whole copy of its record, so that a capture days later needs no read from
- * disk; but its amount is what is left of it, and its deadline the one that it was adjusted to. A hold that ended stays in the table until its request is through, because the chain or the
- * request may still be undone, and so that a second post of it needs no read either. The outcome
- * survives in two bits by log address.
+ * disk; but its amount is what is left of it, and its deadline the one that it was adjusted to. A hold
+ * that ended stays in the table until its request is through, because the chain or the request may
+ * still be undone, and so that a second post of it needs no read either. The outcome survives in two
+ * bits by log address.
  *
- * Deadlines lie in a binary heap ordered by (deadline, timestamp of the transfer): the order of
- * expiry is a function of the ledger's content, never of the history of the heap. */
+ * Those at the same time expire in the order of their transfers' timestamps. */
 #ifndef ENGINE_HOLDS_H
 #define ENGINE_HOLDS_H
 
+#include "engine/deadlines.h"
 #include "engine/hash.h"
 #include "engine/index.h"
 #include "engine/record.h"
@@ -33,26 +34,22 @@ struct hold {
     uint64_t expires_at; /* 0: never */
     uint32_t debit_row;
     uint32_t credit_row;
-    uint32_t heap_position; /* HOLDS_NOT_IN_HEAP without a deadline or once ended */
     uint32_t next_free;
     uint32_t payment; /* row + 1 in the table of payments; 0: none */
     enum hold_state state;
 };
 
-#define HOLDS_NOT_IN_HEAP UINT32_MAX
-
 struct holds {
     struct hold *slots;
-    uint32_t *heap;     /* slot numbers */
-    uint8_t *outcome;   /* two bits by log address, enum hold_state */
-    struct index index; /* value: slot + 1 */
+    struct deadlines deadlines; /* of open holds that have one, by slot */
+    uint8_t *outcome;           /* two bits by log address, enum hold_state */
+    struct index index;         /* value: slot + 1 */
     uint64_t hash_seed;
     uint64_t addresses; /* capacity of outcome */
     uint32_t capacity;
     uint32_t slots_used; /* handed out so far */
     uint32_t free_first; /* slot + 1, 0: none */
     uint32_t count;      /* in the table, ended ones included */
-    uint32_t heap_count;
 };
 
 /* Returns 0 or -ENOMEM. addresses: one more than the greatest log address. */

@@ -1,11 +1,13 @@
 /* The ledger: requests, their chains and chunks, undo, expiry.
  *
  * Reading order: engine/rules.c (what stands against one event, and its execution), undo, the request
- * loop with its chains, limits, expiry. What an accepted record does is in engine/apply.h, shared with
- * replay (engine/replay.c); what is answered without a change in engine/lookup.c. */
+ * loop with its chains, expiry. What an accepted record does is in engine/apply.h, shared with replay
+ * (engine/replay.c); limits, leases and schedules are in engine/objects.c; what is answered without a
+ * change in engine/lookup.c. */
 #include "engine/ledger.h"
 
 #include "engine/apply.h"
+#include "engine/planted.h"
 #include "engine/rules.h"
 #include "engine/stage.h"
 
@@ -38,10 +40,14 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
                       config->hash_seed) != 0 ||
         holds_init(&ledger->holds, config->holds_max, RECORD_ADDRESS_MAX + 1, config->hash_seed) !=
             0 ||
+        journal_init(&ledger->journal, LEDGER_EVENTS_MAX * LEDGER_JOURNAL_PER_EVENT) != 0 ||
         limits_init(&ledger->limits, config->accounts_max) != 0 ||
+        leases_init(&ledger->leases, LEDGER_LEASES_MAX, config->hash_seed) != 0 ||
+        settlements_init(&ledger->settlements, config->accounts_max) != 0 ||
+        schedules_init(&ledger->schedules, LEDGER_SCHEDULES_MAX, config->hash_seed) != 0 ||
         payments_init(&ledger->payments,
                       config->payments_max != 0 ? config->payments_max : LEDGER_PAYMENTS_DEFAULT,
-                      LEDGER_EVENTS_MAX, config->hash_seed) != 0 ||
+                      &ledger->journal, config->hash_seed) != 0 ||
         (config->transfers_max != 0 &&
          index_init(&ledger->transfers, config->transfers_max, config->transfers_expected,
                     INDEX_LOAD_DENSE) != 0)) {
@@ -58,8 +64,12 @@ void ledger_destroy(struct ledger *ledger)
         return;
     accounts_free(&ledger->accounts);
     holds_free(&ledger->holds);
+    journal_free(&ledger->journal);
     payments_free(&ledger->payments);
     limits_free(&ledger->limits);
+    leases_free(&ledger->leases);
+    schedules_free(&ledger->schedules);
+    settlements_free(&ledger->settlements);
     index_free(&ledger->transfers);
     free(ledger->events);
     free(ledger->ended);
@@ -70,6 +80,12 @@ enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t coun
 {
     return ledger->accounts.capacity - ledger->accounts.count < count ? LEDGER_FULL_ACCOUNTS
                                                                       : LEDGER_ROOM;
+}
+
+enum ledger_room ledger_room_schedules(const struct ledger *ledger, uint32_t count)
+{
+    return ledger->schedules.capacity - ledger->schedules.count < count ? LEDGER_FULL_SCHEDULES
+                                                                        : LEDGER_ROOM;
 }
 
 enum ledger_room ledger_room_transfers(const struct ledger *ledger,
@@ -85,19 +101,26 @@ enum ledger_room ledger_room_transfers(const struct ledger *ledger,
     uint32_t pending = 0;
     uint32_t payments = 0;
     for (uint32_t i = 0; i < count; i++) {
-        pending += (events[i].flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST)) ==
-                   GIRO_TRANSFER_PENDING;
-        payments += (events[i].flags & PAYMENT_FLAGS) != 0;
+        const unsigned flags = events[i].flags;
+        /* While velocity is limited, any new transfer may be marked, or held. */
+        const bool may_be_held = ledger->limits.counting != 0 && (flags & HOLD_FLAGS) == 0;
+        pending += may_be_held || (flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_ADJUST)) ==
+                                      GIRO_TRANSFER_PENDING;
+        payments += may_be_held || (flags & PAYMENT_FLAGS) != 0;
     }
     if (pending > holds_left)
         return LEDGER_FULL_HOLDS;
     return payments > payments_left ? LEDGER_FULL_PAYMENTS : LEDGER_ROOM;
 }
 
-/* With a transfer that is a return or a fact may come a RECORD_SYSTEM_PAYMENT. */
-uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count)
+/* With a transfer that is a return or a fact may come a RECORD_SYSTEM_PAYMENT; with any while velocity
+ * is limited. */
+uint32_t ledger_records_max(const struct ledger *ledger, const struct giro_transfer *events,
+                            uint32_t count)
 {
     uint32_t records = count;
+    if (ledger->limits.counting != 0)
+        return 2 * count;
     for (uint32_t i = 0; i < count; i++)
         records += (events[i].flags & (GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT)) != 0;
     return records;
@@ -163,25 +186,40 @@ static void hold_undo(struct ledger *ledger, const struct journal_entry *entry)
     hold_set_deadline(&ledger->holds, hold, entry->before.hold.expires_at);
 }
 
-/* Takes back what the record at an address, the newest, did to payments and amended holds. */
+/* Puts back what an entry of the journal has. */
+static void entry_undo(struct ledger *ledger, const struct journal_entry *entry)
+{
+    if (entry->kind == JOURNAL_HOLD)
+        hold_undo(ledger, entry);
+    else if (entry->table == LEDGER_PAYMENTS)
+        payments_restore(&ledger->payments, entry);
+    else if (entry->table == LEDGER_SETTLEMENTS)
+        ledger->settlements.rows[entry->slot] = entry->before.settlement;
+    else if (!PLANTED(KEEP_COUNTS)) /* no other table is changed by what can be taken back */
+        limits_replace(&ledger->limits, entry->slot, &entry->before.limits);
+}
+
+/* Takes back what the record at an address, the newest, did to rows and amended holds. */
 static void journal_undo(struct ledger *ledger, uint64_t address)
 {
-    struct payments *payments = &ledger->payments;
-    while (payments->journal_count > 0 &&
-           payments->journal[payments->journal_count - 1].address == address) {
-        const struct journal_entry *entry = &payments->journal[--payments->journal_count];
-        if (entry->kind == JOURNAL_HOLD)
-            hold_undo(ledger, entry);
-        else
-            payments_restore(payments, entry);
-    }
+    struct journal *journal = &ledger->journal;
+    while (journal->count > 0 && journal->entries[journal->count - 1].address == address)
+        entry_undo(ledger, &journal->entries[--journal->count]);
+}
+
+static void account_undo(struct ledger *ledger)
+{
+    const uint32_t row = ledger->accounts.count - 1;
+    if ((ledger->accounts.rows[row].flags & GIRO_ACCOUNT_SETTLES) != 0)
+        settlements_pop(&ledger->settlements, row);
+    accounts_pop(&ledger->accounts);
 }
 
 /* Takes back one record; records are undone newest first. */
 static void record_undo(struct ledger *ledger, const union record *record, uint64_t address)
 {
     if (record_kind(record) == RECORD_ACCOUNT) {
-        accounts_pop(&ledger->accounts);
+        account_undo(ledger);
         return;
     }
     if (record_kind(record) == RECORD_SYSTEM)
@@ -275,9 +313,9 @@ static void outcome_add(const struct ledger *ledger, struct ledger_output *outpu
     const struct giro_account *credit =
         &rows[accounts_find(&ledger->accounts, transfer->credit_account_id)];
     struct giro_outcome outcome = {.amount = transfer->amount, .timestamp = transfer->timestamp};
-    uint32_t row = (transfer->flags & GIRO_TRANSFER_FACT) != 0
-                       ? payments_find(&ledger->payments, transfer->id)
-                       : PAYMENTS_NONE;
+    bool may_be_marked =
+        (transfer->flags & GIRO_TRANSFER_FACT) != 0 || ledger->limits.counting != 0;
+    uint32_t row = may_be_marked ? payments_find(&ledger->payments, transfer->id) : PAYMENTS_NONE;
     memcpy(&outcome.debit, &debit->debits_pending, sizeof outcome.debit);
     memcpy(&outcome.credit, &credit->debits_pending, sizeof outcome.credit);
     outcome.marks = row == PAYMENTS_NONE ? 0 : ledger->payments.rows[row].marks;
@@ -365,6 +403,7 @@ static uint32_t event_execute(struct ledger *ledger, const struct request *reque
         .cache = request->cache,
         .event = &event->transfer,
         .prepared = &ledger->events[index],
+        .fence = output->fence,
         .now = now,
         .timestamp = imported ? event->transfer.timestamp : now,
         .records = records,
@@ -466,12 +505,12 @@ static uint32_t request_execute(struct ledger *ledger, const struct request *req
     assert(request->timestamp > ledger->timestamp_last);
     request->output->record_count = 0;
     request->output->result_count = 0;
-    payments_journal_clear(&ledger->payments);
+    journal_clear(&ledger->journal);
     chain_begin(ledger, request, 0, &before);
     for (uint32_t begin = 0, end; begin < request->count; begin = end) {
         end = chunk_end(request, begin);
         if (request->kind == RECORD_TRANSFER) {
-            chunk_prepare(ledger, events, begin, end);
+            chunk_prepare(ledger, events, begin, end, ledger->limits.count != 0);
             uint32_t listed = chunk_missing(ledger, events, begin, end, request->cache,
                                             request->addresses, missing);
             if (listed > 0 && missing == 0)
@@ -528,39 +567,13 @@ uint32_t ledger_create_transfers(struct ledger *ledger, const struct giro_transf
     return request_execute(ledger, &request);
 }
 
-/* ---- Limits ------------------------------------------------------------------------------ */
-
-void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
-                       uint64_t timestamp, struct ledger_output *output)
-{
-    assert(count <= LEDGER_EVENTS_MAX && timestamp > ledger->timestamp_last);
-    payments_journal_clear(&ledger->payments);
-    output->record_count = 0;
-    output->result_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row;
-        enum giro_limits_result result = limits_check(ledger, &events[i], &row);
-        if (result != GIRO_LIMITS_RESULT_SET) {
-            result_add(output, i, result);
-            continue;
-        }
-        struct giro_limits *record = &output->records[output->record_count].limits;
-        *record = events[i];
-        record->reserved_1 = RECORD_SYSTEM_LIMITS;
-        record->flags |= RECORD_SYSTEM << RECORD_KIND_SHIFT;
-        record->timestamp = timestamp + i;
-        limits_apply(ledger, record, row, output->address + output->record_count);
-        output->record_count++;
-    }
-}
-
 /* ---- Expiry ------------------------------------------------------------------------------ */
 
 void ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                    struct ledger_output *output)
 {
     assert(timestamp > ledger->timestamp_last);
-    payments_journal_clear(&ledger->payments);
+    journal_clear(&ledger->journal);
     output->record_count = 0;
     output->result_count = 0;
     while (output->record_count < records_max && ledger_expiry_due(ledger, timestamp)) {

@@ -25,11 +25,15 @@
 #include "engine/checksum.h"
 #include "engine/holds.h"
 #include "engine/index.h"
+#include "engine/journal.h"
+#include "engine/leases.h"
 #include "engine/limits.h"
 #include "engine/payments.h"
 #include "engine/record.h"
 #include "engine/records.h"
 #include "engine/result.h"
+#include "engine/schedules.h"
+#include "engine/settlements.h"
 
 enum {
     /* Events of one request: 8,190 records and a block header are exactly 1 MiB. */
@@ -40,7 +44,16 @@ enum {
     LEDGER_CACHE_RECORDS = 2 * LEDGER_FETCH_MAX,
     /* Transfers that are staged together: see engine/stage.h. */
     LEDGER_CHUNK_EVENTS = 128,
+    /* Entries of the journal that one event writes at most: two rows of payments added, each level
+     * changed by what is reserved and by what is posted or released, the hold and its row, limits
+     * and settlements of both accounts, a schedule. */
+    LEDGER_JOURNAL_PER_EVENT = 2 + 2 * (PAYMENT_DEPTH_MAX + 1) + 2 + 2 + 2 + 1,
     LEDGER_PAYMENTS_DEFAULT = 16 << 20,
+    LEDGER_LEASES_MAX = 65536,       /* that are current at a time */
+    LEDGER_SCHEDULES_MAX = 16 << 20, /* that were ever created */
+    LEDGER_FIRE_MAX = LEDGER_CHUNK_EVENTS,
+    LEDGER_FIRE_RECORDS =
+        3, /* of one attempt: of the schedule, the transfer, and what comes with it */
 };
 
 struct ledger_config {
@@ -55,6 +68,13 @@ struct ledger_config {
     uint64_t hash_seed; /* secret: see engine/hash.h */
 };
 
+/* The rows of a table, enum ledger_table. */
+struct table_rows {
+    const void *rows;
+    uint32_t count;
+    uint32_t row_bytes;
+};
+
 /* What was found out about one event before it is executed. */
 struct ledger_event {
     uint64_t id_hash;
@@ -67,8 +87,12 @@ struct ledger_event {
 struct ledger {
     struct accounts accounts;
     struct holds holds;
+    struct journal journal;
     struct payments payments;
     struct limits_table limits;
+    struct leases leases;
+    struct schedules schedules;
+    struct settlements settlements;
     struct index transfers; /* id of a transfer or burnt id -> address of its record */
     struct record_window window;
     uint64_t hash_seed;
@@ -78,11 +102,9 @@ struct ledger {
     uint64_t transfers_count;
     uint64_t burnt_count;
     uint64_t expired_count;
-    uint32_t digest_row; /* where the next digest record begins */
-    uint32_t digest_payment;
-    uint32_t digest_limits;
-    bool digest_turn;             /* of limits */
-    giro_u128 announced;          /* id of the transfer that the next replayed record is; 0: any */
+    uint32_t digest_next[LEDGER_TABLES]; /* where the next digest record begins in each table */
+    enum ledger_table digest_table;      /* that the last one had rows of, besides accounts */
+    giro_u128 announced; /* id of the transfer right behind the companion just applied; 0: none */
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */
@@ -96,6 +118,7 @@ struct ledger_output {
     union record *records; /* room for ledger_records_max() */
     uint64_t address;      /* log address of records[0] */
     struct giro_result *results;
+    const struct giro_fence *fence; /* the lease that a request of transfers carries; or NULL */
     char *outcomes; /* struct giro_outcome of every event, aligned or not; NULL: not wanted */
     uint32_t record_count;
     uint32_t result_count;
@@ -107,6 +130,7 @@ enum ledger_room {
     LEDGER_FULL_TRANSFERS,
     LEDGER_FULL_HOLDS,
     LEDGER_FULL_PAYMENTS,
+    LEDGER_FULL_SCHEDULES,
 };
 
 /* Totals over all accounts of one ledger number. */
@@ -122,23 +146,75 @@ struct ledger_sums {
 int ledger_create(const struct ledger_config *config, struct ledger **out_ledger);
 void ledger_destroy(struct ledger *ledger);
 
-/* Whether count more accounts, or transfers, fit within the configured limits. */
+/* Whether count more accounts, schedules or transfers fit within the configured limits. */
 enum ledger_room ledger_room_accounts(const struct ledger *ledger, uint32_t count);
+enum ledger_room ledger_room_schedules(const struct ledger *ledger, uint32_t count);
 enum ledger_room ledger_room_transfers(const struct ledger *ledger,
                                        const struct giro_transfer *events, uint32_t count);
 
 /* How many records a request can add to the log at most. */
-uint32_t ledger_records_max(const struct giro_transfer *events, uint32_t count);
+uint32_t ledger_records_max(const struct ledger *ledger, const struct giro_transfer *events,
+                            uint32_t count);
 
 /* Sets limits of accounts, each event by itself; there is always room for them, one row an account.
  * Otherwise as ledger_create_accounts(). */
 void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, uint32_t count,
                        uint64_t timestamp, struct ledger_output *output);
 
+/* Acquires, renews and releases leases, each event by itself. Writes one struct giro_lease an event to
+ * replies, which need not be aligned: the lease as it is then, and the result. Else as
+ * ledger_create_accounts(). */
+void ledger_lease(struct ledger *ledger, const struct giro_lease *events, uint32_t count,
+                  uint64_t timestamp, void *replies, struct ledger_output *output);
+
+/* Creates schedules, or cancels them; room for two records an event. Otherwise as
+ * ledger_set_limits(). */
+void ledger_create_schedules(struct ledger *ledger, const struct giro_schedule *events,
+                             uint32_t count, uint64_t timestamp, struct ledger_output *output);
+void ledger_cancel_schedules(struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                             uint64_t timestamp, struct ledger_output *output);
+
+/* Cuts ledger numbers off. Otherwise as ledger_set_limits(). */
+void ledger_cut_off(struct ledger *ledger, const struct giro_cut_off *events, uint32_t count,
+                    uint64_t timestamp, struct ledger_output *output);
+
+/* Copies the settlements of those accounts that have the flag `settles`, in the order asked for:
+ * struct giro_settlement. Returns how many. */
+uint32_t ledger_get_settlements(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                void *settlements);
+
+/* Fires schedules that are due at or before timestamp, at most events_max (up to LEDGER_FIRE_MAX), the
+ * longest due first; each takes room for LEDGER_FIRE_RECORDS. None is fired that there is no room for
+ * in the ledger: it stays due. cache, addresses and what is returned: as ledger_create_transfers().
+ * results is not used. */
+uint32_t ledger_fire(struct ledger *ledger, uint64_t timestamp, uint32_t events_max,
+                     const struct record_cache *cache, uint64_t *addresses,
+                     struct ledger_output *output);
+
+/* Whether ledger_fire() at this timestamp would do anything, if there is room. */
+static inline bool ledger_fire_due(const struct ledger *ledger, uint64_t timestamp)
+{
+    const struct deadline *first = deadlines_first(&ledger->schedules.deadlines);
+    return first != NULL && first->time <= timestamp;
+}
+
+/* As ledger_get_leases(), for schedules by id: struct giro_schedule. */
+uint32_t ledger_get_schedules(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                              void *schedules);
+
+/* Copies the leases of keys that were ever leased and not forgotten since, in the order asked for.
+ * Returns how many. */
+uint32_t ledger_get_leases(const struct ledger *ledger, const giro_u128 *keys, uint32_t count,
+                           void *leases);
+
 /* Copies the limits of the accounts that were ever given any, in the order asked for. Returns how
  * many. */
 uint32_t ledger_get_limits(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                            void *limits);
+
+/* The same for what of their velocity limits is used at a time: struct giro_velocity_used. */
+uint32_t ledger_get_velocity(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                             uint64_t time, void *velocities);
 
 /* Executes count (0 .. LEDGER_EVENTS_MAX) events. timestamp: of the first event; event i gets
  * timestamp + i; it must be greater than ledger->timestamp_last. output->results: room for one an
@@ -201,6 +277,13 @@ bool ledger_payment(const struct ledger *ledger, giro_u128 id, struct ledger_pay
 int ledger_replay(struct ledger *ledger, const union record *records, uint32_t count,
                   uint64_t address, uint32_t *out_index);
 
+/* Whether nothing has to follow what was replayed: what comes with a transfer is of the same request,
+ * and so of the same block. */
+static inline bool ledger_replay_ends(const struct ledger *ledger)
+{
+    return ledger->announced == 0 && schedules_are_whole(&ledger->schedules);
+}
+
 /* What one replayed record did, for whoever keeps more than the state. */
 struct ledger_effect {
     struct giro_balances debit; /* of the debit account, right after the record */
@@ -223,7 +306,11 @@ static inline bool record_moves(const union record *record)
     return record_kind(record) == RECORD_TRANSFER || record_system(record) == RECORD_SYSTEM_EXPIRY;
 }
 
-/* Writes a digest record: of the counters, and of up to rows_max account rows, going round. */
+/* The rows of a table. */
+struct table_rows ledger_rows(const struct ledger *ledger, enum ledger_table table);
+
+/* Writes a digest record: of the counters, and of up to rows_max rows of accounts and as many of one
+ * other table, going round. */
 void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
                           struct record_digest *out);
 
@@ -245,14 +332,14 @@ struct ledger_totals {
 struct ledger_totals ledger_totals(const struct ledger *ledger);
 void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *totals);
 
-/* Appends account rows as they were. Returns 0 or -ENOSPC. */
-int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count);
+/* Appends rows of a table as they were; those of the tables before it are there. Returns 0, -ENOSPC,
+ * or -EBADMSG for rows that cannot have been. */
+int ledger_restore_rows(struct ledger *ledger, enum ledger_table table, const void *rows,
+                        uint32_t count);
 
-/* The same for limits. */
-int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count);
-
-/* Appends rows of payments as they were; their accounts are there. Returns 0, -ENOSPC, -EBADMSG. */
-int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count);
+/* Whether all tables fit each other, when all of them are restored: an account that settles has its
+ * row. */
+bool ledger_restored_rows_fit(const struct ledger *ledger);
 
 /* Adds an open hold, whose outcome is reset; its accounts and its payment are there. Returns 0,
  * -ENOSPC, -EBADMSG. */
@@ -272,10 +359,9 @@ int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_e
  * gives an equal digest, on every machine and whatever the layout of the log. */
 struct checksum ledger_digest(const struct ledger *ledger);
 
-/* The same from its parts: the checksums of all account rows and of all rows of payments, the sum
- * over the open holds, and the totals, as they were at one moment. */
-struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
-                                 struct checksum limits, uint64_t holds,
+/* The same from its parts: the checksums of all rows of each table, the sum over the open holds, and
+ * the totals, as they were at one moment. */
+struct checksum ledger_digest_of(const struct checksum rows[LEDGER_TABLES], uint64_t holds,
                                  const struct ledger_totals *totals);
 uint64_t ledger_digest_holds(const struct ledger *ledger);
 

@@ -28,4 +28,14 @@ void limits_append(struct limits_table *table, const struct limits *row)
     assert(table->count < table->capacity && table->by_account[row->account_row] == 0);
     table->rows[table->count++] = *row;
     table->by_account[row->account_row] = table->count;
+    table->counting += (row->flags & LIMITS_COUNT) != 0;
+}
+
+void limits_replace(struct limits_table *table, uint32_t number, const struct limits *row)
+{
+    struct limits *replaced = &table->rows[number];
+    assert(number < table->count && replaced->account_row == row->account_row);
+    table->counting -= (replaced->flags & LIMITS_COUNT) != 0;
+    table->counting += (row->flags & LIMITS_COUNT) != 0;
+    *replaced = *row;
 }

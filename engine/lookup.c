@@ -119,19 +119,111 @@ uint32_t ledger_get_limits(const struct ledger *ledger, const giro_u128 *ids, ui
         const struct limits *kept = row == ACCOUNTS_NONE ? NULL : limits_of(&ledger->limits, row);
         if (kept == NULL)
             continue;
-        const struct giro_limits found = {
+        struct giro_limits found = {
             .account_id = ids[i],
             .floor = kept->floor,
             .balance_max = kept->balance_max,
             .transfer_max = kept->transfer_max,
             .over_capture = kept->over_capture,
-            .flags = (uint16_t)kept->flags,
+            .flags = kept->flags & GIRO_LIMITS_FLAGS_ALL,
             .timestamp = kept->timestamp,
         };
+        for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+            found.velocity_max[s] = kept->slots[s].maximum;
+            found.velocity[s] = kept->slots[s].rule;
+        }
         memcpy(out, &found, sizeof found);
         out += sizeof found;
     }
     return (uint32_t)((out - (char *)limits) / GIRO_RECORD_BYTES);
+}
+
+uint32_t ledger_get_velocity(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                             uint64_t time, void *velocities)
+{
+    char *out = velocities;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = accounts_find(&ledger->accounts, ids[i]);
+        const struct limits *kept = row == ACCOUNTS_NONE ? NULL : limits_of(&ledger->limits, row);
+        if (kept == NULL)
+            continue;
+        struct giro_velocity_used used = {.account_id = ids[i], .timestamp = time};
+        for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+            used.used[s] = velocity_used(&kept->slots[s], time, &used.end[s]);
+            used.maximum[s] = kept->slots[s].maximum;
+        }
+        memcpy(out, &used, sizeof used);
+        out += sizeof used;
+    }
+    return (uint32_t)((out - (char *)velocities) / GIRO_RECORD_BYTES);
+}
+
+uint32_t ledger_get_leases(const struct ledger *ledger, const giro_u128 *keys, uint32_t count,
+                           void *leases)
+{
+    char *out = leases;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t row = leases_find(&ledger->leases, keys[i]);
+        if (row == LEASES_NONE)
+            continue;
+        const struct lease *kept = &ledger->leases.rows[row];
+        const struct giro_lease found = {
+            .key = kept->key,
+            .owner = kept->owner,
+            .token = kept->token,
+            .deadline = kept->deadline,
+        };
+        memcpy(out, &found, sizeof found);
+        out += sizeof found;
+    }
+    return (uint32_t)((out - (char *)leases) / GIRO_RECORD_BYTES);
+}
+
+uint32_t ledger_get_schedules(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                              void *schedules)
+{
+    char *out = schedules;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t row = schedules_find(&ledger->schedules, ids[i]);
+        if (row == SCHEDULES_NONE)
+            continue;
+        memcpy(out, &ledger->schedules.rows[row], sizeof(struct giro_schedule));
+        out += sizeof(struct giro_schedule);
+    }
+    return (uint32_t)((size_t)(out - (char *)schedules) / sizeof(struct giro_schedule));
+}
+
+uint32_t ledger_get_settlements(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                void *settlements)
+{
+    char *out = settlements;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t account_row = accounts_find(&ledger->accounts, ids[i]);
+        const uint32_t number =
+            account_row == ACCOUNTS_NONE ? 0 : ledger->settlements.by_account[account_row];
+        if (number == 0)
+            continue;
+        const uint32_t ledger_number = ledger->accounts.rows[account_row].ledger;
+        const struct epoch *epoch = settlements_epoch(&ledger->settlements, ledger_number);
+        struct settlement row = ledger->settlements.rows[number - 1];
+        struct giro_settlement found = {.account_id = ids[i], .ledger = ledger_number};
+        if (epoch != NULL) {
+            settlement_roll(&row, epoch->epoch);
+            found.epoch = epoch->epoch;
+            found.begin = epoch->timestamp;
+        }
+        found.debits = row.debits;
+        found.credits = row.credits;
+        found.count = row.count;
+        if (found.epoch != 0 && row.epoch_before == found.epoch - 1) {
+            found.debits_before = row.debits_before;
+            found.credits_before = row.credits_before;
+            found.count_before = row.count_before;
+        }
+        memcpy(out, &found, sizeof found);
+        out += sizeof found;
+    }
+    return (uint32_t)((out - (char *)settlements) / GIRO_RECORD_BYTES);
 }
 
 bool ledger_payment(const struct ledger *ledger, giro_u128 id, struct ledger_payment *out)

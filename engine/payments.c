@@ -1,24 +1,23 @@
 #include "engine/payments.h"
 
+#include "engine/journal.h"
 #include "engine/memory.h"
 #include "engine/planted.h"
 
 #include <assert.h>
 #include <errno.h>
 
-int payments_init(struct payments *payments, uint32_t capacity, uint32_t events, uint64_t hash_seed)
+int payments_init(struct payments *payments, uint32_t capacity, struct journal *journal,
+                  uint64_t hash_seed)
 {
     assert(capacity > 0 && capacity < PAYMENTS_NONE);
     *payments = (struct payments){
         .capacity = capacity,
         .hash_seed = hash_seed,
-        .journal_capacity = events * PAYMENT_JOURNAL_PER_EVENT,
+        .journal = journal,
     };
     payments->rows = memory_reserve((size_t)capacity * sizeof *payments->rows);
-    payments->journal =
-        memory_reserve_sparse(payments->journal_capacity * sizeof *payments->journal);
-    if (payments->rows == NULL || payments->journal == NULL ||
-        index_init(&payments->index, capacity, 0, INDEX_LOAD_FAST) != 0) {
+    if (payments->rows == NULL || index_init(&payments->index, capacity, 0, INDEX_LOAD_FAST) != 0) {
         payments_free(payments);
         return -ENOMEM;
     }
@@ -28,7 +27,6 @@ int payments_init(struct payments *payments, uint32_t capacity, uint32_t events,
 void payments_free(struct payments *payments)
 {
     memory_release(payments->rows, (size_t)payments->capacity * sizeof *payments->rows);
-    memory_release(payments->journal, payments->journal_capacity * sizeof *payments->journal);
     index_free(&payments->index);
     *payments = (struct payments){0};
 }
@@ -56,34 +54,24 @@ uint32_t payments_append(struct payments *payments, const struct payment *row)
     return number;
 }
 
-struct journal_entry *payments_note(struct payments *payments, enum journal_kind kind,
-                                    uint32_t slot, uint64_t address)
-{
-    assert(payments->journal_count < payments->journal_capacity);
-    struct journal_entry *entry = &payments->journal[payments->journal_count++];
-    entry->address = address;
-    entry->slot = slot;
-    entry->kind = kind;
-    return entry;
-}
-
 uint32_t payments_add(struct payments *payments, const struct payment *row, uint64_t address)
 {
     uint32_t number = payments_append(payments, row);
-    (void)payments_note(payments, JOURNAL_ADDED, number, address);
+    (void)journal_add(payments->journal, JOURNAL_ADDED, LEDGER_PAYMENTS, number, address);
     return number;
 }
 
 struct payment *payments_change(struct payments *payments, uint32_t row, uint64_t address)
 {
     assert(row < payments->count);
-    payments_note(payments, JOURNAL_PAYMENT, row, address)->before.payment = payments->rows[row];
+    journal_change(payments->journal, LEDGER_PAYMENTS, row, address)->before.payment =
+        payments->rows[row];
     return &payments->rows[row];
 }
 
 void payments_restore(struct payments *payments, const struct journal_entry *entry)
 {
-    if (entry->kind == JOURNAL_PAYMENT) {
+    if (entry->kind == JOURNAL_CHANGED) {
         payments->rows[entry->slot] = entry->before.payment;
         return;
     }

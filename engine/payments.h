@@ -29,15 +29,11 @@
 
 #include "engine/hash.h"
 #include "engine/index.h"
-#include "engine/limits.h"
 #include "engine/record.h"
 
 enum {
     PAYMENT_DEPTH_MAX = 6,      /* returns of returns */
     PAYMENT_ROWS_PER_EVENT = 2, /* that one event adds at most */
-    /* Entries of the journal that one event writes at most: two rows added, each level changed by
-     * what is reserved and by what is posted or released, the hold and its row. */
-    PAYMENT_JOURNAL_PER_EVENT = 2 + 2 * (PAYMENT_DEPTH_MAX + 1) + 2,
 };
 
 /* Transfers with any of these flags may add rows; all others never do. */
@@ -65,29 +61,8 @@ struct payment {
 
 _Static_assert(sizeof(struct payment) == 80, "no padding in struct payment");
 
-/* What payments and amended holds were before a record changed them: a failed chain or request is
- * taken back with it, and a snapshot that is being written learns what to set aside. */
-enum journal_kind {
-    JOURNAL_ADDED,   /* a payment's row, which was not there */
-    JOURNAL_PAYMENT, /* a payment's row */
-    JOURNAL_HOLD,    /* a hold's amount, deadline and row */
-    JOURNAL_LIMITS,  /* a row of limits */
-};
-
-struct journal_entry {
-    union {
-        struct payment payment;
-        struct limits limits;
-        struct {
-            giro_u128 amount;
-            uint64_t expires_at;
-            uint32_t payment;
-        } hold;
-    } before;
-    uint64_t address; /* of the record that changed it */
-    uint32_t slot;    /* row of the payment or the limits, slot of the hold */
-    uint32_t kind;    /* enum journal_kind */
-};
+struct journal; /* engine/journal.h */
+struct journal_entry;
 
 struct payments {
     struct payment *rows;
@@ -95,16 +70,13 @@ struct payments {
     uint64_t hash_seed;
     uint32_t count;
     uint32_t capacity;
-    struct journal_entry *journal; /* of the request, or the chunk that is replayed */
-    uint32_t journal_count;
-    uint32_t journal_capacity;
+    struct journal *journal; /* of the ledger: what changes is noted there */
 };
 
 #define PAYMENTS_NONE UINT32_MAX
 
-/* events: at most so many are executed, or replayed, before the journal is emptied. Returns 0 or
- * -ENOMEM. */
-int payments_init(struct payments *payments, uint32_t capacity, uint32_t events,
+/* Returns 0 or -ENOMEM. */
+int payments_init(struct payments *payments, uint32_t capacity, struct journal *journal,
                   uint64_t hash_seed);
 void payments_free(struct payments *payments);
 
@@ -120,15 +92,6 @@ struct payment *payments_change(struct payments *payments, uint32_t row, uint64_
 
 /* Undoes payments_add() and payments_change(). */
 void payments_restore(struct payments *payments, const struct journal_entry *entry);
-
-/* What is in the journal is final. */
-static inline void payments_journal_clear(struct payments *payments)
-{
-    payments->journal_count = 0;
-}
-
-struct journal_entry *payments_note(struct payments *payments, enum journal_kind kind,
-                                    uint32_t slot, uint64_t address);
 
 /* Whether so much more of the posted transfer in a row may be returned. Of one that facts went over,
  * not even 0. */

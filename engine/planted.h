@@ -34,7 +34,13 @@
     X(SKIP_ASIDE, "skip-aside", "payments that change meanwhile are not set aside")                \
     X(FORGET_DEADLINE, "forget-deadline", "a snapshot forgets deadlines that were adjusted")       \
     X(FORGET_LIMITS, "forget-limits", "a snapshot forgets limits")                                 \
-    X(SKIP_BLOCK, "skip-block", "accounts that are blocked are not")
+    X(SKIP_BLOCK, "skip-block", "accounts that are blocked are not")                               \
+    X(SKIP_VELOCITY, "skip-velocity", "what goes over a velocity limit is not refused")            \
+    X(KEEP_COUNTS, "keep-counts", "a chain that breaks leaves what it counted")                    \
+    X(STALE_FENCE, "stale-fence", "a lease that is over still lets transfers pass")                \
+    X(FIRE_AGAIN, "fire-again", "a replay forgets which attempts schedules have made")             \
+    X(FORGET_SCHEDULES, "forget-schedules", "a snapshot forgets when schedules are due")           \
+    X(KEEP_EPOCH, "keep-epoch", "an account does not notice that its epoch is over")
 
 #ifdef GIRO_PLANTED_BUGS
 

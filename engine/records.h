@@ -16,6 +16,13 @@
  *   amount and ledger copied from it; timestamp = when its balances were released.
  *   RECORD_SYSTEM_DIGEST, RECORD_SYSTEM_SNAPSHOT: see below; they change nothing.
  *   RECORD_SYSTEM_LIMITS: struct giro_limits as it was set, its flags beside the kind.
+ *   RECORD_SYSTEM_LEASE: struct giro_lease as it is now, its token and deadline decided.
+ *   RECORD_SYSTEM_SCHEDULE: the first half of a struct giro_schedule as it was created, and right behind
+ *   it RECORD_SYSTEM_TEMPLATE, its transfer, with the schedule's id. Their code and flags being the
+ *   record's, the transfer's stand in the first half.
+ *   RECORD_SYSTEM_FIRING: struct giro_firing, in front of the transfer, if it was created.
+ *   RECORD_SYSTEM_CANCEL: struct giro_firing, of which only schedule_id and row are used.
+ *   RECORD_SYSTEM_CUT_OFF: struct giro_cut_off as it was accepted.
  *   RECORD_SYSTEM_PAYMENT: what the transfer right behind it cannot tell by itself; its id is
  *   user_data_128, its marks user_data_32. When it is the first return of an ordinary transfer,
  *   pending_id, amount and both accounts are those of that one; else they are zero.
@@ -52,6 +59,12 @@ enum record_system {
     RECORD_SYSTEM_SNAPSHOT = 3,
     RECORD_SYSTEM_PAYMENT = 4,
     RECORD_SYSTEM_LIMITS = 5,
+    RECORD_SYSTEM_LEASE = 6,
+    RECORD_SYSTEM_SCHEDULE = 7,
+    RECORD_SYSTEM_TEMPLATE = 8,
+    RECORD_SYSTEM_FIRING = 9,
+    RECORD_SYSTEM_CANCEL = 10,
+    RECORD_SYSTEM_CUT_OFF = 11,
 };
 
 /* What the server's own state was when it had executed every record before this one. Whoever
@@ -68,13 +81,12 @@ struct record_digest {
     uint64_t holds;
     uint64_t account_timestamp_last;
     uint64_t transfer_timestamp_last;
-    uint32_t payments;
-    uint32_t limits;
-    uint64_t side_rows; /* low half of the checksum of side_count rows of payments, or of limits, */
-    uint32_t side_first; /* from this one on; limits are counted on behind payments */
+    uint64_t table_counts; /* low half of the checksum of how many rows each table has, as u64 */
+    uint64_t side_rows;    /* ... of side_count rows of one table from side_first on */
+    uint32_t side_first;
     uint32_t side_count;
-    uint32_t reserved; /* 0 */
-    uint16_t code;     /* RECORD_SYSTEM_DIGEST */
+    uint32_t side_table; /* enum ledger_table, but for accounts; 0: side_count is 0 */
+    uint16_t code;       /* RECORD_SYSTEM_DIGEST */
     uint16_t flags;
     uint64_t timestamp; /* when it was taken */
 };
@@ -100,6 +112,10 @@ union record {
     struct record_digest digest;
     struct record_snapshot snapshot;
     struct giro_limits limits;
+    struct giro_lease lease;
+    struct giro_firing firing;
+    struct giro_cut_off cut_off;
+    uint8_t schedule[GIRO_RECORD_BYTES];
 };
 
 _Static_assert(sizeof(union record) == GIRO_RECORD_BYTES, "record size");
@@ -107,8 +123,15 @@ _Static_assert(offsetof(struct record_digest, code) == offsetof(struct giro_tran
                "code");
 _Static_assert(offsetof(struct record_snapshot, code) == offsetof(struct giro_transfer, code),
                "code");
-_Static_assert(offsetof(struct giro_limits, reserved_1) == offsetof(struct giro_transfer, code),
+_Static_assert(offsetof(struct giro_limits, reserved) == offsetof(struct giro_transfer, code),
                "code");
+
+_Static_assert(offsetof(struct giro_schedule, state) == offsetof(struct giro_transfer, code) &&
+                   offsetof(struct giro_firing, code) == offsetof(struct giro_transfer, code),
+               "code");
+_Static_assert(offsetof(struct giro_cut_off, reserved_1) == offsetof(struct giro_transfer, code),
+               "code");
+_Static_assert(offsetof(struct giro_lease, result) == offsetof(struct giro_transfer, code), "code");
 
 static inline enum record_kind record_kind(const union record *record)
 {

@@ -1,14 +1,13 @@
-/* Replay: the ledger's state from what was accepted, or from what was saved.
+/* Replay: the ledger's state from what was accepted.
  *
  * Replay only applies. What was accepted once is never judged again, so a change of the rules never
  * changes history. */
 #include "engine/apply.h"
 #include "engine/planted.h"
+#include "engine/rules.h"
 #include "engine/stage.h"
 
 #include <errno.h>
-
-/* ---- Replay ------------------------------------------------------------------------------ */
 
 static bool transfers_full(const struct ledger *ledger)
 {
@@ -46,15 +45,15 @@ static bool payments_full(const struct ledger *ledger)
     return ledger->payments.capacity - ledger->payments.count < PAYMENT_ROWS_PER_EVENT;
 }
 
-/* Whether a new transfer may get a row, or be a hold: no other hold has its id, and no row but one
- * that a mark made. */
+/* Whether a new transfer may get a row, or be a hold: no other hold has its id, and no row but the
+ * one that its own mark made. */
 static bool payment_is_new(const struct ledger *ledger, const struct giro_transfer *transfer)
 {
     if (holds_find(&ledger->holds, transfer->id) != NULL)
         return false;
     uint32_t row = payments_find(&ledger->payments, transfer->id);
     return row == PAYMENTS_NONE ||
-           ((transfer->flags & GIRO_TRANSFER_FACT) != 0 && ledger->payments.rows[row].kind == 0);
+           (ledger->announced == transfer->id && ledger->payments.rows[row].kind == 0);
 }
 
 /* The hold that a transfer resolves or adjusts, NULL when its accounts are not the hold's. */
@@ -141,7 +140,8 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
     if ((transfer->flags & GIRO_TRANSFER_RETURN) != 0 && !return_formed(ledger, transfer))
         return -EBADMSG;
     const uint16_t kept = GIRO_TRANSFER_RETURN | GIRO_TRANSFER_FACT | GIRO_TRANSFER_PENDING;
-    if ((transfer->flags & kept) != 0 && !payment_is_new(ledger, transfer))
+    if (((transfer->flags & kept) != 0 || ledger->announced != 0) &&
+        !payment_is_new(ledger, transfer))
         return -EBADMSG;
     if ((transfer->flags & GIRO_TRANSFER_PENDING) != 0 &&
         ledger->holds.count == ledger->holds.capacity)
@@ -151,14 +151,31 @@ static int replay_transfer(struct ledger *ledger, const struct giro_transfer *tr
     return 0;
 }
 
-/* Whether the transfer behind it is as the companion needs it: a row that only a mark made is filled
- * by nothing but a fact. */
-static bool announced_formed(const struct ledger *ledger, giro_u128 announced,
-                             const union record *record)
+/* Whether a transfer may have marks: but for velocity's, only a fact goes over anything. */
+static bool marks_formed(const struct giro_transfer *transfer, uint32_t marks)
 {
-    return record_kind(record) == RECORD_TRANSFER && record->transfer.id == announced &&
-           ((record->transfer.flags & GIRO_TRANSFER_FACT) != 0 ||
-            payments_find(&ledger->payments, announced) == PAYMENTS_NONE);
+    if ((transfer->flags & GIRO_TRANSFER_FACT) != 0)
+        return (marks & ~(unsigned)GIRO_MARKS_ALL) == 0 && (marks & GIRO_MARK_HELD) == 0;
+    return marks == GIRO_MARK_OVER_VELOCITY ||
+           (marks == (GIRO_MARK_OVER_VELOCITY | GIRO_MARK_HELD) &&
+            (transfer->flags & GIRO_TRANSFER_PENDING) != 0);
+}
+
+/* Whether the transfer behind it is as the companion needs it: a row that only a mark made has to be
+ * filled, which no void, no adjustment and no post does that is not a fact. */
+static bool announced_formed(const struct ledger *ledger, const union record *record)
+{
+    /* Behind a firing may come a companion, and then the transfer. */
+    if (record_system(record) == RECORD_SYSTEM_PAYMENT)
+        return record->transfer.user_data_128 == ledger->announced;
+
+    const struct giro_transfer *transfer = &record->transfer;
+    if (record_kind(record) != RECORD_TRANSFER || transfer->id != ledger->announced)
+        return false;
+    const uint32_t row = payments_find(&ledger->payments, transfer->id);
+    return row == PAYMENTS_NONE ||
+           (((transfer->flags & GIRO_TRANSFER_FACT) != 0 || (transfer->flags & HOLD_FLAGS) == 0) &&
+            marks_formed(transfer, ledger->payments.rows[row].marks));
 }
 
 /* What a transfer behind it needs. */
@@ -175,11 +192,11 @@ static int replay_companion(struct ledger *ledger, const struct giro_transfer *c
          payments_find(&ledger->payments, companion->pending_id) != PAYMENTS_NONE))
         return -EBADMSG;
     if (companion->user_data_32 > UINT16_MAX || companion->user_data_128 == 0 ||
+        (companion->user_data_32 == 0 && companion->pending_id == 0) ||
         holds_find(&ledger->holds, companion->user_data_128) != NULL ||
         payments_find(&ledger->payments, companion->user_data_128) != PAYMENTS_NONE)
         return -EBADMSG;
     companion_apply(ledger, companion, address + 1, prepared->debit_row, prepared->credit_row);
-    ledger->announced = companion->user_data_128;
     return 0;
 }
 
@@ -189,7 +206,114 @@ static int replay_limits(struct ledger *ledger, const struct giro_limits *limits
     if (row == ACCOUNTS_NONE || limits->over_capture > GIRO_OVER_CAPTURE_MAX ||
         (limits->flags & RECORD_FLAGS_MASK & ~GIRO_LIMITS_FLAGS_ALL) != 0)
         return -EBADMSG;
+    for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+        if (velocity_check(&limits->velocity[s], limits->velocity_max[s]) != GIRO_LIMITS_RESULT_SET)
+            return -EBADMSG;
+    }
     limits_apply(ledger, limits, row, address);
+    return 0;
+}
+
+/* A lease is acquired in a row of its own or of one that is over, and renewed and released where it is,
+ * under its token. */
+static int replay_lease(struct ledger *ledger, const struct giro_lease *lease, uint64_t address)
+{
+    const struct leases *leases = &ledger->leases;
+    const uint32_t known = leases_find(leases, lease->key);
+    if (lease->row == leases->capacity)
+        return -ENOSPC;
+    if (lease->key == 0 || lease->owner == 0 || lease->row > leases->count ||
+        lease->deadline > GIRO_TIMESTAMP_MAX || (known != LEASES_NONE && known != lease->row))
+        return -EBADMSG;
+    const struct lease *place = lease->row < leases->count ? &leases->rows[lease->row] : NULL;
+    if (lease->action == GIRO_LEASE_ACQUIRE) {
+        if (lease->token != address ||
+            (place != NULL && lease_is_current(place, lease->timestamp) &&
+             (known == LEASES_NONE || place->owner != lease->owner)))
+            return -EBADMSG;
+    } else if (lease->action < GIRO_LEASE_ACQUIRE || lease->action > GIRO_LEASE_RELEASE ||
+               known == LEASES_NONE || leases->rows[known].token != lease->token ||
+               leases->rows[known].owner != lease->owner ||
+               !lease_is_current(&leases->rows[known], lease->timestamp)) {
+        return -EBADMSG;
+    }
+    if (lease->action == GIRO_LEASE_RELEASE ? lease->deadline != 0
+                                            : lease->deadline <= lease->timestamp)
+        return -EBADMSG;
+    lease_apply(ledger, lease, address);
+    return 0;
+}
+
+/* The first half of a schedule: it becomes a row, which its transfer completes. */
+static int replay_schedule(struct ledger *ledger, const union record *record)
+{
+    struct giro_schedule row = {0};
+    memcpy(&row, record, sizeof *record);
+    if (ledger->schedules.count == ledger->schedules.capacity)
+        return -ENOSPC;
+    row.state = GIRO_SCHEDULE_ACTIVE;
+    row.flags = 0;
+    row.transfer.code = row.transfer_code;
+    row.transfer.flags = row.transfer_flags;
+    row.transfer_code = row.transfer_flags = 0;
+    if (!schedules_are_whole(&ledger->schedules) || row.next != row.first ||
+        !schedule_formed(&ledger->schedules, &row) || !schedule_reserved_is_zero(&row))
+        return -EBADMSG;
+    (void)schedules_append(&ledger->schedules, &row);
+    timestamp_seen(ledger, row.timestamp);
+    return 0;
+}
+
+static int replay_template(struct ledger *ledger, const struct giro_transfer *transfer)
+{
+    if (schedules_are_whole(&ledger->schedules))
+        return -EBADMSG;
+    struct giro_schedule *row = &ledger->schedules.rows[ledger->schedules.count - 1];
+    struct giro_transfer made = *transfer;
+    made.id = 0;
+    made.code = row->transfer.code;
+    made.flags = row->transfer.flags;
+    made.timestamp = 0;
+    if (transfer->id != row->id || made.pending_id != 0 ||
+        template_check(ledger, &made) != GIRO_SCHEDULE_RESULT_DONE)
+        return -EBADMSG;
+    row->transfer = made;
+    return 0;
+}
+
+/* Attempts come in order: each is the one that the one before it has announced. */
+static int replay_firing(struct ledger *ledger, const struct giro_firing *firing, uint64_t address,
+                         bool cancels)
+{
+    const struct schedules *schedules = &ledger->schedules;
+    if (firing->row >= schedules->count || firing->next > GIRO_TIMESTAMP_MAX)
+        return -EBADMSG;
+    const struct giro_schedule *row = &schedules->rows[firing->row];
+    if (row->id != firing->schedule_id || row->state != GIRO_SCHEDULE_ACTIVE)
+        return -EBADMSG;
+    if (cancels) {
+        cancel_apply(ledger, firing, address);
+        return 0;
+    }
+    if (firing->due != row->next || firing->occurrence != row->occurrence ||
+        firing->attempt != row->attempt || firing->transfer_id == 0)
+        return -EBADMSG;
+    if (!PLANTED(FIRE_AGAIN))
+        firing_apply(ledger, firing, address);
+    if (firing->transfer_result == GIRO_TRANSFER_CREATED)
+        ledger->announced = firing->transfer_id;
+    return 0;
+}
+
+static int replay_cut_off(struct ledger *ledger, const struct giro_cut_off *cut_off,
+                          uint64_t address)
+{
+    const struct epoch *known = settlements_epoch(&ledger->settlements, cut_off->ledger);
+    if (known == NULL && ledger->settlements.epoch_count == SETTLEMENTS_EPOCHS_MAX)
+        return -ENOSPC;
+    if (cut_off->ledger == 0 || cut_off->epoch != (known != NULL ? known->epoch : 0))
+        return -EBADMSG;
+    cut_off_apply(ledger, cut_off, address);
     return 0;
 }
 
@@ -208,6 +332,18 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
         return 0;
     case RECORD_SYSTEM_LIMITS:
         return replay_limits(ledger, &record->limits, address);
+    case RECORD_SYSTEM_LEASE:
+        return replay_lease(ledger, &record->lease, address);
+    case RECORD_SYSTEM_SCHEDULE:
+        return replay_schedule(ledger, record);
+    case RECORD_SYSTEM_TEMPLATE:
+        return replay_template(ledger, &record->transfer);
+    case RECORD_SYSTEM_FIRING:
+    case RECORD_SYSTEM_CANCEL:
+        return replay_firing(ledger, &record->firing, address,
+                             record->firing.code == RECORD_SYSTEM_CANCEL);
+    case RECORD_SYSTEM_CUT_OFF:
+        return replay_cut_off(ledger, &record->cut_off, address);
     case RECORD_SYSTEM_PAYMENT:
         return replay_companion(ledger, &record->transfer, address, prepared);
     case RECORD_SYSTEM_DIGEST:
@@ -224,16 +360,19 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
 static int replay_record(struct ledger *ledger, const union record *record, uint64_t address,
                          const struct ledger_event *prepared, giro_u128 *out_released)
 {
-    const giro_u128 announced = ledger->announced;
-    ledger->announced = 0;
+    int error;
     /* The next timestamp would be none. */
     if (record->transfer.timestamp > GIRO_TIMESTAMP_MAX)
         return -EBADMSG;
-    if (announced != 0 && !announced_formed(ledger, announced, record))
+    if (ledger->announced != 0 && !announced_formed(ledger, record))
+        return -EBADMSG;
+    if (!schedules_are_whole(&ledger->schedules) && record_system(record) != RECORD_SYSTEM_TEMPLATE)
         return -EBADMSG;
     switch (record_kind(record)) {
     case RECORD_TRANSFER:
-        return replay_transfer(ledger, &record->transfer, address, prepared, out_released);
+        error = replay_transfer(ledger, &record->transfer, address, prepared, out_released);
+        ledger->announced = 0;
+        return error;
     case RECORD_ACCOUNT:
         if (ledger->accounts.count == ledger->accounts.capacity)
             return -ENOSPC;
@@ -271,7 +410,8 @@ uint32_t ledger_replay_prepare(struct ledger *ledger, const union record *record
     uint32_t run = replay_run(records, count);
     if (record_kind(&records[0]) == RECORD_ACCOUNT)
         return run;
-    chunk_prepare(ledger, &records[0].transfer, 0, run);
+    /* What was accepted is not judged again: of limits, only what counts matters. */
+    chunk_prepare(ledger, &records[0].transfer, 0, run, ledger->limits.counting != 0);
     for (uint32_t i = 0; i < run; i++)
         event_rows_confirm(ledger, &records[i].transfer, &ledger->events[i]);
     return run;
@@ -307,7 +447,7 @@ static void effect_set(const struct ledger *ledger, const union record *record,
 int ledger_replay_apply(struct ledger *ledger, const union record *records, uint32_t count,
                         uint64_t address, struct ledger_effect *effects, uint32_t *out_index)
 {
-    payments_journal_clear(&ledger->payments);
+    journal_clear(&ledger->journal);
     for (uint32_t i = 0; i < count; i++) {
         giro_u128 released = 0;
         int error = replay_record(ledger, &records[i], address + i, &ledger->events[i], &released);
@@ -334,322 +474,4 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
         }
     }
     return 0;
-}
-
-/* ---- Digest records ---------------------------------------------------------------------- */
-
-/* A digest has rows of payments or of limits; limits are counted on behind payments. */
-static uint64_t side_total(const struct ledger *ledger)
-{
-    return (uint64_t)ledger->payments.count + ledger->limits.count;
-}
-
-/* Whether so many rows from first on are of one table. */
-static bool side_sound(const struct ledger *ledger, uint32_t first, uint32_t count)
-{
-    uint64_t end = first < ledger->payments.count ? ledger->payments.count : side_total(ledger);
-    return first <= end && count <= end - first;
-}
-
-/* Whose turn it is: each table goes round by itself. Returns the first row and sets how many. */
-static uint32_t side_next(struct ledger *ledger, uint32_t rows_max, uint32_t *out_count)
-{
-    const uint32_t payments = ledger->payments.count;
-    const uint32_t limits = ledger->limits.count;
-    if (ledger->digest_payment >= payments && ledger->digest_limits >= limits)
-        ledger->digest_payment = ledger->digest_limits = 0;
-    bool of_limits = ledger->digest_payment >= payments ||
-                     (ledger->digest_limits < limits && ledger->digest_turn);
-    uint32_t *next = of_limits ? &ledger->digest_limits : &ledger->digest_payment;
-    uint32_t first = *next;
-    uint32_t left = of_limits ? limits - first : payments - first;
-    *out_count = left < rows_max ? left : rows_max;
-    *next += *out_count;
-    ledger->digest_turn = !of_limits;
-    return of_limits ? payments + first : first;
-}
-
-/* 0 for no rows. */
-static uint64_t side_sum(const struct ledger *ledger, uint32_t first, uint32_t count)
-{
-    const struct payments *payments = &ledger->payments;
-    if (count == 0)
-        return 0;
-    if (first < payments->count)
-        return checksum_of(&payments->rows[first], count * sizeof *payments->rows).low;
-    return checksum_of(&ledger->limits.rows[first - payments->count],
-                       count * sizeof *ledger->limits.rows)
-        .low;
-}
-
-void ledger_digest_record(struct ledger *ledger, uint32_t rows_max, uint64_t timestamp,
-                          struct record_digest *out)
-{
-    uint32_t first = ledger->digest_row < ledger->accounts.count ? ledger->digest_row : 0;
-    uint32_t left = ledger->accounts.count - first;
-    uint32_t count = left < rows_max ? left : rows_max;
-    uint32_t side_count;
-    uint32_t side = side_next(ledger, rows_max, &side_count);
-    *out = (struct record_digest){
-        .rows = checksum_of(&ledger->accounts.rows[first], count * sizeof(struct giro_account)),
-        .row_first = first,
-        .row_count = count,
-        .accounts = ledger->accounts.count,
-        .transfers = ledger->transfers_count,
-        .burnt = ledger->burnt_count,
-        .expired = ledger->expired_count,
-        .holds = ledger->holds.count,
-        .account_timestamp_last = ledger->account_timestamp_last,
-        .transfer_timestamp_last = ledger->transfer_timestamp_last,
-        .payments = ledger->payments.count,
-        .limits = ledger->limits.count,
-        .side_rows = side_sum(ledger, side, side_count),
-        .side_first = side,
-        .side_count = side_count,
-        .code = RECORD_SYSTEM_DIGEST,
-        .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
-        .timestamp = timestamp,
-    };
-    ledger->digest_row = first + count;
-}
-
-bool ledger_digest_matches(const struct ledger *ledger, const struct record_digest *digest)
-{
-    if (digest->accounts != ledger->accounts.count || digest->row_first > digest->accounts ||
-        digest->row_count > digest->accounts - digest->row_first ||
-        digest->payments != ledger->payments.count || digest->limits != ledger->limits.count ||
-        !side_sound(ledger, digest->side_first, digest->side_count))
-        return false;
-    struct checksum rows = checksum_of(&ledger->accounts.rows[digest->row_first],
-                                       digest->row_count * sizeof(struct giro_account));
-    return checksum_equal(rows, digest->rows) && digest->transfers == ledger->transfers_count &&
-           digest->burnt == ledger->burnt_count && digest->expired == ledger->expired_count &&
-           digest->holds == ledger->holds.count &&
-           digest->account_timestamp_last == ledger->account_timestamp_last &&
-           digest->transfer_timestamp_last == ledger->transfer_timestamp_last &&
-           digest->side_rows == side_sum(ledger, digest->side_first, digest->side_count);
-}
-
-/* ---- Restoring --------------------------------------------------------------------------- */
-
-struct ledger_totals ledger_totals(const struct ledger *ledger)
-{
-    return (struct ledger_totals){
-        .timestamp_last = ledger->timestamp_last,
-        .account_timestamp_last = ledger->account_timestamp_last,
-        .transfer_timestamp_last = ledger->transfer_timestamp_last,
-        .transfers = ledger->transfers_count,
-        .burnt = ledger->burnt_count,
-        .expired = ledger->expired_count,
-    };
-}
-
-void ledger_restore_totals(struct ledger *ledger, const struct ledger_totals *totals)
-{
-    ledger->timestamp_last = totals->timestamp_last;
-    ledger->account_timestamp_last = totals->account_timestamp_last;
-    ledger->transfer_timestamp_last = totals->transfer_timestamp_last;
-    ledger->transfers_count = totals->transfers;
-    ledger->burnt_count = totals->burnt;
-    ledger->expired_count = totals->expired;
-}
-
-int ledger_restore_accounts(struct ledger *ledger, const struct giro_account *rows, uint32_t count)
-{
-    if (ledger->accounts.capacity - ledger->accounts.count < count)
-        return -ENOSPC;
-    for (uint32_t begin = 0; begin < count; begin += CHUNK_EVENTS) {
-        uint32_t end = count - begin < CHUNK_EVENTS ? count : begin + CHUNK_EVENTS;
-        for (uint32_t i = begin; i < end; i++)
-            index_prefetch(&ledger->accounts.index, id_hash(rows[i].id, ledger->hash_seed));
-        for (uint32_t i = begin; i < end; i++)
-            (void)accounts_append(&ledger->accounts, &rows[i]);
-    }
-    return 0;
-}
-
-static bool limits_row_formed(const struct ledger *ledger, const struct limits *row)
-{
-    return row->account_row < ledger->accounts.count &&
-           ledger->limits.by_account[row->account_row] == 0 &&
-           row->over_capture <= GIRO_OVER_CAPTURE_MAX &&
-           (row->flags & ~(unsigned)GIRO_LIMITS_FLAGS_ALL) == 0;
-}
-
-int ledger_restore_limits(struct ledger *ledger, const struct limits *rows, uint32_t count)
-{
-    if (ledger->limits.capacity - ledger->limits.count < count)
-        return -ENOSPC;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!limits_row_formed(ledger, &rows[i]))
-            return -EBADMSG;
-        limits_append(&ledger->limits, &rows[i]);
-    }
-    return 0;
-}
-
-/* Whether a row is one that may follow those that are there. Its parent must be before it, posted
- * and one level higher: returns go up all levels, and the journal has room for PAYMENT_DEPTH_MAX. */
-static bool payment_row_formed(const struct ledger *ledger, const struct payment *row)
-{
-    const struct payments *payments = &ledger->payments;
-    if (row->id == 0 || (row->kind != PAYMENT_HOLD && row->kind != PAYMENT_POSTED) ||
-        row->debit_row >= ledger->accounts.count || row->credit_row >= ledger->accounts.count ||
-        row->debit_row == row->credit_row || row->parent > payments->count ||
-        payments_find(payments, row->id) != PAYMENTS_NONE)
-        return false;
-    if (row->parent == 0)
-        return row->depth == 0;
-    const struct payment *parent = &payments->rows[row->parent - 1];
-    return parent->kind == PAYMENT_POSTED && row->depth <= PAYMENT_DEPTH_MAX &&
-           row->depth == parent->depth + 1;
-}
-
-int ledger_restore_payments(struct ledger *ledger, const struct payment *rows, uint32_t count)
-{
-    if (ledger->payments.capacity - ledger->payments.count < count)
-        return -ENOSPC;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!payment_row_formed(ledger, &rows[i]))
-            return -EBADMSG;
-        (void)payments_append(&ledger->payments, &rows[i]);
-    }
-    return 0;
-}
-
-/* Whether a row, if there is one, is that of an open hold. */
-static bool hold_row_formed(const struct ledger *ledger, const struct giro_transfer *record,
-                            uint32_t number, uint32_t debit_row, uint32_t credit_row)
-{
-    if (number == PAYMENTS_NONE)
-        return true;
-    const struct payment *row = &ledger->payments.rows[number];
-    return row->kind == PAYMENT_HOLD && row->left == record->amount &&
-           row->debit_row == debit_row && row->credit_row == credit_row;
-}
-
-int ledger_restore_hold(struct ledger *ledger, const struct giro_transfer *record, uint64_t address,
-                        uint64_t expires_at)
-{
-    if (ledger->holds.count == ledger->holds.capacity)
-        return -ENOSPC;
-    uint32_t debit_row = accounts_find(&ledger->accounts, record->debit_account_id);
-    uint32_t credit_row = accounts_find(&ledger->accounts, record->credit_account_id);
-    uint32_t row = payments_find(&ledger->payments, record->id);
-    /* An id of 0 marks a hold that is none: slots with it are free. */
-    if (record->id == 0 || debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE ||
-        debit_row == credit_row || address == 0 || address >= ledger->holds.addresses ||
-        holds_find(&ledger->holds, record->id) != NULL ||
-        !hold_row_formed(ledger, record, row, debit_row, credit_row))
-        return -EBADMSG;
-    struct hold *hold = holds_insert(&ledger->holds, record, address, debit_row, credit_row);
-    if (!PLANTED(FORGET_DEADLINE))
-        hold_set_deadline(&ledger->holds, hold, expires_at);
-    hold->payment = row + 1; /* NONE + 1 is 0 */
-    holds_outcome_reset(&ledger->holds, address);
-    return 0;
-}
-
-int ledger_restore_ids(struct ledger *ledger, const uint64_t *hashes, uint32_t count,
-                       uint64_t address)
-{
-    if (ledger->transfers.capacity - ledger->transfers.count < count)
-        return -ENOSPC;
-    if (PLANTED(FORGET_IDS))
-        return 0;
-    for (uint32_t begin = 0; begin < count; begin += CHUNK_EVENTS) {
-        uint32_t end = count - begin < CHUNK_EVENTS ? count : begin + CHUNK_EVENTS;
-        for (uint32_t i = begin; i < end; i++)
-            index_prefetch(&ledger->transfers, hashes[i]);
-        for (uint32_t i = begin; i < end; i++) {
-            if (hashes[i] >= INDEX_LINK_TAG) /* which id_hash() never makes */
-                return -EBADMSG;
-            index_insert(&ledger->transfers, hashes[i], address + i);
-        }
-    }
-    return 0;
-}
-
-int ledger_copy(struct ledger *to, const struct ledger *from, uint64_t address_end)
-{
-    int error = ledger_restore_accounts(to, from->accounts.rows, from->accounts.count);
-    if (error == 0)
-        error = ledger_restore_payments(to, from->payments.rows, from->payments.count);
-    if (error == 0)
-        error = ledger_restore_limits(to, from->limits.rows, from->limits.count);
-    holds_outcomes_copy(&to->holds, &from->holds, address_end);
-    for (uint32_t i = 0; i < from->holds.slots_used && error == 0; i++) {
-        const struct hold *hold = &from->holds.slots[i];
-        if (hold->record.id != 0)
-            error = ledger_restore_hold(to, &hold->record, hold->address, hold->expires_at);
-    }
-    struct ledger_totals totals = ledger_totals(from);
-    ledger_restore_totals(to, &totals);
-    to->digests_checked = from->digests_checked;
-    return error;
-}
-
-/* ---- Digest and sums --------------------------------------------------------------------- */
-
-uint64_t ledger_digest_holds(const struct ledger *ledger)
-{
-    uint64_t sum = 0; /* a sum, because slot numbers depend on history */
-    for (uint32_t i = 0; i < ledger->holds.slots_used; i++) {
-        const struct hold *hold = &ledger->holds.slots[i];
-        const struct {
-            struct giro_transfer record;
-            uint64_t expires_at;
-            uint64_t reserved;
-        } state = {.record = hold->record, .expires_at = hold->expires_at};
-        if (hold->record.id != 0)
-            sum += checksum_of(&state, sizeof state).low;
-    }
-    return sum;
-}
-
-struct checksum ledger_digest_of(struct checksum rows, struct checksum payments,
-                                 struct checksum limits, uint64_t holds,
-                                 const struct ledger_totals *totals)
-{
-    struct {
-        struct checksum accounts;
-        struct checksum payments;
-        struct checksum limits;
-        uint64_t holds;
-        uint64_t account_timestamp_last;
-        uint64_t transfer_timestamp_last;
-        uint64_t counts[3];
-    } state = {
-        .accounts = rows,
-        .payments = payments,
-        .limits = limits,
-        .holds = holds,
-        .account_timestamp_last = totals->account_timestamp_last,
-        .transfer_timestamp_last = totals->transfer_timestamp_last,
-        .counts = {totals->transfers, totals->burnt, totals->expired},
-    };
-    return checksum_of(&state, sizeof state);
-}
-
-struct checksum ledger_digest(const struct ledger *ledger)
-{
-    struct ledger_totals totals = ledger_totals(ledger);
-    struct checksum rows = checksum_of(ledger->accounts.rows, (size_t)ledger->accounts.count *
-                                                                  sizeof(struct giro_account));
-    struct checksum payments =
-        checksum_of(ledger->payments.rows, (size_t)ledger->payments.count * sizeof(struct payment));
-    struct checksum limits =
-        checksum_of(ledger->limits.rows, (size_t)ledger->limits.count * sizeof(struct limits));
-    return ledger_digest_of(rows, payments, limits, ledger_digest_holds(ledger), &totals);
-}
-
-struct ledger_sums ledger_sum(const struct ledger *ledger, uint32_t ledger_number)
-{
-    struct ledger_sums sums = {0};
-    for (uint32_t i = 0; i < ledger->accounts.count; i++) {
-        const struct giro_account *account = &ledger->accounts.rows[i];
-        if (ledger_number == 0 || account->ledger == ledger_number)
-            ledger_sums_add(&sums, account);
-    }
-    return sums;
 }

@@ -120,7 +120,9 @@ extern "C" {
     X(ORIGIN_NOT_FOUND, 129, "origin_not_found")                                                   \
     X(ORIGIN_NOT_RETURNABLE, 130, "origin_not_returnable")                                         \
     X(ADJUST_TARGET_NOT_OPEN, 131, "adjust_target_not_open")                                       \
+    X(VELOCITY_EXCEEDED, 132, "velocity_exceeded")                                                 \
     X(ACCOUNT_BLOCKED, 133, "account_blocked")                                                     \
+    X(LEASE_NOT_HELD, 134, "lease_not_held")                                                       \
     X(EXCEEDS_MAX_BALANCE, 135, "exceeds_max_balance")                                             \
     X(OVER_CAPTURE_NOT_ALLOWED, 136, "over_capture_not_allowed")                                   \
     X(EXCEEDS_MAX_TRANSFER, 137, "exceeds_max_transfer")                                           \
@@ -135,7 +137,57 @@ extern "C" {
     X(ACCOUNT_ID_MUST_NOT_BE_INT_MAX, 7, "account_id_must_not_be_int_max")                         \
     X(ACCOUNT_NOT_FOUND, 8, "account_not_found")                                                   \
     X(OVER_CAPTURE_OUT_OF_RANGE, 9, "over_capture_out_of_range")                                   \
-    X(FLOOR_NEEDS_LIMIT_FLAG, 10, "floor_needs_limit_flag")
+    X(FLOOR_NEEDS_LIMIT_FLAG, 10, "floor_needs_limit_flag")                                        \
+    X(VELOCITY_WINDOW_UNKNOWN, 11, "velocity_window_unknown")                                      \
+    X(VELOCITY_PERIOD_OUT_OF_RANGE, 12, "velocity_period_out_of_range")                            \
+    X(VELOCITY_UNUSED_MUST_BE_ZERO, 13, "velocity_unused_must_be_zero")
+
+#define GIRO_LEASE_RESULTS(X)                                                                      \
+    X(DONE, 0, "done")                                                                             \
+    X(TIMESTAMP_MUST_BE_ZERO, 3, "timestamp_must_be_zero")                                         \
+    X(RESERVED_FIELD, 4, "reserved_field")                                                         \
+    X(KEY_MUST_NOT_BE_ZERO, 5, "key_must_not_be_zero")                                             \
+    X(KEY_MUST_NOT_BE_INT_MAX, 6, "key_must_not_be_int_max")                                       \
+    X(OWNER_MUST_NOT_BE_ZERO, 7, "owner_must_not_be_zero")                                         \
+    X(ACTION_UNKNOWN, 8, "action_unknown")                                                         \
+    X(TIMEOUT_OUT_OF_RANGE, 9, "timeout_out_of_range")                                             \
+    X(TOKEN_MUST_BE_ZERO, 10, "token_must_be_zero")                                                \
+    X(HELD_BY_ANOTHER, 11, "held_by_another")                                                      \
+    X(NOT_HELD, 12, "not_held")                                                                    \
+    X(LEASES_FULL, 13, "leases_full")
+
+#define GIRO_SCHEDULE_RESULTS(X)                                                                   \
+    X(DONE, 0, "done")                                                                             \
+    X(TIMESTAMP_MUST_BE_ZERO, 3, "timestamp_must_be_zero")                                         \
+    X(RESERVED_FIELD, 4, "reserved_field")                                                         \
+    X(RESERVED_FLAG, 5, "reserved_flag")                                                           \
+    X(ID_MUST_NOT_BE_ZERO, 6, "id_must_not_be_zero")                                               \
+    X(ID_MUST_NOT_BE_INT_MAX, 7, "id_must_not_be_int_max")                                         \
+    X(EXISTS_WITH_DIFFERENT_FIELDS, 8, "exists_with_different_fields")                             \
+    X(EXISTS, 9, "exists")                                                                         \
+    X(RULE_UNKNOWN, 10, "rule_unknown")                                                            \
+    X(INTERVAL_MUST_NOT_BE_ZERO, 11, "interval_must_not_be_zero")                                  \
+    X(FIRST_OUT_OF_RANGE, 12, "first_out_of_range")                                                \
+    X(FIRST_NOT_ON_DAY, 13, "first_not_on_day")                                                    \
+    X(END_BEFORE_FIRST, 14, "end_before_first")                                                    \
+    X(RETRIES_OUT_OF_RANGE, 15, "retries_out_of_range")                                            \
+    X(TRANSFER_FLAGS_NOT_ALLOWED, 16, "transfer_flags_not_allowed")                                \
+    X(TRANSFER_FIELDS, 17, "transfer_fields")                                                      \
+    X(DEBIT_ACCOUNT_NOT_FOUND, 18, "debit_account_not_found")                                      \
+    X(CREDIT_ACCOUNT_NOT_FOUND, 19, "credit_account_not_found")                                    \
+    X(ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER, 20, "accounts_must_have_the_same_ledger")                \
+    X(NOT_FOUND, 21, "not_found")                                                                  \
+    X(ALREADY_OVER, 22, "already_over")
+
+#define GIRO_CUT_OFF_RESULTS(X)                                                                    \
+    X(DONE, 0, "done")                                                                             \
+    X(TIMESTAMP_MUST_BE_ZERO, 3, "timestamp_must_be_zero")                                         \
+    X(RESERVED_FIELD, 4, "reserved_field")                                                         \
+    X(RESERVED_FLAG, 5, "reserved_flag")                                                           \
+    X(LEDGER_MUST_NOT_BE_ZERO, 6, "ledger_must_not_be_zero")                                       \
+    X(EPOCH_IS_OVER, 7, "epoch_is_over")                                                           \
+    X(EPOCH_HAS_NOT_BEGUN, 8, "epoch_has_not_begun")                                               \
+    X(LEDGERS_FULL, 9, "ledgers_full")
 
 #define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_ACCOUNT_##name = (code),
 enum giro_account_result { GIRO_ACCOUNT_RESULTS(GIRO_RESULT_ENUMERATOR) };
@@ -149,12 +201,34 @@ enum giro_transfer_result { GIRO_TRANSFER_RESULTS(GIRO_RESULT_ENUMERATOR) };
 enum giro_limits_result { GIRO_LIMITS_RESULTS(GIRO_RESULT_ENUMERATOR) };
 #undef GIRO_RESULT_ENUMERATOR
 
-enum { GIRO_ACCOUNT_RESULT_MAX = 26, GIRO_TRANSFER_RESULT_MAX = 138, GIRO_LIMITS_RESULT_MAX = 10 };
+#define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_SCHEDULE_RESULT_##name = (code),
+enum giro_schedule_result { GIRO_SCHEDULE_RESULTS(GIRO_RESULT_ENUMERATOR) };
+#undef GIRO_RESULT_ENUMERATOR
+
+#define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_CUT_OFF_RESULT_##name = (code),
+enum giro_cut_off_result { GIRO_CUT_OFF_RESULTS(GIRO_RESULT_ENUMERATOR) };
+#undef GIRO_RESULT_ENUMERATOR
+
+#define GIRO_RESULT_ENUMERATOR(name, code, text) GIRO_LEASE_RESULT_##name = (code),
+enum giro_lease_result { GIRO_LEASE_RESULTS(GIRO_RESULT_ENUMERATOR) };
+#undef GIRO_RESULT_ENUMERATOR
+
+enum {
+    GIRO_ACCOUNT_RESULT_MAX = 26,
+    GIRO_TRANSFER_RESULT_MAX = 138,
+    GIRO_LIMITS_RESULT_MAX = 13,
+    GIRO_LEASE_RESULT_MAX = 13,
+    GIRO_SCHEDULE_RESULT_MAX = 22,
+    GIRO_CUT_OFF_RESULT_MAX = 9
+};
 
 /* The name of a code as docs/protocol.md spells it, "unknown" for a code that has none. Static. */
 const char *giro_account_result_name(uint32_t code);
 const char *giro_transfer_result_name(uint32_t code);
 const char *giro_limits_result_name(uint32_t code);
+const char *giro_lease_result_name(uint32_t code);
+const char *giro_schedule_result_name(uint32_t code);
+const char *giro_cut_off_result_name(uint32_t code);
 
 /* Whether a transfer that failed with this code might have succeeded at another moment. Its id is
  * burnt: retrying it answers id_already_failed for ever. */

@@ -9,9 +9,6 @@
 
 #include <assert.h>
 
-/* Transfers that name a hold, and inherit from it what they leave out. */
-#define HOLD_FLAGS (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST)
-
 /* ---- Identity ---------------------------------------------------------------------------- */
 
 /* The pending transfer that a post or void names, from the hold while there is one. */
@@ -109,12 +106,23 @@ static enum giro_transfer_result exists_resolved(const struct giro_transfer *eve
     return GIRO_TRANSFER_EXISTS;
 }
 
+/* Whether what exists is pending only because a velocity limit has made it so. */
+static bool was_held(const struct ledger *ledger, const struct giro_transfer *event,
+                     const struct giro_transfer *existing)
+{
+    if ((event->flags ^ existing->flags) != GIRO_TRANSFER_PENDING ||
+        (existing->flags & GIRO_TRANSFER_PENDING) == 0)
+        return false;
+    uint32_t row = payments_find(&ledger->payments, existing->id);
+    return row != PAYMENTS_NONE && (ledger->payments.rows[row].marks & GIRO_MARK_HELD) != 0;
+}
+
 static enum giro_transfer_result transfer_exists(const struct ledger *ledger,
                                                  const struct record_cache *cache,
                                                  const struct giro_transfer *event,
                                                  const struct giro_transfer *existing)
 {
-    if (event->flags != existing->flags)
+    if (event->flags != existing->flags && !was_held(ledger, event, existing))
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_FLAGS;
     if (event->pending_id != existing->pending_id)
         return GIRO_TRANSFER_EXISTS_WITH_DIFFERENT_PENDING_ID;
@@ -427,6 +435,53 @@ static uint32_t sides_exceeded(const struct sides *sides, giro_u128 amount, bool
     }
     *out_first = result;
     return marks;
+}
+
+/* The strictest verdict of the slots on one side that a transfer goes over. */
+static enum giro_verdict side_verdict(const struct limits *limits,
+                                      const struct giro_transfer *transfer, unsigned side)
+{
+    enum giro_verdict verdict = GIRO_VERDICT_OFF;
+    if ((limits->flags & LIMITS_COUNT) == 0)
+        return verdict;
+    for (uint32_t s = 0; s < GIRO_VELOCITY_SLOTS; s++) {
+        const struct velocity *slot = &limits->slots[s];
+        if (slot->rule.window != GIRO_WINDOW_NONE && slot->rule.verdict > verdict &&
+            (slot->rule.flags & GIRO_VELOCITY_CREDITS) == side &&
+            velocity_exceeded(slot, transfer->timestamp, velocity_share(slot, transfer)))
+            verdict = (enum giro_verdict)slot->rule.verdict;
+    }
+    return verdict;
+}
+
+/* What the velocity limits of both accounts say to a transfer whose amount is decided. */
+static enum giro_verdict sides_verdict(const struct sides *sides,
+                                       const struct giro_transfer *transfer)
+{
+    if ((transfer->flags & GIRO_TRANSFER_NO_LIMIT) != 0)
+        return GIRO_VERDICT_OFF;
+    enum giro_verdict debit = side_verdict(sides->debit_limits, transfer, 0);
+    enum giro_verdict credit = side_verdict(sides->credit_limits, transfer, GIRO_VELOCITY_CREDITS);
+    return debit > credit ? debit : credit;
+}
+
+/* Refuses a transfer, marks it, or makes it pending. */
+static enum giro_transfer_result velocity_judge(const struct sides *sides,
+                                                struct giro_transfer *transfer, uint32_t *out_marks)
+{
+    enum giro_verdict verdict = sides_verdict(sides, transfer);
+    if (verdict == GIRO_VERDICT_OFF)
+        return GIRO_TRANSFER_CREATED;
+    if (verdict == GIRO_VERDICT_REJECT && !is_fact(transfer) && !PLANTED(SKIP_VELOCITY))
+        return GIRO_TRANSFER_VELOCITY_EXCEEDED;
+    *out_marks |= GIRO_MARK_OVER_VELOCITY;
+    if (verdict == GIRO_VERDICT_HOLD && (transfer->flags & GIRO_TRANSFER_PENDING) == 0 &&
+        !is_fact(transfer)) {
+        /* What is pending and posted was checked to overflow nothing together. */
+        transfer->flags |= GIRO_TRANSFER_PENDING;
+        *out_marks |= GIRO_MARK_HELD;
+    }
+    return GIRO_TRANSFER_CREATED;
 }
 
 /* How much more than its hold a post may take, in basis points of what was authorised. */
@@ -824,12 +879,26 @@ static void transfer_inherit(const struct execution *execution, const struct pen
         transfer->user_data_32 = pending->record->user_data_32;
 }
 
+/* Whether the lease that the request carries, if any, is current. Nothing is burnt when it is not:
+ * whoever has the lease now may be about to use the same id. */
+static bool fence_holds(const struct ledger *ledger, const struct execution *execution)
+{
+    const struct giro_fence *fence = execution->fence;
+    if (fence == NULL)
+        return true;
+    uint32_t row = leases_find(&ledger->leases, fence->key);
+    return row != LEASES_NONE && ledger->leases.rows[row].token == fence->token &&
+           (PLANTED(STALE_FENCE) || lease_is_current(&ledger->leases.rows[row], execution->now));
+}
+
 static uint32_t resolve_execute(struct ledger *ledger, struct execution *execution)
 {
     const struct giro_transfer *event = execution->event;
     enum giro_transfer_result result = resolve_check_fields(event);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
+    if (!fence_holds(ledger, execution))
+        return GIRO_TRANSFER_LEASE_NOT_HELD;
     struct pending pending = pending_find(ledger, execution->cache, event->pending_id);
     result = resolve_check_pending(event, pending.record);
     if (result != GIRO_TRANSFER_CREATED)
@@ -846,6 +915,7 @@ static uint32_t resolve_execute(struct ledger *ledger, struct execution *executi
     uint32_t at = companion_execute(ledger, &companion, execution->records, execution->address);
     resolve_apply(ledger, &execution->records[at].transfer, execution->address + at,
                   execution->prepared->id_hash, pending.hold);
+    ledger->announced = 0;
     execution->record_count = at + 1;
     return GIRO_TRANSFER_CREATED;
 }
@@ -871,6 +941,8 @@ static uint32_t adjust_execute(struct ledger *ledger, struct execution *executio
     enum giro_transfer_result result = adjust_check_fields(event);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
+    if (!fence_holds(ledger, execution))
+        return GIRO_TRANSFER_LEASE_NOT_HELD;
     struct pending pending = pending_find(ledger, execution->cache, event->pending_id);
     result = resolve_check_pending(event, pending.record);
     if (result != GIRO_TRANSFER_CREATED)
@@ -881,8 +953,10 @@ static uint32_t adjust_execute(struct ledger *ledger, struct execution *executio
     if (result == GIRO_TRANSFER_CREATED) {
         const struct sides sides =
             sides_of(ledger, pending.hold->debit_row, pending.hold->credit_row);
-        uint32_t marks = 0; /* only facts get any, and no adjustment is one */
+        uint32_t marks = 0; /* no adjustment has any: they would need a row of its own */
         result = general_check_amount(&sides, transfer, &marks);
+        if (result == GIRO_TRANSFER_CREATED)
+            result = velocity_judge(&sides, transfer, &marks);
     }
     if (result != GIRO_TRANSFER_CREATED)
         return result;
@@ -910,6 +984,8 @@ static uint32_t general_execute(struct ledger *ledger, struct execution *executi
             return GIRO_TRANSFER_ACCOUNT_BLOCKED;
         companion.marks = GIRO_MARK_BLOCKED;
     }
+    if (!fence_holds(ledger, execution))
+        return GIRO_TRANSFER_LEASE_NOT_HELD;
     struct giro_transfer *transfer = &execution->records[0].transfer;
     struct origin origin;
     *transfer = *event;
@@ -923,12 +999,15 @@ static uint32_t general_execute(struct ledger *ledger, struct execution *executi
     }
     if (result == GIRO_TRANSFER_CREATED)
         result = general_check_amount(&sides, transfer, &companion.marks);
+    if (result == GIRO_TRANSFER_CREATED)
+        result = velocity_judge(&sides, transfer, &companion.marks);
     if (result != GIRO_TRANSFER_CREATED)
         return result;
 
     uint32_t at = companion_execute(ledger, &companion, execution->records, execution->address);
     plain_apply(ledger, &execution->records[at].transfer, execution->address + at,
                 prepared->id_hash, prepared->debit_row, prepared->credit_row);
+    ledger->announced = 0;
     execution->record_count = at + 1;
     return GIRO_TRANSFER_CREATED;
 }
@@ -944,7 +1023,7 @@ uint32_t transfer_execute(struct ledger *ledger, struct execution *execution)
                            GIRO_TRANSFER_BALANCING_DEBIT | GIRO_TRANSFER_BALANCING_CREDIT |
                            GIRO_TRANSFER_CLOSING_DEBIT | GIRO_TRANSFER_CLOSING_CREDIT |
                            GIRO_TRANSFER_IMPORTED | GIRO_TRANSFER_NO_LIMIT;
-    if ((event->flags & ~plain) == 0 && ledger->limits.count == 0)
+    if ((event->flags & ~plain) == 0 && ledger->limits.count == 0 && execution->fence == NULL)
         return plain_execute(ledger, event, execution->prepared, execution->timestamp,
                              &execution->records[0].transfer, execution->address);
     if ((event->flags & (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING)) != 0)
@@ -954,30 +1033,25 @@ uint32_t transfer_execute(struct ledger *ledger, struct execution *execution)
     return general_execute(ledger, execution);
 }
 
-/* ---- Setting limits ---------------------------------------------------------------------- */
+/* ---- Schedules --------------------------------------------------------------------------- */
 
-enum giro_limits_result limits_check(const struct ledger *ledger, const struct giro_limits *event,
-                                     uint32_t *out_row)
+enum giro_schedule_result template_check(const struct ledger *ledger,
+                                         const struct giro_transfer *event)
 {
-    static const uint8_t zeros[sizeof event->reserved];
-    const unsigned limited =
-        GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS | GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS;
-    if (event->timestamp != 0)
-        return GIRO_LIMITS_RESULT_TIMESTAMP_MUST_BE_ZERO;
-    if (memcmp(event->reserved, zeros, sizeof zeros) != 0 || event->reserved_1 != 0)
-        return GIRO_LIMITS_RESULT_RESERVED_FIELD;
-    if ((event->flags & ~GIRO_LIMITS_FLAGS_ALL) != 0)
-        return GIRO_LIMITS_RESULT_RESERVED_FLAG;
-    if (event->account_id == 0)
-        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_ZERO;
-    if (event->account_id == GIRO_U128_MAX)
-        return GIRO_LIMITS_RESULT_ACCOUNT_ID_MUST_NOT_BE_INT_MAX;
-    if (event->over_capture > GIRO_OVER_CAPTURE_MAX)
-        return GIRO_LIMITS_RESULT_OVER_CAPTURE_OUT_OF_RANGE;
-    *out_row = accounts_find(&ledger->accounts, event->account_id);
-    if (*out_row == ACCOUNTS_NONE)
-        return GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND;
-    if (event->floor != 0 && (ledger->accounts.rows[*out_row].flags & limited) == 0)
-        return GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG;
-    return GIRO_LIMITS_RESULT_SET;
+    const unsigned allowed = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_BALANCING_DEBIT |
+                             GIRO_TRANSFER_BALANCING_CREDIT | GIRO_TRANSFER_NO_LIMIT;
+    if ((event->flags & ~allowed) != 0)
+        return GIRO_SCHEDULE_RESULT_TRANSFER_FLAGS_NOT_ALLOWED;
+    if (plain_check_fields(event) != GIRO_TRANSFER_CREATED)
+        return GIRO_SCHEDULE_RESULT_TRANSFER_FIELDS;
+    const uint32_t debit = accounts_find(&ledger->accounts, event->debit_account_id);
+    const uint32_t credit = accounts_find(&ledger->accounts, event->credit_account_id);
+    if (debit == ACCOUNTS_NONE)
+        return GIRO_SCHEDULE_RESULT_DEBIT_ACCOUNT_NOT_FOUND;
+    if (credit == ACCOUNTS_NONE)
+        return GIRO_SCHEDULE_RESULT_CREDIT_ACCOUNT_NOT_FOUND;
+    return ledger->accounts.rows[debit].ledger != event->ledger ||
+                   ledger->accounts.rows[credit].ledger != event->ledger
+               ? GIRO_SCHEDULE_RESULT_ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER
+               : GIRO_SCHEDULE_RESULT_DONE;
 }

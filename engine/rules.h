@@ -8,11 +8,15 @@
 
 #include "engine/ledger.h"
 
+/* Transfers that name a hold, and inherit from it what they leave out. */
+#define HOLD_FLAGS (GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST)
+
 /* An event that is executed, and where to. */
 struct execution {
     const struct record_cache *cache;
     const struct giro_transfer *event;
     const struct ledger_event *prepared;
+    const struct giro_fence *fence; /* NULL: the request carries no lease */
     uint64_t now;
     uint64_t timestamp;    /* now, or the event's own when it is imported */
     union record *records; /* room for two */
@@ -34,9 +38,9 @@ enum giro_transfer_result transfer_identity(const struct ledger *ledger,
 enum giro_account_result account_identity(const struct ledger *ledger,
                                           const struct giro_account *event);
 
-/* Whether limits may be set. out_row: of their account. */
-enum giro_limits_result limits_check(const struct ledger *ledger, const struct giro_limits *event,
-                                     uint32_t *out_row);
+/* Whether a transfer may be what a schedule makes. */
+enum giro_schedule_result template_check(const struct ledger *ledger,
+                                         const struct giro_transfer *event);
 
 /* ---- Records by id ----------------------------------------------------------------------- */
 

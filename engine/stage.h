@@ -6,7 +6,7 @@
  *   hash the ids, ask for their index lines
  *   ask for the overflow lines; hash the accounts, ask for their index lines
  *   find the account rows, ask for them, and for where their limits stand
- *   ask for their limits
+ *   ask for their limits, and then for the slots that count
  *   execute, or replay
  *
  * A chunk is small enough for what was asked for to be still there, pages included. */
@@ -18,7 +18,7 @@
 /* Transfers that are worked on together. */
 enum { CHUNK_EVENTS = LEDGER_CHUNK_EVENTS };
 
-static inline void stage_hold(const struct ledger *ledger, uint64_t hash)
+PREFETCHES void stage_hold(const struct ledger *ledger, uint64_t hash)
 {
     index_prefetch(&ledger->holds.index, hash);
     if (ledger->payments.count != 0)
@@ -60,26 +60,42 @@ static inline uint32_t stage_row(const struct accounts *accounts, uint64_t hash)
 }
 
 /* Only the limits of those accounts that have any. */
-static inline void stage_limits(const struct limits_table *limits, uint32_t account_row)
+PREFETCHES void stage_limits(const struct limits_table *limits, uint32_t account_row)
 {
     uint32_t row = account_row == ACCOUNTS_NONE ? 0 : limits->by_account[account_row];
     if (row != 0)
         __builtin_prefetch(&limits->rows[row - 1]);
 }
 
-static inline void chunk_prepare_limits(const struct ledger *ledger, uint32_t begin, uint32_t end)
+/* The three lines of slots, of those that count. */
+PREFETCHES void stage_slots(const struct limits_table *limits, uint32_t account_row)
+{
+    uint32_t row = account_row == ACCOUNTS_NONE ? 0 : limits->by_account[account_row];
+    if (row == 0 || (limits->rows[row - 1].flags & LIMITS_COUNT) == 0)
+        return;
+    const struct limits *limited = &limits->rows[row - 1];
+    __builtin_prefetch(&limited->slots[0], 1, 3);
+    __builtin_prefetch(&limited->slots[2], 1, 3);
+    __builtin_prefetch(&limited->slots[3], 1, 3);
+}
+
+PREFETCHES void chunk_prepare_limits(const struct ledger *ledger, uint32_t begin, uint32_t end)
 {
     const struct limits_table *limits = &ledger->limits;
     for (uint32_t i = begin; i < end; i++) {
         stage_limits(limits, ledger->events[i].debit_row);
         stage_limits(limits, ledger->events[i].credit_row);
     }
+    for (uint32_t i = begin; i < end && limits->counting != 0; i++) {
+        stage_slots(limits, ledger->events[i].debit_row);
+        stage_slots(limits, ledger->events[i].credit_row);
+    }
 }
 
+/* limited: the limits of accounts will be looked at. */
 static inline void chunk_prepare(struct ledger *ledger, const struct giro_transfer *events,
-                                 uint32_t begin, uint32_t end)
+                                 uint32_t begin, uint32_t end, bool limited)
 {
-    const bool limited = ledger->limits.count != 0;
     for (uint32_t i = begin; i < end; i++)
         stage_ids(ledger, &events[i], &ledger->events[i]);
     for (uint32_t i = begin; i < end; i++)

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXPIRE_RECORDS_MAX = 1024 }; /* at a time, so that no request waits long */
+/* At a time, so that no request waits long. */
+enum { EXPIRE_RECORDS_MAX = 1024, FIRE_EVENTS = LEDGER_FIRE_MAX };
 
 /* The next timestamp: the clock's, or one more than the last, whichever is later. */
 static uint64_t timestamp_next(const struct shard *shard)
@@ -232,33 +233,110 @@ static enum execution execute_later(struct shard *shard, struct connection *conn
     return EXECUTION_WAIT_BUFFER;
 }
 
-/* Accounts, or their limits: nothing that needs old records. */
-static enum execution execute_create(struct shard *shard, struct connection *connection,
-                                     bool accounts)
+static uint32_t event_bytes(uint8_t operation)
+{
+    if (operation == FRAME_CANCEL_SCHEDULES)
+        return sizeof(giro_u128);
+    return operation == FRAME_CREATE_SCHEDULES ? sizeof(struct giro_schedule) : GIRO_RECORD_BYTES;
+}
+
+static enum frame_status create_room(const struct shard *shard, uint8_t operation, uint32_t count)
+{
+    if (operation == FRAME_CREATE_ACCOUNTS &&
+        ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
+        return FRAME_ACCOUNTS_FULL;
+    if (operation == FRAME_CREATE_SCHEDULES &&
+        ledger_room_schedules(shard->ledger, count) != LEDGER_ROOM)
+        return FRAME_SCHEDULES_FULL;
+    return FRAME_OK;
+}
+
+static void create_by_itself(struct shard *shard, uint8_t operation, const void *events,
+                             uint32_t count, uint64_t timestamp, struct ledger_output *output)
+{
+    if (operation == FRAME_CREATE_ACCOUNTS)
+        ledger_create_accounts(shard->ledger, events, count, timestamp, output);
+    else if (operation == FRAME_SET_LIMITS)
+        ledger_set_limits(shard->ledger, events, count, timestamp, output);
+    else if (operation == FRAME_CREATE_SCHEDULES)
+        ledger_create_schedules(shard->ledger, events, count, timestamp, output);
+    else if (operation == FRAME_CUT_OFF)
+        ledger_cut_off(shard->ledger, events, count, timestamp, output);
+    else
+        ledger_cancel_schedules(shard->ledger, events, count, timestamp, output);
+}
+
+/* Accounts, limits, schedules: nothing that needs old records. */
+static enum execution execute_create(struct shard *shard, struct connection *connection)
 {
     const struct frame_header *header = connection_header(connection);
+    const uint8_t operation = header->operation;
     enum frame_status status;
     enum execution wait;
     uint32_t count;
-    if (!record_count(header, GIRO_RECORD_BYTES, &count, &status))
+    if (!record_count(header, event_bytes(operation), &count, &status))
         return shard_reply_status(shard, connection, status);
-    if (accounts && ledger_room_accounts(shard->ledger, count) != LEDGER_ROOM)
-        return shard_reply_status(shard, connection, FRAME_ACCOUNTS_FULL);
+    status = create_room(shard, operation, count);
+    if (status != FRAME_OK)
+        return shard_reply_status(shard, connection, status);
     char *body = reply_body(shard, connection, created_bytes(0, count), &wait);
     if (body == NULL)
         return wait;
     struct ledger_output output = {
         .results = (struct giro_result *)(void *)(body + created_bytes(0, 0)),
     };
-    if (!log_room(shard, connection, count, &output, &wait))
+    const uint32_t records = operation == FRAME_CREATE_SCHEDULES ? 2 * count : count;
+    if (!log_room(shard, connection, records, &output, &wait))
         return wait;
     uint64_t timestamp = timestamp_next(shard);
-    const void *events = header + 1;
-    if (accounts)
-        ledger_create_accounts(shard->ledger, events, count, timestamp, &output);
-    else
-        ledger_set_limits(shard->ledger, events, count, timestamp, &output);
+    create_by_itself(shard, operation, header + 1, count, timestamp, &output);
     return created(shard, connection, body, timestamp, count, &output);
+}
+
+/* What the server does to leases, or tells of them, is in the reply, one record an event. */
+static enum execution execute_lease(struct shard *shard, struct connection *connection)
+{
+    const struct frame_header *header = connection_header(connection);
+    enum frame_status status;
+    enum execution wait;
+    uint32_t count;
+    if (!record_count(header, sizeof(struct giro_lease), &count, &status))
+        return shard_reply_status(shard, connection, status);
+    char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
+    if (body == NULL)
+        return wait;
+    struct ledger_output output = {0};
+    if (!log_room(shard, connection, count, &output, &wait))
+        return wait;
+    ledger_lease(shard->ledger, (const struct giro_lease *)(const void *)(header + 1), count,
+                 timestamp_next(shard), body, &output);
+    log_commit(&shard->log, output.record_count);
+    shard->stats.events += count;
+    shard->stats.events_rejected += output.result_count;
+    return reply(shard, connection, FRAME_OK, count * GIRO_RECORD_BYTES);
+}
+
+/* The events of a create of transfers, and the lease in front of them when the frame says so. */
+static bool transfers_of(const struct frame_header *header, const struct giro_fence **out_fence,
+                         const struct giro_transfer **out_events, uint32_t *out_count,
+                         enum frame_status *out_status)
+{
+    struct frame_header events = *header;
+    const char *body = (const char *)(header + 1);
+    *out_fence = NULL;
+    if ((header->flags & FRAME_FLAG_FENCED) != 0) {
+        *out_status = FRAME_BODY_SIZE;
+        if (header->body_bytes < sizeof **out_fence)
+            return false;
+        *out_fence = (const struct giro_fence *)(const void *)body;
+        *out_status = FRAME_FENCE_RESERVED;
+        if ((*out_fence)->reserved != 0)
+            return false;
+        events.body_bytes -= (uint32_t)sizeof **out_fence;
+        body += sizeof **out_fence;
+    }
+    *out_events = (const struct giro_transfer *)(const void *)body;
+    return record_count(&events, sizeof **out_events, out_count, out_status);
 }
 
 static enum frame_status transfers_room(const struct shard *shard,
@@ -281,14 +359,15 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
                                                bool outcomes)
 {
     const struct frame_header *header = connection_header(connection);
-    const struct giro_transfer *events = (const struct giro_transfer *)(const void *)(header + 1);
+    const struct giro_transfer *events;
+    const struct giro_fence *fence;
     enum frame_status status;
     enum execution wait;
     uint32_t count;
-    if (!record_count(header, sizeof(struct giro_transfer), &count, &status))
+    if (!transfers_of(header, &fence, &events, &count, &status))
         return shard_reply_status(shard, connection, status);
     status = transfers_room(shard, events, count);
-    const uint32_t records = ledger_records_max(events, count);
+    const uint32_t records = ledger_records_max(shard->ledger, events, count);
     if (status == FRAME_OK && outcomes && count > FRAME_OUTCOMES_MAX)
         status = FRAME_TOO_MANY_EVENTS;
     if (status == FRAME_OK && records > log_records_max(&shard->log))
@@ -302,6 +381,7 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
         return EXECUTION_WAIT_LOG;
     struct ledger_output output = {
         .results = (struct giro_result *)(void *)(body + created_bytes(outcomes ? count : 0, 0)),
+        .fence = fence,
         .outcomes = outcomes ? body + created_bytes(0, 0) : NULL,
     };
     if (!log_room(shard, connection, records, &output, &wait))
@@ -330,28 +410,85 @@ bool shard_expire(struct shard *shard)
     return true;
 }
 
+/* Fetches what has to be known before schedules can fire. */
+static void firing_fetch(struct shard *shard, uint32_t count)
+{
+    struct log_fetch *fetch = &shard->firing.fetch;
+    if (fetch->cache.count + count > FIRE_CACHE_RECORDS)
+        record_cache_clear(&fetch->cache);
+    memcpy(fetch->addresses, shard->addresses, count * sizeof *shard->addresses);
+    log_fetch_start(fetch, count);
+    shard->firing_fetches = true;
+    shard->stats.records_fetched += count;
+}
+
+void shard_fire(struct shard *shard)
+{
+    const uint64_t now = timestamp_next(shard);
+    struct ledger_output output = {0};
+    if (shard->firing_fetches || shard->monotonic_ns < shard->firing_paused_until ||
+        !ledger_fire_due(shard->ledger, now))
+        return;
+    if (!shard->throttled && log_reserve(&shard->log, FIRE_EVENTS * LEDGER_FIRE_RECORDS,
+                                         &output.records, &output.address) == LOG_ROOM) {
+        shard->ledger->window = shard->log.window;
+        const uint32_t missing = ledger_fire(shard->ledger, now, FIRE_EVENTS,
+                                             &shard->firing.fetch.cache, shard->addresses, &output);
+        if (missing > 0) {
+            firing_fetch(shard, missing);
+            return;
+        }
+        record_cache_clear(&shard->firing.fetch.cache);
+        log_commit(&shard->log, output.record_count);
+    }
+    /* When there is no room they stay due for now. When all have fired, let a few come together: each
+     * batch is a block of the log that others wait behind. */
+    if (output.record_count == 0 || !ledger_fire_due(shard->ledger, now))
+        shard->firing_paused_until = shard->monotonic_ns + FIRE_PAUSE_NS;
+}
+
 /* ---- Lookups ----------------------------------------------------------------------------- */
 
-typedef uint32_t ledger_lookup_rows(const struct ledger *ledger, const giro_u128 *ids,
-                                    uint32_t count, void *records);
+static uint32_t row_bytes(uint8_t operation)
+{
+    return operation == FRAME_GET_SCHEDULES ? sizeof(struct giro_schedule) : GIRO_RECORD_BYTES;
+}
 
-/* Of accounts, or their limits: what is in memory. */
-static enum execution execute_lookup_rows(struct shard *shard, struct connection *connection,
-                                          ledger_lookup_rows *lookup)
+static uint32_t lookup_rows(const struct shard *shard, uint8_t operation, const giro_u128 *ids,
+                            uint32_t count, void *records)
+{
+    if (operation == FRAME_GET_LIMITS)
+        return ledger_get_limits(shard->ledger, ids, count, records);
+    if (operation == FRAME_GET_SETTLEMENTS)
+        return ledger_get_settlements(shard->ledger, ids, count, records);
+    if (operation == FRAME_GET_SCHEDULES)
+        return ledger_get_schedules(shard->ledger, ids, count, records);
+    if (operation == FRAME_GET_LEASES)
+        return ledger_get_leases(shard->ledger, ids, count, records);
+    if (operation == FRAME_GET_VELOCITY)
+        return ledger_get_velocity(shard->ledger, ids, count, timestamp_next(shard), records);
+    return ledger_lookup_accounts(shard->ledger, ids, count, records);
+}
+
+/* Of accounts, their limits, leases, schedules: what is in memory. */
+static enum execution execute_lookup_rows(struct shard *shard, struct connection *connection)
 {
     const struct frame_header *header = connection_header(connection);
+    const uint32_t size = row_bytes(header->operation);
     enum frame_status status;
     enum execution wait;
     uint32_t count;
     if (!record_count(header, sizeof(giro_u128), &count, &status))
         return shard_reply_status(shard, connection, status);
-    char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
+    if (count > FRAME_BODY_BYTES_MAX / size)
+        return shard_reply_status(shard, connection, FRAME_TOO_MANY_EVENTS);
+    char *body = reply_body(shard, connection, count * size, &wait);
     if (body == NULL)
         return wait;
-    uint32_t found =
-        lookup(shard->ledger, (const giro_u128 *)(const void *)(header + 1), count, body);
+    uint32_t found = lookup_rows(shard, header->operation,
+                                 (const giro_u128 *)(const void *)(header + 1), count, body);
     shard->stats.events += count;
-    return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
+    return reply(shard, connection, FRAME_OK, found * size);
 }
 
 typedef uint32_t ledger_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
@@ -399,13 +536,15 @@ static enum execution execute_operation(struct shard *shard, struct connection *
         return bodiless ? execute_stats(shard, connection)
                         : shard_reply_status(shard, connection, FRAME_BODY_SIZE);
     case FRAME_CREATE_ACCOUNTS:
-        return shard->throttled ? execute_later(shard, connection)
-                                : execute_create(shard, connection, true);
     case FRAME_SET_LIMITS:
+    case FRAME_CREATE_SCHEDULES:
+    case FRAME_CANCEL_SCHEDULES:
+    case FRAME_CUT_OFF:
         return shard->throttled ? execute_later(shard, connection)
-                                : execute_create(shard, connection, false);
-    case FRAME_GET_LIMITS:
-        return execute_lookup_rows(shard, connection, ledger_get_limits);
+                                : execute_create(shard, connection);
+    case FRAME_LEASE:
+        return shard->throttled ? execute_later(shard, connection)
+                                : execute_lease(shard, connection);
     case FRAME_CREATE_TRANSFERS:
         return shard->throttled ? execute_later(shard, connection)
                                 : execute_create_transfers(shard, connection, false);
@@ -413,7 +552,12 @@ static enum execution execute_operation(struct shard *shard, struct connection *
         return shard->throttled ? execute_later(shard, connection)
                                 : execute_create_transfers(shard, connection, true);
     case FRAME_LOOKUP_ACCOUNTS:
-        return execute_lookup_rows(shard, connection, ledger_lookup_accounts);
+    case FRAME_GET_LIMITS:
+    case FRAME_GET_VELOCITY:
+    case FRAME_GET_LEASES:
+    case FRAME_GET_SCHEDULES:
+    case FRAME_GET_SETTLEMENTS:
+        return execute_lookup_rows(shard, connection);
     case FRAME_LOOKUP_TRANSFERS:
         return execute_lookup(shard, connection, ledger_lookup_transfers);
     case FRAME_LOOKUP_PAYMENTS:
@@ -428,8 +572,11 @@ enum execution shard_execute(struct shard *shard, struct connection *connection,
                              enum frame_status *out_status)
 {
     const struct frame_header *header = connection_header(connection);
+    const bool may_be_fenced = header->operation == FRAME_CREATE_TRANSFERS ||
+                               header->operation == FRAME_CREATE_TRANSFERS_OUTCOMES;
+    const unsigned known_flags = may_be_fenced ? FRAME_FLAG_FENCED : 0;
     *out_status = FRAME_BAD_FLAGS;
-    if (header->flags != 0 || header->status != 0)
+    if ((header->flags & ~known_flags) != 0 || header->status != 0)
         return EXECUTION_REFUSED;
     *out_status = FRAME_HELLO_EXPECTED;
     if ((header->operation == FRAME_HELLO) == connection->greeted)

@@ -5,7 +5,7 @@
  *        8 | u32  | magic "GIRO"
  *       12 | u8   | version, 1
  *       13 | u8   | operation
- *       14 | u16  | flags: bit 15 reply; the others are 0
+ *       14 | u16  | flags: bit 0 fenced, bit 15 reply; the others are 0
  *       16 | u32  | body_bytes
  *       20 | u32  | status: 0 in requests and in replies that succeeded
  *       24 | u64  | request_id: chosen by the client, echoed in the reply
@@ -35,9 +35,11 @@ enum {
     FRAME_EVENTS_MAX = 8190,
     FRAME_BODY_BYTES_MAX = FRAME_EVENTS_MAX * GIRO_RECORD_BYTES,
     FRAME_BYTES_MAX = FRAME_HEADER_BYTES + FRAME_BODY_BYTES_MAX,
+    FRAME_FLAG_FENCED = 1 << 0, /* of creates of transfers: a struct giro_fence before the events */
     FRAME_FLAG_REPLY = 1 << 15,
-    FRAME_OUTCOMES_MAX = 6239, /* events whose outcomes, and results, fill a reply */
-    FRAME_CHANGES_MAX = 3854,  /* of one reply: they and their head fill a frame */
+    FRAME_SCHEDULES_MAX = 4095, /* of one request, or reply */
+    FRAME_OUTCOMES_MAX = 6239,  /* events whose outcomes, and results, fill a reply */
+    FRAME_CHANGES_MAX = 3854,   /* of one reply: they and their head fill a frame */
     FRAME_CHANGES_WAIT_MS_MAX = 60000,
 };
 
@@ -58,8 +60,17 @@ enum frame_operation {
     FRAME_CREATE_TRANSFERS_OUTCOMES = 26, /* giro_transfer[] -> struct frame_created,
                                              giro_outcome[] of all events, giro_result[] */
     FRAME_SET_LIMITS = 27,                /* giro_limits[] -> struct frame_created, giro_result[] */
-    FRAME_GET_LIMITS = 28, /* giro_u128[] of accounts -> giro_limits[], of those that have any */
-    FRAME_SNAPSHOT = 32,   /* empty -> struct frame_snapshot, once it is durable */
+    FRAME_GET_LIMITS = 28,   /* giro_u128[] of accounts -> giro_limits[], of those that have any */
+    FRAME_GET_VELOCITY = 29, /* giro_u128[] of accounts -> giro_velocity_used[], likewise */
+    FRAME_LEASE = 30,        /* giro_lease[] -> giro_lease[], of all events */
+    FRAME_GET_LEASES = 31,   /* giro_u128[] of keys -> giro_lease[], of those that are known */
+    FRAME_SNAPSHOT = 32,     /* empty -> struct frame_snapshot, once it is durable */
+    FRAME_CREATE_SCHEDULES = 33, /* giro_schedule[] -> struct frame_created, giro_result[] */
+    FRAME_CANCEL_SCHEDULES = 34, /* giro_u128[] -> struct frame_created, giro_result[] */
+    FRAME_CUT_OFF = 36,          /* giro_cut_off[] -> struct frame_created, giro_result[] */
+    FRAME_GET_SETTLEMENTS =
+        37, /* giro_u128[] of accounts -> giro_settlement[], of those that settle */
+    FRAME_GET_SCHEDULES = 35, /* giro_u128[] -> giro_schedule[], those that exist */
 };
 
 /* X(NAME, status, closes the connection, "name", "what it means and what to do") */
@@ -104,7 +115,9 @@ enum frame_operation {
       "the server stopped before it was answered, or was short of descriptors: ask again")         \
     X(FOLLOWER_OFF, 36, false, "follower_off",                                                     \
       "queries need the follower, which is switched off or has stopped: see the server's log")     \
-    X(PAYMENTS_FULL, 37, false, "payments_full", "payments_max is reached: raise it and restart")
+    X(PAYMENTS_FULL, 37, false, "payments_full", "payments_max is reached: raise it and restart")  \
+    X(FENCE_RESERVED, 38, false, "fence_reserved", "the reserved field of the lease must be 0")    \
+    X(SCHEDULES_FULL, 39, false, "schedules_full", "there is no room for more schedules")
 
 #define FRAME_STATUS_ENUMERATOR(name, status, closes, text, meaning) FRAME_##name = (status),
 enum frame_status { FRAME_STATUSES(FRAME_STATUS_ENUMERATOR) };

@@ -376,8 +376,9 @@ static void digest_add(struct shard *shard, uint32_t rows)
     shard->digest_lsn = log->lsn;
 }
 
-/* How many rows of accounts, and of payments and limits, a digest is to be written of now; 0: none. A snapshot that is to be proven
- * wants all rows soon: even an idle log writes digests then, as long as the follower takes them. */
+/* How many rows of accounts, and of another table, a digest is to be written of now; 0: none. A
+ * snapshot that is to be proven wants all rows soon: even an idle log writes digests then, as long as
+ * the follower takes them. */
 static uint32_t digest_rows(const struct shard *shard)
 {
     const struct log *log = &shard->log;
@@ -386,7 +387,9 @@ static uint32_t digest_rows(const struct shard *shard)
         bool taken = follower_lag_bytes(follower) < DIGEST_LAG_BYTES &&
                      !atomic_load_explicit(&follower->seal_failing, memory_order_relaxed);
         const uint32_t accounts = shard->ledger->accounts.count;
-        const uint32_t sides = shard->ledger->payments.count + shard->ledger->limits.count;
+        uint32_t sides = 0;
+        for (enum ledger_table table = LEDGER_ACCOUNTS + 1; table < LEDGER_TABLES; table++)
+            sides += ledger_rows(shard->ledger, table).count;
         uint32_t share = shard->stopping ? (accounts > sides ? accounts : sides) / DIGEST_PARTS : 0;
         bool round = shard->round_rows < accounts || shard->round_sides < 2 * (uint64_t)sides;
         if (round && (log->open_records > 0 || taken))
@@ -528,20 +531,46 @@ static void event_sent(struct shard *shard, struct connection *connection)
     ready_push(shard, connection); /* its next reply may fit now */
 }
 
+static void damage_tell(const struct shard *shard, const struct log_fetch *fetch)
+{
+    const uint32_t segment_bytes = shard->directory.meta.segment_bytes;
+    fprintf(stderr,
+            "giro: a block on disk is damaged: %s/shard-0/%010u.log, offset %u: run giro verify "
+            "--data %s\n",
+            shard->directory.path, (uint32_t)(fetch->damaged_at / segment_bytes),
+            (uint32_t)(fetch->damaged_at % segment_bytes), shard->directory.path);
+}
+
+/* What schedules wait for was fetched. A record that cannot be read is taken for one with another
+ * id: theirs are hashes of 128 bits, and nobody would be helped if no schedule fired any more. */
+static void event_firing_fetched(struct shard *shard)
+{
+    struct log_fetch *fetch = &shard->firing.fetch;
+    const union record nobody = {0};
+    enum log_fetch_state state = log_fetch_step(fetch);
+    if (state == LOG_FETCH_AGAIN)
+        return;
+    shard->firing_fetches = false;
+    if (state != LOG_FETCH_DAMAGED)
+        return;
+    damage_tell(shard, fetch);
+    for (uint32_t i = fetch->next; i < fetch->count; i++)
+        record_cache_put(&fetch->cache, fetch->addresses[i], &nobody);
+}
+
 static void event_fetched(struct shard *shard, struct shard_fetch *fetch)
 {
     struct connection *connection = fetch->connection;
+    if (fetch == &shard->firing) {
+        event_firing_fetched(shard);
+        return;
+    }
     enum log_fetch_state state = log_fetch_step(&fetch->fetch);
     if (state == LOG_FETCH_AGAIN)
         return;
     connection->fetching = false;
     if (state == LOG_FETCH_DAMAGED) {
-        uint32_t segment_bytes = shard->directory.meta.segment_bytes;
-        fprintf(stderr,
-                "giro: a block on disk is damaged: %s/shard-0/%010u.log, offset %u: run giro "
-                "verify --data %s\n",
-                shard->directory.path, (uint32_t)(fetch->fetch.damaged_at / segment_bytes),
-                (uint32_t)(fetch->fetch.damaged_at % segment_bytes), shard->directory.path);
+        damage_tell(shard, &fetch->fetch);
         connection->damaged = true;
     }
     if (connection->state != CONNECTION_OPEN)
@@ -723,6 +752,7 @@ static void timers_run(struct shard *shard)
     log_segments_run(&shard->log, shard->monotonic_ns, false);
     if (ledger_expiry_due(shard->ledger, clock_wall_ns()))
         (void)shard_expire(shard);
+    shard_fire(shard);
     snapshot_log(shard);
     block_flush(shard);
     log_roll_on(shard);
@@ -731,6 +761,13 @@ static void timers_run(struct shard *shard)
         shard->idle_mark_at = 0;
         (void)log_mark(&shard->log, BLOCK_IDLE, clock_wall_ns());
     }
+}
+
+static uint64_t wait_until(const struct deadline *deadline, uint64_t now)
+{
+    if (deadline == NULL)
+        return UINT64_MAX;
+    return deadline->time > now ? deadline->time - now : 1;
 }
 
 /* How long the loop may sleep when nothing happens. */
@@ -743,13 +780,18 @@ static uint64_t timeout_ns(const struct shard *shard)
                             : 1;
         timeout = left < timeout ? left : timeout;
     }
-    const struct hold *hold = holds_earliest(&shard->ledger->holds);
     /* While the log is busy its completion wakes the loop; it must not spin until then. */
-    if (hold != NULL && !shard->log.storage_full && !shard->log.in_flight) {
-        uint64_t now = clock_wall_ns();
-        uint64_t left = hold->expires_at > now ? hold->expires_at - now : 1;
-        timeout = left < timeout ? left : timeout;
-    }
+    if (shard->log.storage_full || shard->log.in_flight)
+        return timeout;
+    const uint64_t now = clock_wall_ns();
+    uint64_t left = wait_until(deadlines_first(&shard->ledger->holds.deadlines), now);
+    timeout = left < timeout ? left : timeout;
+    left = wait_until(deadlines_first(&shard->ledger->schedules.deadlines), now);
+    if (shard->firing_fetches)
+        left = UINT64_MAX;
+    else if (shard->firing_paused_until > shard->monotonic_ns && left < FIRE_PAUSE_NS)
+        left = shard->firing_paused_until - shard->monotonic_ns;
+    timeout = left < timeout ? left : timeout;
     return timeout;
 }
 
@@ -936,7 +978,8 @@ static int shard_stop(struct shard *shard)
         if (shard->connections[i].state != CONNECTION_FREE)
             connection_close(shard, &shard->connections[i]);
     }
-    while (result == 0 && (!log_quiet(&shard->log) || shard->connection_count > 0)) {
+    while (result == 0 &&
+           (!log_quiet(&shard->log) || shard->connection_count > 0 || shard->firing_fetches)) {
         log_segments_run(&shard->log, shard->monotonic_ns, false);
         result = shard_turn(shard, SWEEP_NS);
         while (shard->ready.count > 0)
@@ -963,6 +1006,8 @@ static int connections_make(struct shard *shard, struct error *error)
     for (uint32_t i = 0; made && i < SHARD_FETCHES; i++)
         made = log_fetch_init(&shard->fetches[i].fetch, &shard->log, LEDGER_FETCH_MAX,
                               LEDGER_CACHE_RECORDS) == 0;
+    made = made && log_fetch_init(&shard->firing.fetch, &shard->log, LEDGER_FETCH_MAX,
+                                  FIRE_CACHE_RECORDS) == 0;
     if (!made)
         return error_set(error, -ENOMEM,
                          "cannot reserve memory for connections: lower connections_max or "
@@ -1037,6 +1082,7 @@ static void shard_free(struct shard *shard)
         log_close(&shard->log);
     for (uint32_t i = 0; i < SHARD_FETCHES; i++)
         log_fetch_free(&shard->fetches[i].fetch);
+    log_fetch_free(&shard->firing.fetch);
     if (shard->io != NULL)
         io_close(shard->io);
     if (shard->listen_fd >= 0)

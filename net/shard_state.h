@@ -12,6 +12,9 @@
 
 enum {
     SHARD_FETCHES = 4,
+    /* A chunk of ids, each with the few records that chance may put beside it. */
+    FIRE_CACHE_RECORDS = 16 * LEDGER_FIRE_MAX,
+    FIRE_PAUSE_NS = 2 * 1000 * 1000,        /* after a batch that was not full */
     SHARD_PROGRESS_NS = 1000 * 1000 * 1000, /* between messages about something that takes long */
 };
 
@@ -57,6 +60,10 @@ struct shard {
     struct shard_fetch fetches[SHARD_FETCHES];
     uint64_t *addresses; /* LEDGER_FETCH_MAX, scratch */
 
+    struct shard_fetch firing; /* of schedules: no connection waits for it */
+    bool firing_fetches;
+    uint64_t firing_paused_until; /* monotonic */
+
     struct warmer warmer;
 
     struct follower *follower;
@@ -72,7 +79,7 @@ struct shard {
     uint64_t digest_position;  /* of the log, when the last digest record was written */
     uint64_t digest_lsn;
     uint64_t round_rows;  /* of digests in this round, while a snapshot is to be proven */
-    uint64_t round_sides; /* the same of payments and limits */
+    uint64_t round_sides; /* the same of the other tables */
     uint64_t round_until; /* monotonic */
     struct error failure; /* why the shard stopped by itself */
     struct manifest_entry snapshot_due; /* to be written into the log; file_bytes 0: none */
@@ -130,5 +137,8 @@ enum execution shard_reply_status(struct shard *shard, struct connection *connec
 /* Releases the holds whose deadline has come, as far as the log has room. Returns false when the
  * log had none. */
 bool shard_expire(struct shard *shard);
+
+/* Fires schedules that are due, as many as do not keep anybody waiting. */
+void shard_fire(struct shard *shard);
 
 #endif

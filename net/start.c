@@ -34,6 +34,10 @@ static int replay_block(struct shard *shard, const struct block_header *header, 
     else
         result = ledger_replay(shard->ledger, block_records(header), header->record_count,
                                block_address(header, shard->directory.meta.segment_bytes), &index);
+    if (result == 0 && !ledger_replay_ends(shard->ledger)) {
+        index = header->record_count - 1;
+        result = -EBADMSG;
+    }
     log_map_add(shard->log.chunk_blocks, &shard->directory.meta, header);
     if (result == -ENOSPC)
         return error_set(error, result,

@@ -12,6 +12,9 @@ static_assert(sizeof(giro_transfer) == GIRO_RECORD_BYTES, "the records are the s
 static_assert(sizeof(giro_account_filter) == 128, "the records are the same in C++");
 static_assert(sizeof(giro_payment) == GIRO_RECORD_BYTES, "the records are the same in C++");
 static_assert(offsetof(giro_payment, marks) == 112, "the records are the same in C++");
+static_assert(sizeof(giro_lease) == GIRO_RECORD_BYTES, "the records are the same in C++");
+static_assert(sizeof(giro_schedule) == 2 * GIRO_RECORD_BYTES, "the records are the same in C++");
+static_assert(offsetof(giro_schedule, transfer) == 128, "the records are the same in C++");
 static_assert(sizeof(giro_change) == 272, "the records are the same in C++");
 
 #define CHECK(condition)                                                                           \

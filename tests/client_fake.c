@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 enum { RECORDS_MAX = 1 << 18, SLOTS = 1 << 19, FRAMES_MAX = 1 << 16, CONNECTIONS_MAX = 512 };
+enum { LEDGERS_MAX = 8 };
 
 struct connection {
     struct fake *fake;
@@ -52,6 +53,11 @@ struct fake {
     struct store accounts;
     struct store transfers;
     struct store limits;
+    struct store leases;
+    struct store schedules;          /* their first halves */
+    struct giro_transfer *templates; /* and the second ones, at the same place */
+    bool fenced_off;                 /* the request has a fence that is not held */
+    uint64_t epochs[LEDGERS_MAX];    /* of ledger numbers below that */
     uint64_t timestamp;
     uint64_t random;
 };
@@ -103,7 +109,7 @@ static const struct rules transfer_rules = {
     GIRO_TRANSFER_IMPORTED_EVENT_NOT_EXPECTED, GIRO_TRANSFER_ID_MUST_NOT_BE_ZERO,
     GIRO_TRANSFER_EXISTS};
 
-static uint32_t event_judge(struct store *store, const struct rules *rules,
+static uint32_t event_judge(const struct fake *fake, struct store *store, const struct rules *rules,
                             const struct giro_transfer *events, uint32_t index)
 {
     bool imported = (events[index].flags & rules->imported_flag) != 0;
@@ -112,7 +118,9 @@ static uint32_t event_judge(struct store *store, const struct rules *rules,
         return expected ? rules->imported_expected : rules->imported_not_expected;
     if (events[index].id == 0)
         return rules->id_zero;
-    return *store_slot(store, events[index].id) != 0 ? rules->exists : 0;
+    if (*store_slot(store, events[index].id) != 0)
+        return rules->exists;
+    return fake->fenced_off ? (uint32_t)GIRO_TRANSFER_LEASE_NOT_HELD : 0;
 }
 
 /* Returns the number of results. */
@@ -134,7 +142,7 @@ static uint32_t events_create(struct fake *fake, struct store *store, const stru
             chain_store = store->count;
         }
         uint32_t code = broken ? (uint32_t)GIRO_TRANSFER_LINKED_EVENT_FAILED
-                               : event_judge(store, rules, events, i);
+                               : event_judge(fake, store, rules, events, i);
         if (linked && i == count - 1)
             code = GIRO_TRANSFER_LINKED_EVENT_CHAIN_OPEN;
         if (code == 0)
@@ -229,6 +237,132 @@ static uint32_t reply_set_limits(struct fake *fake, const uint8_t *body, uint32_
     return (uint32_t)(sizeof created + created.result_count * sizeof(struct giro_result));
 }
 
+/* Leases are for ever, until they are released. */
+static uint32_t lease_judge(const struct giro_lease *event, const struct giro_lease *known)
+{
+    const bool current = known != NULL && known->deadline != 0;
+    if (event->key == 0)
+        return GIRO_LEASE_RESULT_KEY_MUST_NOT_BE_ZERO;
+    if (event->action == GIRO_LEASE_ACQUIRE)
+        return current && known->owner != event->owner ? GIRO_LEASE_RESULT_HELD_BY_ANOTHER : 0;
+    return current && known->owner == event->owner && known->token == event->token
+               ? 0
+               : GIRO_LEASE_RESULT_NOT_HELD;
+}
+
+static struct giro_lease lease_execute(struct fake *fake, const struct giro_lease *event)
+{
+    struct giro_transfer record;
+    struct giro_lease lease = *event;
+    const uint32_t slot = *store_slot(&fake->leases, event->key);
+    struct giro_lease *known =
+        slot == 0 ? NULL : (struct giro_lease *)(void *)&fake->leases.records[slot - 1];
+    lease.result = (uint16_t)lease_judge(event, known);
+    lease.timestamp = fake->timestamp++;
+    if (lease.result != 0) {
+        lease.token = lease.timestamp = 0;
+        if (lease.result == GIRO_LEASE_RESULT_HELD_BY_ANOTHER) {
+            lease.owner = known->owner;
+            lease.deadline = known->deadline;
+        }
+        return lease;
+    }
+    if (event->action == GIRO_LEASE_ACQUIRE)
+        lease.token = lease.timestamp;
+    if (event->action != GIRO_LEASE_RELEASE)
+        lease.deadline = lease.timestamp + event->timeout_ms * GIRO_NS_PER_MS;
+    memcpy(&record, &lease, sizeof record);
+    if (known == NULL)
+        store_add(&fake->leases, &record, lease.timestamp);
+    else
+        *known = lease;
+    return lease;
+}
+
+static uint32_t reply_lease(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                            uint8_t *reply)
+{
+    for (uint32_t at = 0; at < body_bytes; at += GIRO_RECORD_BYTES) {
+        struct giro_lease lease;
+        memcpy(&lease, body + at, sizeof lease);
+        lease = lease_execute(fake, &lease);
+        memcpy(reply + at, &lease, sizeof lease);
+    }
+    return body_bytes;
+}
+
+/* Only whether its id is there matters. */
+static uint32_t schedule_create(struct fake *fake, const uint8_t *event, uint64_t timestamp)
+{
+    struct giro_schedule schedule;
+    struct giro_transfer half;
+    memcpy(&schedule, event, sizeof schedule);
+    if (schedule.id == 0)
+        return GIRO_SCHEDULE_RESULT_ID_MUST_NOT_BE_ZERO;
+    if (*store_slot(&fake->schedules, schedule.id) != 0)
+        return GIRO_SCHEDULE_RESULT_EXISTS;
+    schedule.next = schedule.first;
+    schedule.state = GIRO_SCHEDULE_ACTIVE;
+    memcpy(&half, &schedule, sizeof half);
+    fake->templates[fake->schedules.count] = schedule.transfer;
+    store_add(&fake->schedules, &half, timestamp);
+    return 0;
+}
+
+static uint32_t schedule_cancel(struct fake *fake, const uint8_t *event)
+{
+    giro_u128 id;
+    struct giro_schedule schedule;
+    memcpy(&id, event, sizeof id);
+    const uint32_t slot = *store_slot(&fake->schedules, id);
+    if (slot == 0)
+        return GIRO_SCHEDULE_RESULT_NOT_FOUND;
+    memcpy(&schedule, &fake->schedules.records[slot - 1], GIRO_RECORD_BYTES);
+    if (schedule.state != GIRO_SCHEDULE_ACTIVE)
+        return GIRO_SCHEDULE_RESULT_ALREADY_OVER;
+    schedule.state = GIRO_SCHEDULE_CANCELLED;
+    schedule.next = 0;
+    memcpy(&fake->schedules.records[slot - 1], &schedule, GIRO_RECORD_BYTES);
+    return 0;
+}
+
+static uint32_t reply_schedules(struct fake *fake, const struct frame_header *header,
+                                const uint8_t *body, uint8_t *reply)
+{
+    const bool creates = header->operation == FRAME_CREATE_SCHEDULES;
+    const uint32_t size = creates ? sizeof(struct giro_schedule) : sizeof(giro_u128);
+    struct frame_created created = {.timestamp_first = fake->timestamp};
+    for (uint32_t i = 0; i < header->body_bytes / size; i++) {
+        const uint8_t *event = body + (size_t)i * size;
+        const uint32_t code =
+            creates ? schedule_create(fake, event, fake->timestamp) : schedule_cancel(fake, event);
+        const struct giro_result result = {i, code};
+        if (code != 0)
+            memcpy(reply + sizeof created + created.result_count++ * sizeof result, &result,
+                   sizeof result);
+        fake->timestamp++;
+    }
+    memcpy(reply, &created, sizeof created);
+    return (uint32_t)(sizeof created + created.result_count * sizeof(struct giro_result));
+}
+
+static uint32_t reply_get_schedules(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                                    uint8_t *reply)
+{
+    uint32_t bytes = 0;
+    for (uint32_t at = 0; at < body_bytes; at += sizeof(giro_u128)) {
+        giro_u128 id;
+        memcpy(&id, body + at, sizeof id);
+        const uint32_t slot = *store_slot(&fake->schedules, id);
+        if (slot == 0)
+            continue;
+        memcpy(reply + bytes, &fake->schedules.records[slot - 1], GIRO_RECORD_BYTES);
+        memcpy(reply + bytes + GIRO_RECORD_BYTES, &fake->templates[slot - 1], GIRO_RECORD_BYTES);
+        bytes += sizeof(struct giro_schedule);
+    }
+    return bytes;
+}
+
 static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t body_bytes,
                              uint8_t *reply)
 {
@@ -240,6 +374,73 @@ static uint32_t reply_lookup(struct store *store, const uint8_t *body, uint32_t 
         if (slot == 0)
             continue;
         memcpy(reply + bytes, &store->records[slot - 1], GIRO_RECORD_BYTES);
+        bytes += GIRO_RECORD_BYTES;
+    }
+    return bytes;
+}
+
+/* As if each account had used its velocity limits up. */
+static uint32_t reply_velocity(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                               uint8_t *reply)
+{
+    uint32_t bytes = reply_lookup(&fake->limits, body, body_bytes, reply);
+    for (uint32_t at = 0; at < bytes; at += GIRO_RECORD_BYTES) {
+        struct giro_limits limits;
+        memcpy(&limits, reply + at, sizeof limits);
+        struct giro_velocity_used used = {.account_id = limits.account_id,
+                                          .timestamp = fake->timestamp};
+        for (uint32_t slot = 0; slot < GIRO_VELOCITY_SLOTS; slot++)
+            used.used[slot] = used.maximum[slot] = limits.velocity_max[slot];
+        memcpy(reply + at, &used, sizeof used);
+    }
+    return bytes;
+}
+
+/* Only ledger numbers and epochs matter. */
+static uint32_t reply_cut_off(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                              uint8_t *reply)
+{
+    const uint32_t count = body_bytes / GIRO_RECORD_BYTES;
+    struct frame_created created = {.timestamp_first = fake->timestamp};
+    uint8_t *results = reply + sizeof created;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_cut_off cut_off;
+        memcpy(&cut_off, body + (size_t)i * sizeof cut_off, sizeof cut_off);
+        uint64_t *epoch = &fake->epochs[cut_off.ledger % LEDGERS_MAX];
+        struct giro_result result = {i, 0};
+        if (cut_off.epoch < *epoch)
+            result.code = GIRO_CUT_OFF_RESULT_EPOCH_IS_OVER;
+        else if (cut_off.epoch > *epoch)
+            result.code = GIRO_CUT_OFF_RESULT_EPOCH_HAS_NOT_BEGUN;
+        else
+            ++*epoch;
+        if (result.code != 0)
+            memcpy(results + created.result_count++ * sizeof result, &result, sizeof result);
+    }
+    fake->timestamp += count;
+    memcpy(reply, &created, sizeof created);
+    return (uint32_t)(sizeof created + created.result_count * sizeof(struct giro_result));
+}
+
+/* As if each account that settles had been posted to once, in the epoch before. */
+static uint32_t reply_settlements(struct fake *fake, const uint8_t *body, uint32_t body_bytes,
+                                  uint8_t *reply)
+{
+    const uint32_t found_bytes = reply_lookup(&fake->accounts, body, body_bytes, reply);
+    uint32_t bytes = 0;
+    for (uint32_t at = 0; at < found_bytes; at += GIRO_RECORD_BYTES) {
+        struct giro_account account;
+        memcpy(&account, reply + at, sizeof account);
+        if ((account.flags & GIRO_ACCOUNT_SETTLES) == 0)
+            continue;
+        const struct giro_settlement settlement = {
+            .account_id = account.id,
+            .debits_before = account.code,
+            .count_before = 1,
+            .epoch = fake->epochs[account.ledger % LEDGERS_MAX],
+            .ledger = account.ledger,
+        };
+        memcpy(reply + bytes, &settlement, sizeof settlement);
         bytes += GIRO_RECORD_BYTES;
     }
     return bytes;
@@ -433,32 +634,73 @@ static uint32_t reply_welcome(const struct fake *fake, uint8_t *reply)
     return sizeof welcome;
 }
 
+/* The fence of a frame: of zeros, when it has none. */
+static struct giro_fence fence_of(const struct frame_header *header, const uint8_t *body)
+{
+    struct giro_fence fence = {0};
+    if ((header->flags & FRAME_FLAG_FENCED) != 0 && header->body_bytes >= sizeof fence)
+        memcpy(&fence, body, sizeof fence);
+    return fence;
+}
+
+/* What is behind the fence of a request, if it has one. */
+static uint32_t fence_pass(struct fake *fake, const struct frame_header *header,
+                           const uint8_t **body)
+{
+    const struct giro_fence fence = fence_of(header, *body);
+    fake->fenced_off = false;
+    if (fence.token == 0)
+        return header->body_bytes;
+    struct giro_lease lease = {0};
+    const uint32_t slot = *store_slot(&fake->leases, fence.key);
+    if (slot != 0)
+        memcpy(&lease, &fake->leases.records[slot - 1], sizeof lease);
+    fake->fenced_off = lease.deadline == 0 || lease.token != fence.token;
+    *body += sizeof fence;
+    return header->body_bytes - (uint32_t)sizeof fence;
+}
+
 /* Executes a request. Returns the size of the reply's body. */
 static uint32_t request_execute(struct fake *fake, const struct frame_header *header,
                                 const uint8_t *body, uint8_t *reply)
 {
+    const uint32_t body_bytes = fence_pass(fake, header, &body);
     switch (header->operation) {
     case FRAME_HELLO:
         return reply_welcome(fake, reply);
     case FRAME_STATS:
         return reply_stats(fake, reply);
     case FRAME_CREATE_ACCOUNTS:
-        return reply_create(fake, &fake->accounts, &account_rules, body, header->body_bytes, reply);
+        return reply_create(fake, &fake->accounts, &account_rules, body, body_bytes, reply);
     case FRAME_CREATE_TRANSFERS:
-        return reply_create(fake, &fake->transfers, &transfer_rules, body, header->body_bytes,
-                            reply);
+        return reply_create(fake, &fake->transfers, &transfer_rules, body, body_bytes, reply);
     case FRAME_CREATE_TRANSFERS_OUTCOMES:
-        return reply_outcomes(fake, body, header->body_bytes, reply);
+        return reply_outcomes(fake, body, body_bytes, reply);
     case FRAME_SET_LIMITS:
-        return reply_set_limits(fake, body, header->body_bytes, reply);
+        return reply_set_limits(fake, body, body_bytes, reply);
+    case FRAME_CUT_OFF:
+        return reply_cut_off(fake, body, body_bytes, reply);
+    case FRAME_GET_SETTLEMENTS:
+        return reply_settlements(fake, body, body_bytes, reply);
     case FRAME_GET_LIMITS:
-        return reply_lookup(&fake->limits, body, header->body_bytes, reply);
+        return reply_lookup(&fake->limits, body, body_bytes, reply);
+    case FRAME_GET_VELOCITY:
+        return reply_velocity(fake, body, body_bytes, reply);
+    case FRAME_LEASE:
+        return reply_lease(fake, body, body_bytes, reply);
+    case FRAME_GET_LEASES:
+        return reply_lookup(&fake->leases, body, body_bytes, reply);
+    case FRAME_CREATE_SCHEDULES:
+    case FRAME_CANCEL_SCHEDULES:
+        return reply_schedules(fake, header, body, reply);
+    case FRAME_GET_SCHEDULES:
+        return reply_get_schedules(fake, body, body_bytes, reply);
     case FRAME_LOOKUP_ACCOUNTS:
-        return reply_lookup(&fake->accounts, body, header->body_bytes, reply);
+        return reply_lookup(&fake->accounts, body, body_bytes, reply);
     case FRAME_LOOKUP_TRANSFERS:
-        return reply_lookup(&fake->transfers, body, header->body_bytes, reply);
+        return reply_lookup(&fake->transfers, body, body_bytes, reply);
     case FRAME_LOOKUP_PAYMENTS:
-        return reply_payments(&fake->transfers, body, header->body_bytes, reply);
+        return reply_payments(&fake->transfers, body, body_bytes, reply);
     case FRAME_QUERY_ACCOUNTS:
         return reply_records(&fake->accounts, header, body, reply);
     case FRAME_GET_ACCOUNT_TRANSFERS:
@@ -644,15 +886,24 @@ static struct fake_step step_next(struct fake *fake, const struct frame_header *
 static uint32_t events_of(const struct frame_header *header)
 {
     switch (header->operation) {
+    case FRAME_CREATE_SCHEDULES:
+        return header->body_bytes / (uint32_t)sizeof(struct giro_schedule);
     case FRAME_CREATE_ACCOUNTS:
     case FRAME_CREATE_TRANSFERS:
     case FRAME_CREATE_TRANSFERS_OUTCOMES:
+    case FRAME_CUT_OFF:
     case FRAME_SET_LIMITS:
-        return header->body_bytes / GIRO_RECORD_BYTES;
+    case FRAME_LEASE:
+        return header->body_bytes / GIRO_RECORD_BYTES; /* a fence is less than one */
     case FRAME_LOOKUP_ACCOUNTS:
     case FRAME_LOOKUP_TRANSFERS:
     case FRAME_LOOKUP_PAYMENTS:
+    case FRAME_GET_SETTLEMENTS:
     case FRAME_GET_LIMITS:
+    case FRAME_GET_VELOCITY:
+    case FRAME_GET_LEASES:
+    case FRAME_CANCEL_SCHEDULES:
+    case FRAME_GET_SCHEDULES:
         return header->body_bytes / (uint32_t)sizeof(giro_u128);
     default:
         return header->operation >= FRAME_GET_ACCOUNT_TRANSFERS && header->body_bytes > 0;
@@ -663,12 +914,17 @@ static void frame_note(struct connection *connection, const struct frame_header 
 {
     struct fake *fake = connection->fake;
     struct fake_frame *frame = &fake->frames[fake->frame_count++];
+    const uint8_t *events = connection->request + FRAME_HEADER_BYTES;
+    const struct giro_fence fence = fence_of(header, events);
     assert(fake->frame_count < FRAMES_MAX);
     *frame = (struct fake_frame){.connection = connection->index,
                                  .operation = header->operation,
-                                 .event_count = events_of(header)};
+                                 .event_count = events_of(header),
+                                 .fence_token = fence.token};
+    if (frame->fence_token != 0)
+        events += sizeof fence;
     if (frame->event_count > 0)
-        memcpy(&frame->first_id, connection->request + FRAME_HEADER_BYTES, sizeof frame->first_id);
+        memcpy(&frame->first_id, events, sizeof frame->first_id);
 }
 
 /* Returns whether the connection goes on. */
@@ -796,6 +1052,10 @@ struct fake *fake_start(const struct fake_options *options)
     store_init(&fake->accounts);
     store_init(&fake->transfers);
     store_init(&fake->limits);
+    store_init(&fake->leases);
+    store_init(&fake->schedules);
+    fake->templates = aligned_alloc(16, RECORDS_MAX * sizeof *fake->templates);
+    assert(fake->templates != NULL);
     pthread_mutex_init(&fake->mutex, NULL);
     pthread_cond_init(&fake->released, NULL);
     listen_start(fake);
@@ -826,6 +1086,11 @@ void fake_stop(struct fake *fake)
     free(fake->transfers.slots);
     free(fake->limits.records);
     free(fake->limits.slots);
+    free(fake->leases.records);
+    free(fake->leases.slots);
+    free(fake->schedules.records);
+    free(fake->schedules.slots);
+    free(fake->templates);
     free(fake->frames);
     free(fake);
 }

@@ -1,8 +1,9 @@
 /* A server for the client's tests: speaks the protocol over real sockets, keeps what it creates in
  * memory, and misbehaves on request. It knows just enough of the ledger's rules to tell whether
  * requests were merged rightly: ids, linked chains, imported or not. It finds what filters ask for,
- * but does not judge them, counts every transfer as posted, keeps limits and minds none of them, and
- * never waits for changes. */
+ * but does not judge them, counts every transfer as posted, keeps limits and minds none of them,
+ * never waits for changes, lets no lease expire, and fires no schedule. It counts the epochs of ledger
+ * numbers, but adds nothing up. */
 #ifndef TESTS_CLIENT_FAKE_H
 #define TESTS_CLIENT_FAKE_H
 
@@ -78,7 +79,8 @@ struct fake_frame {
     uint32_t connection; /* 0 is the first */
     uint32_t operation;
     uint32_t event_count;
-    giro_u128 first_id; /* of its first event; 0 without events */
+    giro_u128 first_id;   /* of its first event; 0 without events */
+    uint64_t fence_token; /* 0: it is not fenced */
 };
 
 struct fake;

@@ -53,8 +53,11 @@ struct tracked {
     struct giro_request request;
     struct giro_transfer transfers[4];
     struct giro_account accounts[4];
+    struct giro_cut_off cut_offs[4];
     struct giro_limits limits[4];
+    struct giro_lease leases[4];
     struct giro_outcome outcomes[4];
+    struct giro_fence fence;
     struct giro_result results[4];
     giro_u128 ids[4];
     sem_t done;
@@ -106,11 +109,49 @@ static struct tracked *tracked_outcomes(giro_u128 first_id, uint32_t count)
     return tracked;
 }
 
+/* The same as tracked_transfers(), under a fence. */
+static struct tracked *tracked_fenced(giro_u128 first_id, uint32_t count, giro_u128 key,
+                                      uint64_t token)
+{
+    struct tracked *tracked = tracked_transfers(first_id, count);
+    tracked->fence = (struct giro_fence){.key = key, .token = token};
+    tracked->request.fence = &tracked->fence;
+    return tracked;
+}
+
+static struct tracked *tracked_lease(giro_u128 key, giro_u128 owner)
+{
+    struct tracked *tracked = tracked_new(GIRO_LEASE, 1);
+    tracked->leases[0] = (struct giro_lease){
+        .key = key, .owner = owner, .timeout_ms = 1000, .action = GIRO_LEASE_ACQUIRE};
+    tracked->request.events.leases = tracked->leases;
+    tracked->request.output.leases = tracked->leases;
+    return tracked;
+}
+
+static struct giro_schedule schedule_of(giro_u128 id)
+{
+    return (struct giro_schedule){.id = id,
+                                  .first = GIRO_NS_PER_S,
+                                  .interval = 1,
+                                  .rule = GIRO_SCHEDULE_SECONDS,
+                                  .transfer = transfer_of(0)};
+}
+
 static struct tracked *tracked_limits(giro_u128 account_id, uint16_t flags)
 {
     struct tracked *tracked = tracked_new(GIRO_SET_LIMITS, 1);
     tracked->limits[0] = (struct giro_limits){.account_id = account_id, .flags = flags};
     tracked->request.events.limits = tracked->limits;
+    tracked->request.output.results = tracked->results;
+    return tracked;
+}
+
+static struct tracked *tracked_cut_off(uint32_t ledger, uint64_t epoch)
+{
+    struct tracked *tracked = tracked_new(GIRO_CUT_OFF, 1);
+    tracked->cut_offs[0] = (struct giro_cut_off){.ledger = ledger, .epoch = epoch};
+    tracked->request.events.cut_offs = tracked->cut_offs;
     tracked->request.output.results = tracked->results;
     return tracked;
 }
@@ -393,6 +434,43 @@ Test(client_call, tells_the_outcomes_of_transfers)
     end(client, fake);
 }
 
+Test(client_call, cuts_ledgers_off_and_gets_settlements)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_account accounts[3] = {account_of(7), account_of(8), account_of(9)};
+    accounts[0].flags = accounts[1].flags = GIRO_ACCOUNT_SETTLES;
+    accounts[1].ledger = 2;
+    accounts[1].code = 5;
+    const struct giro_cut_off cut_offs[3] = {
+        {.ledger = 1, .epoch = 0}, {.ledger = 2, .epoch = 1}, {.ledger = 1, .epoch = 1}};
+    struct giro_settlement settlements[4];
+    struct giro_result results[3];
+    struct giro_created created;
+    const giro_u128 ids[4] = {8, 9, 10, 7};
+    uint32_t found = 9;
+    cr_assert_eq(giro_create_accounts(client, accounts, 3, NULL, &created), 0);
+    cr_assert_eq(giro_cut_off_ledgers(client, cut_offs, 3, results, &created), 0);
+    cr_assert_eq(created.result_count, 1);
+    cr_expect_eq(created.exists_count, 0);
+    cr_expect_gt(created.timestamp_first, 0);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_CUT_OFF_RESULT_EPOCH_HAS_NOT_BEGUN);
+
+    cr_assert_eq(giro_get_settlements(client, ids, 4, settlements, &found), 0);
+    cr_assert_eq(found, 2);
+    cr_expect(settlements[0].account_id == 8 && settlements[1].account_id == 7);
+    cr_expect(settlements[0].epoch == 0 && settlements[1].epoch == 2);
+    cr_expect(settlements[0].ledger == 2 && settlements[0].debits_before == 5);
+
+    cr_assert_eq(giro_cut_off_ledgers(client, cut_offs, 3, results, &created), 0);
+    cr_assert_eq(created.result_count, 3);
+    cr_expect_eq(created.exists_count, 2);
+    cr_expect_eq(results[0].code, GIRO_CUT_OFF_RESULT_EPOCH_IS_OVER);
+    cr_expect_str_eq(giro_cut_off_result_name(results[0].code), "epoch_is_over");
+    end(client, fake);
+}
+
 Test(client_call, sets_and_gets_limits)
 {
     struct fake *fake = fake_start(&(struct fake_options){0});
@@ -430,6 +508,220 @@ Test(client_call, sets_and_gets_limits)
     cr_expect(found_limits[0].floor == 0 && found_limits[0].flags == 0);
     cr_expect_eq(found_limits[0].timestamp, created.timestamp_first);
     end(client, fake);
+}
+
+Test(client_call, gets_velocity)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_account accounts[2] = {account_of(7), account_of(8)};
+    const struct giro_velocity rule = {.period = 1,
+                                       .unit = GIRO_PERIOD_DAYS,
+                                       .window = GIRO_WINDOW_SLIDING,
+                                       .verdict = GIRO_VERDICT_HOLD,
+                                       .flags = GIRO_VELOCITY_AMOUNT};
+    struct giro_limits limits[2] = {
+        {.account_id = 8, .velocity_max = {5, 0, 0, 6}, .velocity = {rule, {0}, {0}, rule}},
+        {.account_id = 7, .floor = 7}};
+    struct giro_limits found_limits;
+    struct giro_velocity_used used[3];
+    struct giro_created created;
+    const giro_u128 ids[3] = {7, 9, 8};
+    uint32_t found = 9;
+    cr_assert_eq(giro_create_accounts(client, accounts, 2, NULL, &created), 0);
+    cr_assert_eq(giro_get_velocity(client, ids, 3, used, &found), 0);
+    cr_expect_eq(found, 0);
+    cr_assert_eq(giro_set_limits(client, limits, 2, NULL, &created), 0);
+    cr_expect_eq(created.result_count, 0);
+    cr_assert_eq(giro_get_limits(client, &ids[2], 1, &found_limits, &found), 0);
+    cr_assert_eq(found, 1);
+    cr_expect_eq(memcmp(found_limits.velocity, limits[0].velocity, sizeof limits[0].velocity), 0);
+
+    cr_assert_eq(giro_get_velocity(client, ids, 3, used, &found), 0);
+    cr_assert_eq(found, 2);
+    cr_expect(used[0].account_id == 7 && used[1].account_id == 8);
+    cr_expect(used[0].maximum[0] == 0 && used[0].used[0] == 0);
+    cr_expect(used[1].maximum[0] == 5 && used[1].maximum[3] == 6);
+    cr_expect(used[1].used[0] == 5 && used[1].used[1] == 0 && used[1].used[3] == 6);
+    cr_expect_gt(used[1].timestamp, created.timestamp_first);
+    end(client, fake);
+}
+
+Test(client_call, acquires_renews_and_releases_leases)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_lease events[3] = {
+        {.key = 7, .owner = 1, .timeout_ms = 1000, .action = GIRO_LEASE_ACQUIRE},
+        {.key = 8, .owner = 1, .timeout_ms = 2000, .action = GIRO_LEASE_ACQUIRE},
+        {.key = 7, .owner = 2, .timeout_ms = 3000, .action = GIRO_LEASE_ACQUIRE},
+    };
+    struct giro_lease leases[3];
+    const giro_u128 keys[3] = {8, 9, 7};
+    uint32_t refused = 9;
+    uint32_t found = 9;
+    cr_assert_eq(giro_change_leases(client, events, 3, leases, &refused), 0);
+    cr_expect_eq(refused, 1);
+    cr_expect_eq(leases[0].result, GIRO_LEASE_RESULT_DONE);
+    cr_expect(leases[0].token != 0 && leases[1].token > leases[0].token);
+    cr_expect_eq(leases[1].deadline, leases[1].timestamp + 2000 * GIRO_NS_PER_MS);
+    cr_expect_eq(leases[2].result, GIRO_LEASE_RESULT_HELD_BY_ANOTHER);
+    cr_expect(leases[2].owner == 1 && leases[2].token == 0);
+    cr_expect_eq(leases[2].deadline, leases[0].deadline);
+
+    events[0].action = GIRO_LEASE_RENEW; /* without the token */
+    events[1] = (struct giro_lease){
+        .key = 8, .owner = 1, .token = leases[1].token, .action = GIRO_LEASE_RELEASE};
+    cr_assert_eq(giro_change_leases(client, events, 2, events, &refused), 0,
+                 "over the events themselves");
+    cr_expect_eq(refused, 1);
+    cr_expect_eq(events[0].result, GIRO_LEASE_RESULT_NOT_HELD);
+    cr_expect_eq(events[1].result, GIRO_LEASE_RESULT_DONE);
+    cr_assert_eq(giro_get_leases(client, keys, 3, leases, &found), 0);
+    cr_assert_eq(found, 2);
+    cr_expect(leases[0].key == 8 && leases[1].key == 7);
+    cr_expect(leases[0].deadline == 0 && leases[1].deadline != 0);
+    end(client, fake);
+}
+
+Test(client_call, creates_and_cancels_schedules)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_schedule schedules[3] = {schedule_of(7), schedule_of(0), schedule_of(8)};
+    struct giro_schedule found_schedules[3];
+    struct giro_result results[3] = {0};
+    struct giro_created created;
+    const giro_u128 ids[3] = {8, 9, 7};
+    uint32_t found = 9;
+    schedules[2].transfer.amount = 55;
+    cr_assert_eq(giro_create_schedules(client, schedules, 3, results, &created), 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_SCHEDULE_RESULT_ID_MUST_NOT_BE_ZERO);
+    cr_assert_eq(giro_create_schedules(client, schedules, 1, results, &created), 0);
+    cr_expect_eq(created.exists_count, 1);
+    cr_assert_eq(giro_get_schedules(client, ids, 3, found_schedules, &found), 0);
+    cr_assert_eq(found, 2);
+    cr_expect(found_schedules[0].id == 8 && found_schedules[1].id == 7);
+    cr_expect(found_schedules[0].transfer.amount == 55 && found_schedules[0].first != 0);
+    cr_expect_eq(found_schedules[0].state, GIRO_SCHEDULE_ACTIVE);
+    cr_expect(found_schedules[1].transfer.amount == 100);
+
+    cr_assert_eq(giro_cancel_schedules(client, ids, 2, results, &created), 0);
+    cr_expect_eq(created.result_count, 1);
+    cr_expect_eq(results[0].index, 1);
+    cr_expect_eq(results[0].code, GIRO_SCHEDULE_RESULT_NOT_FOUND);
+    cr_assert_eq(giro_cancel_schedules(client, ids, 1, results, &created), 0);
+    cr_expect_eq(results[0].code, GIRO_SCHEDULE_RESULT_ALREADY_OVER);
+    cr_expect_eq(created.exists_count, 1);
+    cr_assert_eq(giro_get_schedules(client, ids, 1, found_schedules, &found), 0);
+    cr_assert_eq(found, 1);
+    cr_expect_eq(found_schedules[0].state, GIRO_SCHEDULE_CANCELLED);
+    end(client, fake);
+}
+
+Test(client_call, carries_the_most_schedules)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    const uint32_t count = GIRO_SCHEDULES_MAX;
+    struct giro_schedule *schedules = aligned_alloc(16, (count + 1) * sizeof *schedules);
+    struct giro_result *results = calloc(GIRO_EVENTS_MAX, sizeof *results);
+    giro_u128 *ids = aligned_alloc(16, GIRO_EVENTS_MAX * sizeof *ids);
+    struct giro_created created;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i <= count; i++)
+        schedules[i] = schedule_of(i + 1);
+    for (uint32_t i = 0; i < GIRO_EVENTS_MAX; i++)
+        ids[i] = i + 1;
+    cr_assert_eq(giro_create_schedules(client, schedules, count, results, &created), 0);
+    cr_expect_eq(created.result_count, 0);
+    cr_expect_eq(giro_create_schedules(client, schedules, count + 1, NULL, &created), GIRO_EINVAL);
+    cr_assert_eq(giro_get_schedules(client, ids, count, schedules, &found), 0);
+    cr_expect_eq(found, count);
+    for (uint32_t i = 0; i < found; i++)
+        cr_assert(schedules[i].id == ids[i]);
+    cr_expect_eq(giro_get_schedules(client, ids, count + 1, schedules, &found), GIRO_EINVAL);
+    cr_assert_eq(giro_cancel_schedules(client, ids, GIRO_EVENTS_MAX, results, &created), 0);
+    cr_expect_eq(created.result_count, GIRO_EVENTS_MAX - count);
+    cr_expect_eq(fake_frame_count(fake), 3);
+    end(client, fake);
+    free(ids);
+    free(results);
+    free(schedules);
+}
+
+/* As the server makes them: docs/protocol.md. */
+Test(client_call, names_the_transfers_of_schedules)
+{
+    static const struct {
+        giro_u128 schedule_id;
+        uint32_t occurrence;
+        uint32_t attempt;
+        uint64_t high;
+        uint64_t low;
+    } rows[] = {
+        {1, 0, 0, 0x4a679b01e5e1d782, 0x09daa6f9bc42cae9},
+        {1, 1, 0, 0xda8a840ca0a0ac0f, 0xf01a7b0603186b9b},
+        {1, 0, 1, 0xcf82dd92a51de94c, 0x1aa02bee35277e09},
+        {((giro_u128)1 << 127) + 5, UINT32_MAX, 4, 0x22e05ee63f97de54, 0x984434ee9e30be00},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const giro_u128 id =
+            giro_schedule_transfer_id(rows[i].schedule_id, rows[i].occurrence, rows[i].attempt);
+        cr_expect(id == ((giro_u128)rows[i].high << 64 | rows[i].low), "row %zu", i);
+    }
+}
+
+/* A fence takes the place of one event, and is no reason to copy them. */
+Test(client_call, carries_the_largest_fenced_request)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct giro_transfer *transfers =
+        aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_transfer));
+    struct giro_outcome *outcomes =
+        aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_outcome));
+    struct tracked *lease = submit(client, tracked_lease(7, 1));
+    cr_assert_eq(outcome(lease), 0);
+    struct giro_fence fence = {.key = 7, .token = lease->leases[0].token};
+    struct giro_request request = {.operation = GIRO_CREATE_TRANSFERS,
+                                   .count = GIRO_FENCED_MAX,
+                                   .events.transfers = transfers,
+                                   .fence = &fence};
+    for (uint32_t i = 0; i < GIRO_EVENTS_MAX; i++)
+        transfers[i] = transfer_of(i + 1);
+    cr_assert_eq(giro_call(client, &request), 0);
+    cr_expect_eq(request.result_count, 0);
+    request.operation = GIRO_CREATE_TRANSFERS_OUTCOMES;
+    request.count = GIRO_OUTCOMES_MAX;
+    request.outcomes = outcomes;
+    cr_assert_eq(giro_call(client, &request), 0);
+    cr_expect_eq(request.exists_count, GIRO_OUTCOMES_MAX);
+    fence.token++;
+    request.operation = GIRO_CREATE_TRANSFERS;
+    request.events.transfers = &transfers[GIRO_FENCED_MAX];
+    request.count = 1;
+    cr_assert_eq(giro_call(client, &request), 0);
+    cr_expect_eq(request.result_count, 1);
+    cr_expect_eq(fake_transfer_count(fake, GIRO_EVENTS_MAX), 0);
+    cr_expect_eq(fake_frame_at(fake, 1).fence_token, lease->leases[0].token);
+    cr_expect_eq(fake_frame_at(fake, 1).event_count, GIRO_FENCED_MAX);
+    cr_expect(fake_frame_at(fake, 1).first_id == 1);
+
+    request.count = GIRO_FENCED_MAX + 1;
+    cr_expect_eq(giro_call(client, &request), GIRO_EINVAL);
+    request.operation = GIRO_CREATE_ACCOUNTS;
+    request.count = 1;
+    cr_expect_eq(giro_call(client, &request), GIRO_EINVAL, "only transfers have fences");
+    request.operation = GIRO_PING;
+    request.count = 0;
+    cr_expect_eq(giro_call(client, &request), GIRO_EINVAL);
+    end(client, fake);
+    tracked_free(lease);
+    free(outcomes);
+    free(transfers);
 }
 
 Test(client_call, carries_the_most_outcomes)
@@ -530,6 +822,32 @@ Test(client_call, rejects_bad_arguments)
     cr_expect_eq(giro_get_limits(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
     cr_expect_eq(giro_get_limits(client, &transfer.id, 0, &limits, &found), GIRO_EINVAL);
     cr_expect_eq(giro_get_limits(client, NULL, 1, &limits, &found), GIRO_EINVAL);
+    const struct giro_cut_off cut_off = {.ledger = 1};
+    struct giro_settlement settlement;
+    cr_expect_eq(giro_cut_off_ledgers(client, &cut_off, 0, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_cut_off_ledgers(client, NULL, 1, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_get_settlements(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_settlements(client, &transfer.id, 0, &settlement, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_settlements(client, NULL, 1, &settlement, &found), GIRO_EINVAL);
+    struct giro_velocity_used velocity;
+    cr_expect_eq(giro_get_velocity(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_velocity(client, &transfer.id, 0, &velocity, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_velocity(client, NULL, 1, &velocity, &found), GIRO_EINVAL);
+    struct giro_lease lease = {.key = 1};
+    cr_expect_eq(giro_change_leases(client, &lease, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_change_leases(client, &lease, 0, &lease, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_change_leases(client, NULL, 1, &lease, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_change_leases(client, &lease, GIRO_EVENTS_MAX + 1, &lease, &found),
+                 GIRO_EINVAL);
+    cr_expect_eq(giro_get_leases(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_leases(client, &transfer.id, 0, &lease, &found), GIRO_EINVAL);
+    struct giro_schedule schedule = schedule_of(1);
+    cr_expect_eq(giro_create_schedules(client, &schedule, 0, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_create_schedules(client, NULL, 1, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_cancel_schedules(client, &transfer.id, 0, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_cancel_schedules(client, NULL, 1, NULL, &created), GIRO_EINVAL);
+    cr_expect_eq(giro_get_schedules(client, &transfer.id, 1, NULL, &found), GIRO_EINVAL);
+    cr_expect_eq(giro_get_schedules(client, NULL, 1, &schedule, &found), GIRO_EINVAL);
     cr_expect_eq(giro_stats(client, NULL), GIRO_EINVAL);
     struct giro_request request = {.operation = GIRO_PING};
     cr_expect_eq(giro_submit(client, &request), GIRO_EINVAL, "no callback");
@@ -555,6 +873,8 @@ Test(client_call, respects_the_server_s_limit)
                  GIRO_ETOOBIG);
     const struct giro_limits limits[4] = {0};
     cr_expect_eq(giro_set_limits(client, limits, 4, NULL, &created), GIRO_ETOOBIG);
+    const struct giro_schedule schedules[4] = {schedule_of(1)};
+    cr_expect_eq(giro_create_schedules(client, schedules, 4, NULL, &created), GIRO_ETOOBIG);
     cr_expect_eq(fake_frame_count(fake), 1);
     end(client, fake);
 }
@@ -743,6 +1063,94 @@ Test(client_batch, takes_flags_of_limits_for_nothing_else)
     cr_expect_eq(rows[0]->request.result_count, 0);
     expect_result(rows[1], 0, 0, GIRO_LIMITS_RESULT_ACCOUNT_NOT_FOUND);
     cr_expect_eq(rows[2]->request.result_count, 0);
+    end(client, fake);
+    tracked_free(first);
+    for (int i = 0; i < 3; i++)
+        tracked_free(rows[i]);
+}
+
+/* One frame has one fence, and what has none is not to be fenced. */
+Test(client_batch, shares_a_frame_only_under_the_same_fence)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *lease = submit(client, tracked_lease(7, 1));
+    cr_assert_eq(outcome(lease), 0);
+    const uint64_t token = lease->leases[0].token;
+    struct tracked *rows[] = {
+        tracked_fenced(10, 2, 7, token),
+        tracked_fenced(20, 1, 7, token),
+        tracked_transfers(30, 1),
+        tracked_fenced(40, 1, 7, token),
+        tracked_fenced(50, 1, 7, token + 1),
+        tracked_fenced(60, 2, 8, token),
+        tracked_transfers(70, 1),
+    };
+    static const uint32_t frames[] = {3, 1, 1, 1, 2, 1};
+    const uint64_t tokens[] = {token, 0, token, token + 1, token, 0};
+    struct tracked *first = plug(fake, client);
+    for (uint32_t i = 0; i < 7; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    for (uint32_t i = 0; i < 7; i++) {
+        const bool refused = i == 4 || i == 5;
+        cr_expect_eq(outcome(rows[i]), 0);
+        cr_expect_eq(rows[i]->request.result_count, refused ? rows[i]->request.count : 0);
+        if (refused)
+            expect_result(rows[i], 0, 0, GIRO_TRANSFER_LEASE_NOT_HELD);
+    }
+    cr_expect_eq(outcome(first), 0);
+    cr_assert_eq(fake_frame_count(fake), 2 + 6);
+    for (uint32_t i = 0; i < 6; i++) {
+        cr_expect_eq(fake_frame_at(fake, 2 + i).event_count, frames[i], "frame %u", i);
+        cr_expect_eq(fake_frame_at(fake, 2 + i).fence_token, tokens[i], "frame %u", i);
+    }
+    end(client, fake);
+    tracked_free(lease);
+    tracked_free(first);
+    for (int i = 0; i < 7; i++)
+        tracked_free(rows[i]);
+}
+
+Test(client_batch, hands_out_leases)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *rows[] = {tracked_lease(7, 1), tracked_lease(8, 1), tracked_lease(7, 2)};
+    expect_frames(fake, client, rows, 3, (const uint32_t[]){3}, 1);
+    cr_expect_eq(rows[0]->request.result_count, 0);
+    cr_expect(rows[0]->leases[0].key == 7 && rows[0]->leases[0].token != 0);
+    cr_expect(rows[1]->leases[0].key == 8 && rows[1]->leases[0].token > rows[0]->leases[0].token);
+    cr_expect_eq(rows[2]->request.result_count, 1);
+    cr_expect_eq(rows[2]->leases[0].result, GIRO_LEASE_RESULT_HELD_BY_ANOTHER);
+    cr_expect(rows[2]->leases[0].owner == 1);
+    end(client, fake);
+    for (int i = 0; i < 3; i++)
+        tracked_free(rows[i]);
+}
+
+/* Each gets its own results, in the order in which they were submitted. */
+Test(client_batch, merges_cut_offs)
+{
+    struct fake *fake = fake_start(&(struct fake_options){0});
+    struct giro_client *client =
+        client_open(fake, (struct giro_client_options){.frames_in_flight_max = 1});
+    struct tracked *first = plug(fake, client);
+    struct tracked *rows[] = {tracked_cut_off(1, 0), tracked_cut_off(1, 0), tracked_cut_off(1, 1)};
+    for (uint32_t i = 0; i < 3; i++)
+        submit(client, rows[i]);
+    fake_release(fake);
+    for (uint32_t i = 0; i < 3; i++)
+        cr_expect_eq(outcome(rows[i]), 0);
+    cr_expect_eq(outcome(first), 0);
+    cr_expect_eq(fake_frame_count(fake), 2);
+    cr_expect_eq(fake_frame_at(fake, 1).operation, GIRO_CUT_OFF);
+    cr_expect_eq(fake_frame_at(fake, 1).event_count, 3);
+    expect_result(rows[1], 0, 0, GIRO_CUT_OFF_RESULT_EPOCH_IS_OVER);
+    cr_expect_eq(rows[0]->request.result_count | rows[2]->request.result_count, 0);
+    cr_expect_eq(rows[1]->request.exists_count, 1);
     end(client, fake);
     tracked_free(first);
     for (int i = 0; i < 3; i++)
@@ -1134,7 +1542,9 @@ Test(client_deadline, returns_the_memory_of_a_half_written_request)
         events[i] = aligned_alloc(16, GIRO_EVENTS_MAX * sizeof(struct giro_transfer));
         for (uint32_t k = 0; k < GIRO_EVENTS_MAX; k++)
             events[i][k] = transfer_of((giro_u128)i * GIRO_EVENTS_MAX + k + 1);
-        rows[i] = tracked_new(GIRO_CREATE_TRANSFERS, GIRO_EVENTS_MAX);
+        rows[i] = tracked_fenced(1, 1, 7, 1 + i); /* and so is that of its fence */
+        rows[i]->request.count = GIRO_FENCED_MAX;
+        rows[i]->request.output.results = NULL;
         rows[i]->request.events.transfers = events[i];
         submit(client, rows[i]);
     }
@@ -1349,6 +1759,27 @@ Test(client_resend, of_outcomes_tells_that_they_exist)
     end(client, fake);
 }
 
+/* An epoch ends once, however often its end is asked for. */
+Test(client_resend, of_cut_offs_tells_that_the_epoch_is_over)
+{
+    static const enum fake_action rows[] = {FAKE_DROP, FAKE_EXECUTE_AND_DROP};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct fake_step step = {rows[i], 0};
+        struct fake *fake = fake_start(&(struct fake_options){.steps = &step, .step_count = 1});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        const struct giro_cut_off cut_off = {.ledger = 1}, next = {.ledger = 1, .epoch = 1};
+        struct giro_created created;
+        cr_assert_eq(giro_cut_off_ledgers(client, &cut_off, 1, NULL, &created), 0);
+        cr_expect(created.resent);
+        cr_expect_eq(created.result_count, rows[i] != FAKE_DROP, "row %zu", i);
+        cr_expect_eq(created.exists_count, created.result_count, "row %zu", i);
+        cr_expect_eq(fake_frame_count(fake), 2);
+        cr_assert_eq(giro_cut_off_ledgers(client, &next, 1, NULL, &created), 0);
+        cr_expect_eq(created.result_count, 0, "row %zu: cut off once", i);
+        end(client, fake);
+    }
+}
+
 /* Whether it was executed or not: somebody else may have set other limits meanwhile. */
 Test(client_resend, of_limits_never_happens)
 {
@@ -1373,6 +1804,62 @@ Test(client_resend, of_limits_never_happens)
         cr_expect_eq(fake_frame_count(fake), 4, "row %zu: reading them is sent again", i);
         end(client, fake);
     }
+}
+
+/* A second token would fence what was sent under the first. */
+Test(client_resend, of_leases_never_happens)
+{
+    static const enum fake_action rows[] = {FAKE_DROP, FAKE_EXECUTE_AND_DROP, FAKE_HALF};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake *fake = FAKE_WITH_STEPS({rows[i], 0}, {FAKE_DROP, 0});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct tracked *lease = submit(client, tracked_lease(7, 1));
+        int error = outcome(lease);
+        const giro_u128 key = 7;
+        struct giro_lease known;
+        uint32_t found = 0;
+        cr_expect(giro_error_outcome_unknown(error), "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(lease->leases[0].token, 0, "row %zu", i);
+        cr_expect_eq(fake_frame_count(fake), 1, "row %zu", i);
+        cr_assert_eq(giro_get_leases(client, &key, 1, &known, &found), 0);
+        cr_expect_eq(found, rows[i] != FAKE_DROP, "row %zu", i);
+        cr_expect_eq(fake_frame_count(fake), 3, "row %zu: reading them is sent again", i);
+        end(client, fake);
+        tracked_free(lease);
+    }
+}
+
+Test(client_resend, of_schedules_tells_that_they_exist)
+{
+    struct fake *fake =
+        FAKE_WITH_STEPS({FAKE_EXECUTE_AND_DROP, 0}, {FAKE_ANSWER, 0}, {FAKE_EXECUTE_AND_DROP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    const struct giro_schedule schedule = schedule_of(7);
+    struct giro_created created;
+    cr_assert_eq(giro_create_schedules(client, &schedule, 1, NULL, &created), 0);
+    cr_expect(created.resent);
+    cr_expect_eq(created.exists_count, 1);
+    cr_assert_eq(giro_cancel_schedules(client, &schedule.id, 1, NULL, &created), 0);
+    cr_expect(created.resent);
+    cr_expect_eq(created.exists_count, 1);
+    end(client, fake);
+}
+
+/* With the fence that it had. */
+Test(client_resend, of_fenced_transfers_keeps_the_fence)
+{
+    struct fake *fake = FAKE_WITH_STEPS({FAKE_ANSWER, 0}, {FAKE_DROP, 0});
+    struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+    struct tracked *lease = submit(client, tracked_lease(7, 1));
+    cr_assert_eq(outcome(lease), 0);
+    struct tracked *fenced = submit(client, tracked_fenced(10, 2, 7, lease->leases[0].token));
+    cr_assert_eq(outcome(fenced), 0);
+    cr_expect_eq(fenced->request.result_count, 0);
+    cr_assert_eq(fake_frame_count(fake), 3);
+    cr_expect_eq(fake_frame_at(fake, 2).fence_token, lease->leases[0].token);
+    end(client, fake);
+    tracked_free(lease);
+    tracked_free(fenced);
 }
 
 /* What waited behind it was not sent, and is sent over the next connection. */
@@ -1494,6 +1981,14 @@ static const struct {
     {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LOOKUP_PAYMENTS},
     {FAKE_BODY_LONG, GIRO_GET_LIMITS},
     {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_LIMITS},
+    {FAKE_BODY_LONG, GIRO_GET_SETTLEMENTS},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_SETTLEMENTS},
+    {FAKE_BODY_CUT, GIRO_CUT_OFF},
+    {FAKE_RESULT_COUNT, GIRO_CUT_OFF},
+    {FAKE_CODE_ZERO, GIRO_CUT_OFF},
+    {FAKE_TIMESTAMP_ZERO, GIRO_CUT_OFF},
+    {FAKE_BODY_LONG, GIRO_GET_VELOCITY},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_VELOCITY},
     {FAKE_BODY_CUT, GIRO_SET_LIMITS},
     {FAKE_BODY_LONG, GIRO_SET_LIMITS},
     {FAKE_RESULT_COUNT, GIRO_SET_LIMITS},
@@ -1505,6 +2000,22 @@ static const struct {
     {FAKE_BODY_CUT, GIRO_CREATE_TRANSFERS_OUTCOMES},
     {FAKE_BODY_LONG, GIRO_CREATE_TRANSFERS_OUTCOMES},
     {FAKE_RESULT_COUNT, GIRO_CREATE_TRANSFERS_OUTCOMES},
+    {FAKE_BODY_CUT, GIRO_LEASE},
+    {FAKE_BODY_LONG, GIRO_LEASE},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_LEASE},
+    {FAKE_WRONG_OPERATION, GIRO_LEASE},
+    {FAKE_BODY_LONG, GIRO_GET_LEASES},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_LEASES},
+    {FAKE_BODY_CUT, GIRO_CREATE_SCHEDULES},
+    {FAKE_BODY_LONG, GIRO_CREATE_SCHEDULES},
+    {FAKE_RESULT_COUNT, GIRO_CREATE_SCHEDULES},
+    {FAKE_INDEX_TOO_LARGE, GIRO_CREATE_SCHEDULES},
+    {FAKE_TIMESTAMP_ZERO, GIRO_CREATE_SCHEDULES},
+    {FAKE_BODY_LONG, GIRO_CANCEL_SCHEDULES},
+    {FAKE_INDEX_DESCENDING, GIRO_CANCEL_SCHEDULES},
+    {FAKE_CODE_ZERO, GIRO_CANCEL_SCHEDULES},
+    {FAKE_BODY_LONG, GIRO_GET_SCHEDULES},
+    {FAKE_RECORD_NOT_ASKED_FOR, GIRO_GET_SCHEDULES},
     {FAKE_BODY_CUT, GIRO_STATS},
     {FAKE_BODY_LONG, GIRO_STATS},
     {FAKE_BODY_LONG, GIRO_PING},
@@ -1514,6 +2025,14 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
 {
     const struct giro_limits limits[2] = {{.account_id = 1}, {.account_id = 2}};
     struct giro_limits found_limits[2];
+    const struct giro_lease leases[2] = {{.key = 1, .action = GIRO_LEASE_ACQUIRE},
+                                         {.key = 2, .action = GIRO_LEASE_RENEW}};
+    const struct giro_schedule schedules[2] = {schedule_of(1), schedule_of(2)};
+    struct giro_schedule found_schedules[2];
+    struct giro_lease found_leases[2];
+    const struct giro_cut_off cut_offs[2] = {{.ledger = 1}, {.ledger = 2}};
+    struct giro_settlement settlements[2];
+    struct giro_velocity_used velocities[2];
     struct giro_outcome outcomes[2];
     struct giro_transfer transfers[2] = {transfer_of(1), transfer_of(2)};
     const giro_u128 ids[2] = {1, 2};
@@ -1537,8 +2056,17 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
         case GIRO_CREATE_TRANSFERS:
             request.events.transfers = transfers;
             break;
+        case GIRO_CUT_OFF:
+            request.events.cut_offs = cut_offs;
+            break;
         case GIRO_SET_LIMITS:
             request.events.limits = limits;
+            break;
+        case GIRO_LEASE:
+            request.events.leases = leases;
+            break;
+        case GIRO_CREATE_SCHEDULES:
+            request.events.schedules = schedules;
             break;
         default:
             request.events.ids = ids;
@@ -1550,12 +2078,58 @@ Test(client_reply, that_contradicts_its_request_is_a_protocol_error)
             request.output.payments = payments;
         else if (operation == GIRO_GET_LIMITS)
             request.output.limits = found_limits;
+        else if (operation == GIRO_GET_SETTLEMENTS)
+            request.output.settlements = settlements;
+        else if (operation == GIRO_GET_VELOCITY)
+            request.output.velocities = velocities;
+        else if (operation == GIRO_LEASE || operation == GIRO_GET_LEASES)
+            request.output.leases = found_leases;
+        else if (operation == GIRO_GET_SCHEDULES)
+            request.output.schedules = found_schedules;
         else if (operation == GIRO_STATS)
             request.output.stats = &stats;
         int error = giro_call(client, &request);
         cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
         cr_expect_eq(giro_ping(client), 0, "row %zu: a new connection", i);
         cr_expect_eq(status_of(client).connections, 2);
+        end(client, fake);
+    }
+}
+
+/* What was done has a token and a time, what was refused has neither. */
+Test(client_reply, with_leases_that_contradict_themselves_is_a_protocol_error)
+{
+    enum {
+        NEXT = sizeof(struct giro_lease),
+        TOKEN = offsetof(struct giro_lease, token),
+        RESULT = offsetof(struct giro_lease, result),
+        TIME = offsetof(struct giro_lease, timestamp),
+    };
+    static const struct fake_patch rows[] = {
+        {.at = 0, .size_bytes = 1, .value = 3},
+        {.at = TOKEN, .size_bytes = 8, .value = 0},
+        {.at = RESULT, .size_bytes = 2, .value = 12},
+        {.at = TIME, .size_bytes = 8, .value = 0},
+        {.at = TIME, .size_bytes = 8, .value = UINT64_MAX},
+        {.at = NEXT + TOKEN, .size_bytes = 8, .value = 5},
+        {.at = NEXT + RESULT, .size_bytes = 2, .value = 0},
+        {.at = NEXT + TIME, .size_bytes = 8, .value = 5},
+        {.body_bytes = NEXT},
+        {.body_bytes = 3 * NEXT},
+    };
+    const struct giro_lease events[2] = {{.key = 1, .action = GIRO_LEASE_ACQUIRE},
+                                         {.key = 2, .action = GIRO_LEASE_RENEW}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct fake_step step = {FAKE_PATCH, 0};
+        struct fake *fake =
+            fake_start(&(struct fake_options){.steps = &step, .step_count = 1, .patch = rows[i]});
+        struct giro_client *client = client_open(fake, (struct giro_client_options){0});
+        struct giro_lease leases[2];
+        uint32_t refused = 9;
+        int error = giro_change_leases(client, events, 2, leases, &refused);
+        cr_expect_eq(error, GIRO_EPROTOCOL, "row %zu: %s", i, giro_error_name(error));
+        cr_expect_eq(refused, 9, "row %zu", i);
+        cr_expect_eq(giro_ping(client), 0, "row %zu: a new connection", i);
         end(client, fake);
     }
 }
@@ -1647,6 +2221,8 @@ Test(client_reply, statuses_become_errors)
         {FRAME_TRANSFERS_FULL, GIRO_ETRANSFERSFULL, 1},
         {FRAME_HOLDS_FULL, GIRO_EHOLDSFULL, 1},
         {FRAME_PAYMENTS_FULL, GIRO_EPAYMENTSFULL, 1},
+        {FRAME_SCHEDULES_FULL, GIRO_ESCHEDULESFULL, 1},
+        {FRAME_FENCE_RESERVED, GIRO_EREFUSED, 1},
         {FRAME_RECORD_DAMAGED, GIRO_EDAMAGED, 1},
         {FRAME_TOO_MANY_EVENTS, GIRO_ETOOBIG, 1},
         {FRAME_BODY_SIZE, GIRO_EREFUSED, 1},
@@ -2332,13 +2908,13 @@ Test(client_close, works_in_every_state_of_the_connection)
 
 Test(client_error, every_code_has_a_name_a_text_and_an_outcome)
 {
-    for (int error = 0; error >= GIRO_EPAYMENTSFULL; error--) {
+    for (int error = 0; error >= GIRO_ESCHEDULESFULL; error--) {
         bool unknown = error <= GIRO_ETIMEDOUT && error >= GIRO_EPROTOCOL;
         cr_expect_str_neq(giro_error_name(error), "unknown", "%d", error);
         cr_expect_str_neq(giro_error_text(error), "unknown", "%d", error);
         cr_expect_eq(giro_error_outcome_unknown(error), unknown, "%d", error);
     }
-    cr_expect_str_eq(giro_error_name(GIRO_EPAYMENTSFULL - 1), "unknown");
+    cr_expect_str_eq(giro_error_name(GIRO_ESCHEDULESFULL - 1), "unknown");
     cr_expect_str_eq(giro_error_text(1), "unknown");
 }
 
@@ -2351,6 +2927,7 @@ Test(client_error, values_are_kept)
     cr_expect_eq(GIRO_ESNAPSHOT, -26);
     cr_expect_eq(GIRO_EQUERYCANCELED, -27);
     cr_expect_eq(GIRO_EFOLLOWEROFF, -28);
+    cr_expect_eq(GIRO_ESCHEDULESFULL, -30);
 }
 
 Test(client_status, has_a_name_and_a_text)

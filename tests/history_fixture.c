@@ -197,7 +197,8 @@ static void reference_add(struct history *history, const union record *record)
             &history->accounts[account_number(record->transfer.credit_account_id)].debits_pending,
             sizeof noted->credit);
     }
-    if (kind == RECORD_TRANSFER)
+    /* What schedules have made has ids of another kind, and nothing refers to it. */
+    if (kind == RECORD_TRANSFER && (uint64_t)record->transfer.id < history->transfer_next)
         history->ordinals[(uint64_t)record->transfer.id] = history->record_count;
     history->record_count++;
 }
@@ -291,6 +292,8 @@ static void block_follow(struct history *history, const struct block_header *hea
         cr_assert_eq(ledger_replay_apply(history->replica, part, run, address + done,
                                          history->effects, &failed),
                      0, "record %u of block %lu", done + failed, header->lsn);
+        if (history->snapshot != NULL && history->snapshot->active)
+            snapshot_keep_sides(history->snapshot, history->replica);
         live_after(live, history->replica, part, run, place + done, history->effects);
     }
     live_block(live, header);
@@ -450,6 +453,56 @@ void history_limits(struct history *history, const struct giro_limits *events, u
     output_close(history, &output);
 }
 
+void history_leases(struct history *history, const struct giro_lease *events, uint32_t count)
+{
+    struct giro_lease *replies = calloc(count, sizeof *replies);
+    struct ledger_output output;
+    cr_assert(replies != NULL);
+    output_open(history, count, &output);
+    ledger_lease(history->ledger, events, count, history->clock_ns, replies, &output);
+    history->clock_ns += count;
+    output_close(history, &output);
+    free(replies);
+}
+
+void history_schedules(struct history *history, const struct giro_schedule *events, uint32_t count)
+{
+    struct ledger_output output;
+    output_open(history, 2 * count, &output);
+    ledger_create_schedules(history->ledger, events, count, history->clock_ns, &output);
+    history->clock_ns += count;
+    output_close(history, &output);
+}
+
+void history_cut_off(struct history *history, const struct giro_cut_off *events, uint32_t count)
+{
+    struct ledger_output output;
+    output_open(history, count, &output);
+    ledger_cut_off(history->ledger, events, count, history->clock_ns, &output);
+    history->clock_ns += count;
+    output_close(history, &output);
+}
+
+void history_cancel(struct history *history, const giro_u128 *ids, uint32_t count)
+{
+    struct ledger_output output;
+    output_open(history, 2 * count, &output);
+    ledger_cancel_schedules(history->ledger, ids, count, history->clock_ns, &output);
+    history->clock_ns += count;
+    output_close(history, &output);
+}
+
+void history_fire(struct history *history, uint32_t events_max)
+{
+    struct ledger_output output;
+    output_open(history, events_max * LEDGER_FIRE_RECORDS, &output);
+    cr_assert_eq(ledger_fire(history->ledger, history->clock_ns, events_max, NULL,
+                             history->addresses, &output),
+                 0);
+    history->clock_ns += events_max + 1;
+    output_close(history, &output);
+}
+
 void history_expire(struct history *history, uint32_t expired_max)
 {
     struct ledger_output output;
@@ -483,7 +536,8 @@ static struct giro_account account_make(struct history *history, struct rng *rng
         .id = history_account_id(number),
         .ledger = 1 + number % 2,
         .code = (uint16_t)(1 + rng_below(rng, 3)),
-        .flags = number % 3 == 0 ? GIRO_ACCOUNT_HISTORY : 0,
+        .flags = (number % 3 == 0 ? GIRO_ACCOUNT_HISTORY : 0) |
+                 (number % 4 == 1 ? GIRO_ACCOUNT_SETTLES : 0),
         .user_data_128 = user_data_128(rng),
         .user_data_64 = rng_below(rng, 4),
         .user_data_32 = rng_below(rng, 3),
@@ -625,13 +679,91 @@ void history_begin(struct history *history, struct rng *rng, const struct histor
     history_flush(history);
 }
 
+enum { LEASE_EVENTS_MAX = 4000, SCHEDULE_EVENTS_MAX = 2000 };
+
+static void request_leases(struct history *history, struct rng *rng, const struct history_mix *mix)
+{
+    static struct giro_lease events[LEASE_EVENTS_MAX];
+    const struct leases *leases = &history->ledger->leases;
+    uint32_t count =
+        1 + rng_below(rng, mix->objects < LEASE_EVENTS_MAX ? mix->objects : LEASE_EVENTS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        events[i] = (struct giro_lease){.key = 1 + rng_below(rng, mix->objects),
+                                        .owner = 1 + rng_below(rng, 3),
+                                        .timeout_ms = 1 + rng_below(rng, 20000),
+                                        .action = GIRO_LEASE_ACQUIRE};
+        uint32_t row = leases_find(leases, events[i].key);
+        if (row == LEASES_NONE || rng_chance(rng, 50))
+            continue;
+        events[i].owner = leases->rows[row].owner;
+        events[i].token = leases->rows[row].token;
+        events[i].action = rng_chance(rng, 60) ? GIRO_LEASE_RENEW : GIRO_LEASE_RELEASE;
+        if (events[i].action == GIRO_LEASE_RELEASE)
+            events[i].timeout_ms = 0;
+    }
+    history_leases(history, events, count);
+}
+
+static void request_schedules(struct history *history, struct rng *rng,
+                              const struct history_mix *mix)
+{
+    uint32_t count =
+        1 + rng_below(rng, mix->objects < SCHEDULE_EVENTS_MAX ? mix->objects : SCHEDULE_EVENTS_MAX);
+    struct giro_schedule *events = calloc(count, sizeof *events);
+    cr_assert(events != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_transfer made = transfer_make(history, rng, mix);
+        history->transfer_next--; /* its id is another one */
+        events[i] = (struct giro_schedule){
+            .id = ++history->schedule_next,
+            .first = history->clock_ns + rng_below(rng, 10000) * GIRO_NS_PER_MS,
+            .interval = 1 + rng_below(rng, 20),
+            .occurrences = 1 + rng_below(rng, 8),
+            .rule = GIRO_SCHEDULE_SECONDS,
+            .retry_s = {1},
+            .retries = 1,
+            .transfer = {.debit_account_id = made.debit_account_id,
+                         .credit_account_id = made.credit_account_id,
+                         .amount = rng_below(rng, 50),
+                         .ledger = 1,
+                         .code = 1},
+        };
+    }
+    history_schedules(history, events, count);
+    free(events);
+}
+
+static void request_cancel(struct history *history, struct rng *rng)
+{
+    giro_u128 ids[16];
+    uint32_t count = 1 + rng_below(rng, sizeof ids / sizeof ids[0]);
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = 1 + rng_below(rng, (uint32_t)history->schedule_next + 1);
+    history_cancel(history, ids, count);
+}
+
+static void request_objects(struct history *history, struct rng *rng, const struct history_mix *mix)
+{
+    uint32_t choice = rng_below(rng, 10);
+    if (choice < 5)
+        request_leases(history, rng, mix);
+    else if (choice < 9)
+        request_schedules(history, rng, mix);
+    else
+        request_cancel(history, rng);
+}
+
 void history_request(struct history *history, struct rng *rng, const struct history_mix *mix)
 {
     history->clock_ns += rng_below(rng, 200) * 1000000ull;
     if (ledger_expiry_due(history->ledger, history->clock_ns))
         history_expire(history, 1 + rng_below(rng, 200));
-    if (rng_chance(rng, mix->account_chance) &&
-        history->ledger->accounts.count + 4 < history->options.accounts_max)
+    if (ledger_fire_due(history->ledger, history->clock_ns))
+        history_fire(history, 1 + rng_below(rng, LEDGER_FIRE_MAX));
+    if (mix->objects_chance != 0 && rng_chance(rng, mix->objects_chance))
+        request_objects(history, rng, mix);
+    else if (rng_chance(rng, mix->account_chance) &&
+             history->ledger->accounts.count + 4 < history->options.accounts_max)
         request_accounts(history, rng, 1 + rng_below(rng, 4));
     else
         request_transfers(history, rng, mix, mix->imports && rng_chance(rng, 15));

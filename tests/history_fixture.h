@@ -50,6 +50,7 @@ struct history {
     union record *log; /* all of it, by address */
     uint64_t clock_ns;
     uint64_t transfer_next; /* number of the next transfer */
+    uint64_t schedule_next; /* id of the next schedule, less 1 */
     struct log_position position;
     uint32_t offset;
     uint32_t open_records; /* of the open block */
@@ -94,6 +95,11 @@ struct ledger *history_ledger_make(const struct history *history, bool follows);
 void history_accounts(struct history *history, const struct giro_account *events, uint32_t count);
 void history_transfers(struct history *history, const struct giro_transfer *events, uint32_t count);
 void history_limits(struct history *history, const struct giro_limits *events, uint32_t count);
+void history_leases(struct history *history, const struct giro_lease *events, uint32_t count);
+void history_schedules(struct history *history, const struct giro_schedule *events, uint32_t count);
+void history_cancel(struct history *history, const giro_u128 *ids, uint32_t count);
+void history_fire(struct history *history, uint32_t events_max);
+void history_cut_off(struct history *history, const struct giro_cut_off *events, uint32_t count);
 void history_expire(struct history *history, uint32_t records_max);
 
 /* Adds a digest record of the executing ledger. */
@@ -122,6 +128,8 @@ struct history_mix {
     uint32_t events_max;     /* of a request */
     uint32_t account_chance; /* percent of requests that make accounts */
     bool imports;            /* now and then, and everything at first */
+    uint32_t objects_chance; /* percent of requests that are of leases and schedules */
+    uint32_t objects;        /* keys that are leased, and schedules of one request */
 };
 
 /* Runs one random request, and perhaps ends the block. */

@@ -15,6 +15,9 @@
 enum {
     MODEL_ACCOUNTS_MAX = 64,
     MODEL_TRANSFERS_MAX = 1 << 14,
+    MODEL_LEASES_MAX = 256,
+    MODEL_SCHEDULES_MAX = 512,
+    MODEL_EPOCHS_MAX = 1024, /* ledger numbers that are cut off */
 };
 
 enum model_status {
@@ -39,6 +42,21 @@ struct model_note {
 
 _Static_assert(sizeof(struct model_note) == 64, "every chain copies them");
 
+/* What one slot of velocity limits has counted; all zero at first. */
+struct model_counter {
+    uint64_t end;      /* of the window; of a rate: the theoretical arrival time */
+    uint64_t current;  /* within the window */
+    uint64_t previous; /* of a sliding window: within the one right before it */
+};
+
+/* Of a ledger number that was cut off at least once; any other is in epoch 0. */
+struct model_epoch {
+    uint64_t epoch;
+    uint64_t begin;
+    uint32_t ledger;
+    uint32_t unused; /* 0 */
+};
+
 /* What a failed chain puts back. */
 struct model_state {
     uint32_t accounts_count;
@@ -46,14 +64,29 @@ struct model_state {
     struct giro_account accounts[MODEL_ACCOUNTS_MAX];
     uint8_t status[MODEL_TRANSFERS_MAX]; /* enum model_status */
     struct model_note notes[MODEL_TRANSFERS_MAX];
+    struct model_counter counters[MODEL_ACCOUNTS_MAX][GIRO_VELOCITY_SLOTS];
 };
 
 struct model {
     struct model_state now;
     struct model_state before; /* the chain that is under way */
     struct giro_transfer transfers[MODEL_TRANSFERS_MAX];
-    /* Of the account with the same number; account_id 0: never set. No transfer changes them. */
+    /* Of the account with the same number; account_id 0: never set. No transfer changes them: what
+     * their slots have counted is kept apart. */
     struct giro_limits limits[MODEL_ACCOUNTS_MAX];
+    /* One row a key that was ever leased: key, owner, token, deadline, and zeros. None is forgotten. No
+     * chain has leases or schedules in it, so that none is ever taken back. */
+    struct giro_lease leases[MODEL_LEASES_MAX];
+    uint32_t leases_count;
+    uint64_t lease_timestamp_last; /* of the last event of any lease, accepted or not */
+    struct giro_schedule schedules[MODEL_SCHEDULES_MAX]; /* as clients see them, in their order */
+    uint32_t schedules_count;
+    const struct giro_fence *fence; /* of the request that is being executed */
+    struct model_epoch epochs[MODEL_EPOCHS_MAX];
+    uint32_t epochs_count;
+    /* In which epoch of its ledger the transfer with the same number was accepted: nothing is added up
+     * before somebody asks, and a chain that breaks takes it back with its transfers. */
+    uint64_t transfer_epochs[MODEL_TRANSFERS_MAX];
 };
 
 /* Each writes one code an event. timestamp: of the first event, which the others count on from. */
@@ -63,6 +96,29 @@ void model_create_transfers(struct model *model, const struct giro_transfer *eve
                             uint64_t timestamp, uint32_t *codes);
 void model_set_limits(struct model *model, const struct giro_limits *events, uint32_t count,
                       uint64_t timestamp, uint32_t *codes);
+void model_create_schedules(struct model *model, const struct giro_schedule *events, uint32_t count,
+                            uint64_t timestamp, uint32_t *codes);
+void model_cancel_schedules(struct model *model, const giro_u128 *ids, uint32_t count,
+                            uint64_t timestamp, uint32_t *codes);
+
+/* fence: NULL for a request that needs no lease, as above. */
+void model_create_fenced(struct model *model, const struct giro_fence *fence,
+                         const struct giro_transfer *events, uint32_t count, uint64_t timestamp,
+                         uint32_t *codes);
+
+/* Writes one reply an event. address: of the first record that the request has in the log; every
+ * event that is done has one, and a token is such an address. */
+void model_lease(struct model *model, const struct giro_lease *events, uint32_t count,
+                 uint64_t timestamp, uint64_t address, struct giro_lease *replies);
+
+/* Fires at most max of the schedules that are due, the longest due first, each once. Returns how many;
+ * firings: room for so many. There is always room for their transfers. */
+uint32_t model_fire(struct model *model, uint64_t timestamp, uint32_t max,
+                    struct giro_firing *firings);
+
+/* Each event by itself. */
+void model_cut_off(struct model *model, const struct giro_cut_off *events, uint32_t count,
+                   uint64_t timestamp, uint32_t *codes);
 
 /* Releases at most max transfers whose deadline has come, the earliest first. Returns how many. */
 uint32_t model_expire(struct model *model, uint64_t timestamp, uint32_t max);
@@ -73,6 +129,31 @@ const struct giro_transfer *model_transfer(const struct model *model, giro_u128 
 
 /* What an account is limited to; NULL when that was never set. */
 const struct giro_limits *model_limits(const struct model *model, giro_u128 account_id);
+
+/* NULL when the key was never leased. Once a lease is over the ledger may have forgotten it. */
+const struct giro_lease *model_lease_of(const struct model *model, giro_u128 key);
+
+const struct giro_schedule *model_schedule(const struct model *model, giro_u128 id);
+
+/* When an occurrence of a schedule is due; 0: there is none such. */
+uint64_t model_schedule_due(const struct giro_schedule *schedule, uint32_t occurrence);
+
+giro_u128 model_schedule_transfer_id(giro_u128 schedule_id, uint32_t occurrence, uint32_t attempt);
+
+struct model_posted {
+    giro_u128 debits;
+    giro_u128 credits;
+    uint64_t count; /* postings that touch the account */
+};
+
+/* The epoch that a ledger number is in. */
+uint64_t model_epoch(const struct model *model, uint32_t ledger);
+
+/* What was posted to an account within an epoch of its ledger, whether or not it settles. */
+struct model_posted model_posted(const struct model *model, giro_u128 account_id, uint64_t epoch);
+
+/* False when there is no such account, or it does not settle. */
+bool model_settlement(const struct model *model, giro_u128 account_id, struct giro_settlement *out);
 
 struct model_payment {
     giro_u128 amount; /* what a hold authorised in all, or what a transfer posted */

@@ -15,7 +15,7 @@ enum {
     REQUESTS = 1000, /* of one run */
     RUNS = 3,
     EVENTS_MAX = LEDGER_RANDOM_EVENTS,
-    MARKS = 5,
+    MARKS = 7,
 };
 
 #define SEED_DEFAULT 20200101ull
@@ -26,7 +26,9 @@ struct run {
     struct model *model;
     struct fixture_coverage *coverage;
     struct ledger_random random;
-    uint32_t *marks;  /* how often each was set */
+    uint32_t *marks; /* how often each was set */
+    /* What settlements said of the epochs that are over, by the account's number. */
+    struct model_posted closed[MODEL_ACCOUNTS_MAX];
     uint32_t request; /* its number, for messages */
 };
 
@@ -93,6 +95,98 @@ static void limits_compare(const struct run *run)
               run->request);
 }
 
+/* What slots have counted; accounts have the same numbers in both. */
+static void counters_compare(const struct run *run)
+{
+    const struct ledger *ledger = run->fixture.ledger;
+    for (uint32_t i = 0; i < run->model->now.accounts_count; i++) {
+        const struct limits *row = limits_of(&ledger->limits, i);
+        for (uint32_t j = 0; row != NULL && j < GIRO_VELOCITY_SLOTS; j++) {
+            const struct velocity *found = &row->slots[j];
+            const struct model_counter *expected = &run->model->now.counters[i][j];
+            cr_assert(found->end == expected->end && found->current == expected->current &&
+                          found->previous == expected->previous,
+                      "request %u: slot %u of account %lu: end %lu, %lu and %lu, expected end %lu, "
+                      "%lu and %lu",
+                      run->request, j, (uint64_t)run->model->now.accounts[i].id, found->end,
+                      found->current, found->previous, expected->end, expected->current,
+                      expected->previous);
+        }
+    }
+}
+
+/* Of every account by its number; zeros: it has none. */
+static void settlements_get(const struct run *run, struct giro_settlement *settlements)
+{
+    memset(settlements, 0, MODEL_ACCOUNTS_MAX * sizeof *settlements);
+    for (uint32_t i = 0; i < run->model->now.accounts_count; i++)
+        (void)fixture_settlement(&run->fixture, run->model->now.accounts[i].id, &settlements[i]);
+}
+
+/* As the model has them; and every movement is in exactly one epoch: what was said of those that are
+ * over, and what is said of this one, add up to what is posted. */
+static void settlements_compare(const struct run *run)
+{
+    struct giro_settlement found[MODEL_ACCOUNTS_MAX];
+    settlements_get(run, found);
+    for (uint32_t i = 0; i < run->model->now.accounts_count; i++) {
+        const struct giro_account *account = &run->fixture.ledger->accounts.rows[i];
+        struct giro_settlement expected = {0};
+        const bool settles = model_settlement(run->model, account->id, &expected);
+        cr_assert(memcmp(&found[i], &expected, sizeof expected) == 0,
+                  "request %u: settlement of account %lu: epoch %lu, debits %lu, credits %lu, "
+                  "count %lu, expected epoch %lu, %lu, %lu, %lu",
+                  run->request, (uint64_t)account->id, found[i].epoch, (uint64_t)found[i].debits,
+                  (uint64_t)found[i].credits, found[i].count, expected.epoch,
+                  (uint64_t)expected.debits, (uint64_t)expected.credits, expected.count);
+        if (!settles)
+            continue;
+        cr_assert(run->closed[i].debits + found[i].debits == account->debits_posted &&
+                      run->closed[i].credits + found[i].credits == account->credits_posted,
+                  "request %u: the epochs of account %lu do not add up to its balances",
+                  run->request, (uint64_t)account->id);
+    }
+}
+
+/* What was the current epoch, and is not any more, is over; the one right before the current one can
+ * still be read as it was. */
+static void epochs_close(struct run *run, const struct giro_settlement *before)
+{
+    struct giro_settlement now[MODEL_ACCOUNTS_MAX];
+    settlements_get(run, now);
+    for (uint32_t i = 0; i < run->model->now.accounts_count; i++) {
+        if (now[i].epoch == before[i].epoch)
+            continue;
+        const bool next = now[i].epoch == before[i].epoch + 1;
+        cr_assert(now[i].debits == 0 && now[i].credits == 0 && now[i].count == 0);
+        cr_assert(now[i].debits_before == (next ? before[i].debits : 0) &&
+                      now[i].credits_before == (next ? before[i].credits : 0) &&
+                      now[i].count_before == (next ? before[i].count : 0),
+                  "request %u: account %lu has another epoch behind it than it had", run->request,
+                  (uint64_t)now[i].account_id);
+        run->closed[i].debits += before[i].debits;
+        run->closed[i].credits += before[i].credits;
+        run->closed[i].count += before[i].count;
+    }
+}
+
+/* In all epochs together there are as many postings as the model has made. */
+static void counts_compare(const struct run *run)
+{
+    struct giro_settlement found[MODEL_ACCOUNTS_MAX];
+    settlements_get(run, found);
+    for (uint32_t i = 0; i < run->model->now.accounts_count; i++) {
+        uint64_t count = 0;
+        if (found[i].account_id == 0)
+            continue;
+        for (uint64_t epoch = 0; epoch <= found[i].epoch; epoch++)
+            count += model_posted(run->model, found[i].account_id, epoch).count;
+        cr_assert(run->closed[i].count + found[i].count == count,
+                  "account %lu: %lu postings, expected %lu", (uint64_t)found[i].account_id,
+                  run->closed[i].count + found[i].count, count);
+    }
+}
+
 static void transfers_compare(struct run *run, const giro_u128 *ids, uint32_t count)
 {
     struct giro_transfer found[EVENTS_MAX];
@@ -131,6 +225,118 @@ static void payment_compare(const struct run *run, giro_u128 id)
               (uint64_t)id);
 }
 
+/* A lease that is over may be forgotten as soon as another one is made. */
+static void leases_compare(const struct run *run)
+{
+    for (uint32_t i = 0; i < run->model->leases_count; i++) {
+        const struct giro_lease *expected = &run->model->leases[i];
+        struct giro_lease found;
+        bool there = fixture_lease_of(&run->fixture, expected->key, &found);
+        cr_assert(there || expected->deadline <= run->model->lease_timestamp_last,
+                  "request %u: the lease of %lu is forgotten", run->request,
+                  (uint64_t)expected->key);
+        cr_assert(!there || memcmp(&found, expected, sizeof found) == 0,
+                  "request %u: the lease of %lu differs", run->request, (uint64_t)expected->key);
+    }
+}
+
+static void schedules_compare(const struct run *run)
+{
+    cr_assert(run->fixture.ledger->schedules.count == run->model->schedules_count,
+              "request %u: %u schedules, expected %u", run->request,
+              run->fixture.ledger->schedules.count, run->model->schedules_count);
+    for (uint32_t i = 0; i < run->model->schedules_count; i++) {
+        const struct giro_schedule *expected = &run->model->schedules[i];
+        struct giro_schedule found;
+        uint64_t id = (uint64_t)expected->id;
+        cr_assert(fixture_schedule(&run->fixture, expected->id, &found),
+                  "request %u: schedule %lu is missing", run->request, id);
+        cr_assert(found.next == expected->next, "request %u: schedule %lu: next %lu, expected %lu",
+                  run->request, id, found.next, expected->next);
+        cr_assert(found.occurrence == expected->occurrence && found.attempt == expected->attempt,
+                  "request %u: schedule %lu: attempt %u of %u, expected %u of %u", run->request, id,
+                  found.attempt, found.occurrence, expected->attempt, expected->occurrence);
+        cr_assert(memcmp(&found, expected, sizeof found) == 0, "request %u: schedule %lu differs",
+                  run->request, id);
+    }
+}
+
+static void request_leases(struct run *run)
+{
+    struct giro_lease events[EVENTS_MAX];
+    struct giro_lease expected[EVENTS_MAX];
+    random_begin(run);
+    uint32_t count = ledger_random_leases(&run->random, events);
+    random_end(run);
+    uint64_t timestamp = run->fixture.clock_ns;
+    const uint32_t *codes = fixture_lease(&run->fixture, events, count);
+    model_lease(run->model, events, count, timestamp, run->fixture.address_first, expected);
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert(codes[i] == expected[i].result, "request %u, lease event %u: expected %s, got %s",
+                  run->request, i, giro_lease_result_name(expected[i].result),
+                  giro_lease_result_name(codes[i]));
+        cr_assert(memcmp(&run->fixture.replies[i], &expected[i], sizeof expected[i]) == 0,
+                  "request %u, lease event %u: the reply differs", run->request, i);
+        run->coverage->lease[codes[i]]++;
+    }
+}
+
+static void schedule_codes_compare(struct run *run, const uint32_t *codes, const uint32_t *expected,
+                                   uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert(codes[i] == expected[i], "request %u, schedule event %u: expected %s, got %s",
+                  run->request, i, giro_schedule_result_name(expected[i]),
+                  giro_schedule_result_name(codes[i]));
+        run->coverage->schedule[codes[i]]++;
+    }
+}
+
+static void request_schedules(struct run *run)
+{
+    struct giro_schedule events[EVENTS_MAX];
+    giro_u128 ids[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    bool cancels = chance(run, 20);
+    random_begin(run);
+    uint32_t count = cancels ? ledger_random_cancels(&run->random, ids)
+                             : ledger_random_schedules(&run->random, events);
+    random_end(run);
+    uint64_t timestamp = run->fixture.clock_ns;
+    if (cancels)
+        model_cancel_schedules(run->model, ids, count, timestamp, expected);
+    else
+        model_create_schedules(run->model, events, count, timestamp, expected);
+    const uint32_t *codes = cancels ? fixture_cancel_schedules(&run->fixture, ids, count)
+                                    : fixture_create_schedules(&run->fixture, events, count);
+    schedule_codes_compare(run, codes, expected, count);
+}
+
+static void request_fire(struct run *run)
+{
+    struct giro_firing expected[LEDGER_FIRE_MAX];
+    uint32_t max = chance(run, 40) ? (uint32_t)below(run, 4) : EVENTS_MAX;
+    giro_u128 ids[EVENTS_MAX];
+    uint32_t count = model_fire(run->model, run->fixture.clock_ns, max, expected);
+    uint32_t fired = fixture_fire(&run->fixture, max);
+    cr_assert(fired == count, "request %u: expected %u attempts, got %u", run->request, count,
+              fired);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_firing *found = &run->fixture.firings[i];
+        cr_assert(found->transfer_result == expected[i].transfer_result,
+                  "request %u, attempt %u: expected %s, got %s", run->request, i,
+                  giro_transfer_result_name(expected[i].transfer_result),
+                  giro_transfer_result_name(found->transfer_result));
+        cr_assert(memcmp(found, &expected[i], sizeof *found) == 0, "request %u: attempt %u differs",
+                  run->request, i);
+        run->coverage->fired[found->transfer_result]++;
+        ids[i] = found->transfer_id;
+    }
+    transfers_compare(run, ids, count);
+    for (uint32_t i = 0; i < count; i++)
+        payment_compare(run, ids[i]);
+}
+
 static void request_accounts(struct run *run)
 {
     struct giro_account events[EVENTS_MAX];
@@ -166,6 +372,26 @@ static void request_limits(struct run *run)
     limits_compare(run);
 }
 
+static void request_cut_off(struct run *run)
+{
+    struct giro_cut_off events[EVENTS_MAX];
+    struct giro_settlement before[MODEL_ACCOUNTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    random_begin(run);
+    uint32_t count = ledger_random_cut_offs(&run->random, events);
+    random_end(run);
+    settlements_get(run, before);
+    model_cut_off(run->model, events, count, run->fixture.clock_ns, expected);
+    const uint32_t *codes = fixture_cut_off(&run->fixture, events, count);
+    for (uint32_t i = 0; i < count; i++) {
+        cr_assert(codes[i] == expected[i], "request %u, cut-off event %u: expected %s, got %s",
+                  run->request, i, giro_cut_off_result_name(expected[i]),
+                  giro_cut_off_result_name(codes[i]));
+        run->coverage->cut_off[codes[i]]++;
+    }
+    epochs_close(run, before);
+}
+
 static void accounts_begin(struct run *run)
 {
     struct giro_account events[EVENTS_MAX];
@@ -183,9 +409,13 @@ static void request_transfers(struct run *run)
     uint32_t expected[EVENTS_MAX];
     random_begin(run);
     uint32_t count = ledger_random_transfers(&run->random, events);
+    struct giro_fence fence;
+    run->fixture.fence = ledger_random_fence(&run->random, &fence) ? &fence : NULL;
     random_end(run);
-    model_create_transfers(run->model, events, count, run->fixture.clock_ns, expected);
+    model_create_fenced(run->model, run->fixture.fence, events, count, run->fixture.clock_ns,
+                        expected);
     const uint32_t *codes = fixture_create_transfers(&run->fixture, events, count);
+    run->fixture.fence = NULL;
     for (uint32_t i = 0; i < count; i++) {
         cr_assert(codes[i] == expected[i], "request %u, transfer event %u: expected %s, got %s",
                   run->request, i, giro_transfer_result_name(expected[i]),
@@ -220,6 +450,10 @@ static void clock_move(struct run *run)
         *clock_ns += below(run, 1500 * 1000000ull);
     if (next != NULL && next->expires_at > *clock_ns + 30 && chance(run, 10))
         *clock_ns = next->expires_at - below(run, 3);
+    const struct deadline *due = deadlines_first(&run->fixture.ledger->schedules.deadlines);
+    if (due != NULL && due->time > *clock_ns + 30 && due->time < *clock_ns + GIRO_NS_PER_S &&
+        chance(run, 20))
+        *clock_ns = due->time - below(run, 3);
 }
 
 static void request_run(struct run *run)
@@ -227,13 +461,25 @@ static void request_run(struct run *run)
     clock_move(run);
     if (chance(run, 15))
         request_expire(run);
+    else if (chance(run, 20))
+        request_fire(run);
+    else if (chance(run, 8))
+        request_schedules(run);
+    else if (chance(run, 12))
+        request_leases(run);
     else if (chance(run, 12))
         request_accounts(run);
     else if (chance(run, 10))
         request_limits(run);
     else
         request_transfers(run);
+    if (chance(run, 8))
+        request_cut_off(run);
     accounts_compare(run);
+    counters_compare(run);
+    leases_compare(run);
+    schedules_compare(run);
+    settlements_compare(run);
 }
 
 static void all_transfers_compare(struct run *run)
@@ -295,6 +541,7 @@ static uint64_t run_once(uint64_t seed, uint64_t clock_ns, uint32_t kept_max,
     }
     all_transfers_compare(run);
     limits_compare(run);
+    counts_compare(run);
     marks_count(run->model, run->marks);
     fixture_check_replay(&run->fixture, UINT32_MAX);
     fixture_check_replay(&run->fixture, 7);
@@ -335,7 +582,44 @@ static uint32_t limits_missed(const uint32_t *counts)
     return missed;
 }
 
+static uint32_t leases_missed(const uint32_t *counts)
+{
+    uint32_t missed = 0;
+    fprintf(stderr, "leases:\n");
+    GIRO_LEASE_RESULTS(CODE_COUNT)
+    return missed;
+}
+
+static uint32_t schedules_missed(const uint32_t *counts)
+{
+    uint32_t missed = 0;
+    fprintf(stderr, "schedules:\n");
+    GIRO_SCHEDULE_RESULTS(CODE_COUNT)
+    return missed;
+}
+
+static uint32_t cut_offs_missed(const uint32_t *counts)
+{
+    uint32_t missed = 0;
+    fprintf(stderr, "cut-offs:\n");
+    GIRO_CUT_OFF_RESULTS(CODE_COUNT)
+    return missed;
+}
+
 #undef CODE_COUNT
+
+/* How many different results attempts came to, besides created. */
+static uint32_t refusals_seen(const uint32_t *counts)
+{
+    uint32_t seen = 0;
+    for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
+        if (counts[code] == 0)
+            continue;
+        fprintf(stderr, "%9u attempts: %s\n", counts[code], giro_transfer_result_name(code));
+        seen += code != 0;
+    }
+    return seen;
+}
 
 /* Of the results that only payments and limits have, each is seen. */
 #define CODE_IS_SEEN(name, code, text)                                                             \
@@ -357,6 +641,10 @@ Test(ledger_model, agrees_on_random_requests)
     cr_assert(accounts_missed(coverage.account) <= 4);
     cr_assert(transfers_missed(coverage.transfer) <= 4);
     cr_assert(limits_missed(coverage.limits) == 0);
+    cr_assert(leases_missed(coverage.lease) == 1); /* that all are taken */
+    cr_assert(schedules_missed(coverage.schedule) == 0);
+    cr_assert(coverage.fired[0] > 100 && refusals_seen(coverage.fired) >= 8);
+    cr_assert(cut_offs_missed(coverage.cut_off) == 1); /* there are few ledgers */
     payments_seen(coverage.transfer);
     for (uint32_t bit = 0; bit < MARKS; bit++)
         cr_assert(marks[bit] != 0, "no transfer has mark %u", 1u << bit);

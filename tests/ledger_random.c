@@ -1,6 +1,5 @@
 #include "tests/ledger_random.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /* ---- Chance ------------------------------------------------------------------------------ */
@@ -30,8 +29,21 @@ giro_u128 ledger_random_id(uint64_t number)
     return number % 2 == 0 ? (giro_u128)number << 64 | number : number;
 }
 
+/* The one that a schedule is about to make, or has tried in vain. */
+static giro_u128 scheduled_id(struct ledger_random *random)
+{
+    const struct model *model = random->model;
+    const struct giro_schedule *row =
+        &model->schedules[ledger_random_below(random, model->schedules_count)];
+    if (row->last_id != 0 && chance(random, 50))
+        return row->last_id;
+    return model_schedule_transfer_id(row->id, row->occurrence, row->attempt);
+}
+
 static giro_u128 transfer_id(struct ledger_random *random)
 {
+    if (random->model->schedules_count != 0 && chance(random, 1))
+        return scheduled_id(random);
     if (chance(random, 1))
         return chance(random, 50) ? 0 : GIRO_U128_MAX;
     if (chance(random, 10))
@@ -475,6 +487,8 @@ static void event_repeat(struct ledger_random *random, struct giro_transfer *eve
     *event = sent->events[ledger_random_below(random, sent->count)];
     if (chance(random, 50))
         field_spoil(random, event);
+    else if (chance(random, 20)) /* as if it had been held, or not */
+        event->flags ^= GIRO_TRANSFER_PENDING;
 }
 
 /* Turns a request into one that is imported, with timestamps that mostly fit. */
@@ -572,7 +586,7 @@ static struct giro_account account_of(uint64_t id)
         .id = id,
         .ledger = ledger_of(id),
         .code = 1,
-        .flags = flags[id % 7],
+        .flags = flags[id % 7] | (id % 3 != 0 ? GIRO_ACCOUNT_SETTLES : 0),
         .user_data_128 = id % 2,
         .user_data_32 = (uint32_t)(id % 3),
     };
@@ -618,17 +632,45 @@ uint32_t ledger_random_accounts(struct ledger_random *random, struct giro_accoun
     return count;
 }
 
+static void slot_spoil(struct ledger_random *random, struct giro_limits *event)
+{
+    uint64_t number = ledger_random_below(random, GIRO_VELOCITY_SLOTS);
+    struct giro_velocity *slot = &event->velocity[number];
+    switch (ledger_random_below(random, 6)) {
+    case 0:
+        slot->window = ledger_random_below(random, 16) & 0xf;
+        break;
+    case 1:
+        slot->unit = (uint8_t)(GIRO_PERIOD_MONTHS + ledger_random_below(random, 2));
+        break;
+    case 2:
+        slot->window = GIRO_WINDOW_CALENDAR;
+        slot->period = 0;
+        break;
+    case 3:
+        slot->verdict = GIRO_VERDICT_MARK;
+        break;
+    case 4:
+        slot->flags ^= (1 + ledger_random_below(random, 3)) & 3;
+        break;
+    default:
+        event->velocity_max[number] = 1;
+    }
+}
+
 static void limits_spoil(struct ledger_random *random, struct giro_limits *event)
 {
-    switch (ledger_random_below(random, 9)) {
+    switch (ledger_random_below(random, 11)) {
     case 0:
         event->timestamp = 1 + ledger_random_below(random, 9);
         break;
     case 1:
-        event->reserved[ledger_random_below(random, sizeof event->reserved)] = 1;
+        event->reserved = (uint16_t)(1u << ledger_random_below(random, 16));
         break;
     case 2:
-        event->reserved_1 = 1;
+    case 8:
+    case 9:
+        slot_spoil(random, event);
         break;
     case 3:
         event->flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
@@ -672,6 +714,54 @@ static giro_u128 balance_of(const struct giro_account *account)
                                                        : 0;
 }
 
+/* About as much as passes through an account within the window, which is mostly so short that some
+ * windows pass. */
+static void slot_choose(struct ledger_random *random, const struct giro_account *account,
+                        struct giro_velocity *slot, uint64_t *max)
+{
+    static const uint64_t large[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - 40, 50};
+    bool counted = chance(random, 50);
+    *slot = (struct giro_velocity){
+        .period = (uint16_t)(1 + ledger_random_below(random, 4)),
+        .window = (1 + ledger_random_below(random, 3)) & 3,
+        .verdict = ledger_random_below(random, 4) & 3,
+        .flags = (ledger_random_below(random, 2) * GIRO_VELOCITY_CREDITS |
+                  (counted ? 0 : GIRO_VELOCITY_AMOUNT)) &
+                 3,
+    };
+    if (chance(random, 10)) {
+        slot->unit = (uint8_t)ledger_random_below(random, 1 + GIRO_PERIOD_MONTHS);
+        slot->period = (uint16_t)(1 + ledger_random_below(random, 14));
+        if (slot->unit == GIRO_PERIOD_MONTHS)
+            slot->window = GIRO_WINDOW_CALENDAR;
+    }
+    *max = 1 + ledger_random_below(random, counted ? 30 : 600);
+    if (chance(random, 5))
+        *max = 0;
+    if (!counted && account->ledger == 3)
+        *max = large[ledger_random_below(random, sizeof large / sizeof *large)];
+}
+
+/* The slots of before, often counting on with another maximum or verdict, and new ones. */
+static void slots_choose(struct ledger_random *random, const struct giro_account *account,
+                         struct giro_limits *event)
+{
+    const struct giro_limits *before = model_limits(random->model, account->id);
+    for (uint32_t i = 0; i < GIRO_VELOCITY_SLOTS; i++) {
+        if (chance(random, 20)) {
+            slot_choose(random, account, &event->velocity[i], &event->velocity_max[i]);
+        } else if (before != NULL && before->velocity[i].window != GIRO_WINDOW_NONE &&
+                   chance(random, 60)) {
+            event->velocity[i] = before->velocity[i];
+            event->velocity_max[i] = before->velocity_max[i];
+            if (chance(random, 40))
+                event->velocity[i].verdict = ledger_random_below(random, 4) & 3;
+            if (chance(random, 40))
+                event->velocity_max[i] += ledger_random_below(random, 20);
+        }
+    }
+}
+
 static void limits_choose(struct ledger_random *random, const struct giro_account *account,
                           struct giro_limits *event)
 {
@@ -691,6 +781,7 @@ static void limits_choose(struct ledger_random *random, const struct giro_accoun
                                                                             sizeof *over_captures)];
     if (chance(random, 12))
         event->flags = (uint16_t)(1u << ledger_random_below(random, 3));
+    slots_choose(random, account, event);
 }
 
 /* A blocked account is soon open again, or everything would come to stand still. */
@@ -729,6 +820,315 @@ uint32_t ledger_random_limits(struct ledger_random *random, struct giro_limits *
     }
     return count;
 }
+
+static void cut_off_spoil(struct ledger_random *random, struct giro_cut_off *event)
+{
+    switch (ledger_random_below(random, 7)) {
+    case 0:
+        event->timestamp = 1 + ledger_random_below(random, 9);
+        break;
+    case 1:
+        event->reserved[ledger_random_below(random, sizeof event->reserved)] = 1;
+        break;
+    case 2:
+        event->reserved_1 = (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 3:
+        event->flags = (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 4:
+        event->ledger = 0;
+        break;
+    case 5:
+        event->epoch += 1 + ledger_random_below(random, 3);
+        break;
+    default:
+        event->epoch = ledger_random_below(random, event->epoch + 1);
+    }
+}
+
+uint32_t ledger_random_cut_offs(struct ledger_random *random, struct giro_cut_off *events)
+{
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ledger = 1 + (uint32_t)ledger_random_below(random, 3);
+        if (chance(random, 5))
+            ledger += 3 + (uint32_t)ledger_random_below(random, 5);
+        events[i] = (struct giro_cut_off){
+            .epoch = model_epoch(random->model, ledger),
+            .ledger = ledger,
+        };
+        if (chance(random, 30))
+            cut_off_spoil(random, &events[i]);
+    }
+    return count;
+}
+
+/* ---- Leases ------------------------------------------------------------------------------ */
+
+static void lease_spoil(struct ledger_random *random, struct giro_lease *event)
+{
+    switch (ledger_random_below(random, 12)) {
+    case 0:
+        event->timestamp = 1;
+        break;
+    case 1:
+        event->reserved[ledger_random_below(random, sizeof event->reserved)] = 1;
+        break;
+    case 2:
+        event->deadline = 1;
+        break;
+    case 3:
+        event->row = 1;
+        break;
+    case 4:
+        event->flags = (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 5:
+        event->key = chance(random, 50) ? 0 : GIRO_U128_MAX;
+        break;
+    case 6:
+        event->owner = 0;
+        break;
+    case 7:
+        event->action = (uint16_t)(4 * ledger_random_below(random, 3));
+        break;
+    case 8:
+        event->timeout_ms = chance(random, 50) ? 0 : GIRO_LEASE_TIMEOUT_MS_MAX + 1;
+        break;
+    case 9:
+        event->timeout_ms = GIRO_LEASE_TIMEOUT_MS_MAX;
+        break;
+    case 10:
+        event->result = 1;
+        break;
+    default:
+        event->token++;
+    }
+}
+
+static void lease_choose(struct ledger_random *random, struct giro_lease *event)
+{
+    *event = (struct giro_lease){
+        .key = 1 + ledger_random_below(random, LEDGER_RANDOM_KEYS),
+        .owner = 1 + ledger_random_below(random, 3),
+        .timeout_ms = (uint32_t)(1 + ledger_random_below(random, 2500)),
+        .action = GIRO_LEASE_ACQUIRE,
+    };
+    const struct giro_lease *lease = model_lease_of(random->model, event->key);
+    if (lease == NULL || chance(random, 45))
+        return;
+    event->action = chance(random, 65) ? GIRO_LEASE_RENEW : GIRO_LEASE_RELEASE;
+    event->token = lease->token;
+    if (!chance(random, 15))
+        event->owner = lease->owner;
+    if (event->action == GIRO_LEASE_RELEASE)
+        event->timeout_ms = 0;
+}
+
+uint32_t ledger_random_leases(struct ledger_random *random, struct giro_lease *events)
+{
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, 6);
+    for (uint32_t i = 0; i < count; i++) {
+        lease_choose(random, &events[i]);
+        if (chance(random, 12))
+            lease_spoil(random, &events[i]);
+    }
+    return count;
+}
+
+bool ledger_random_fence(struct ledger_random *random, struct giro_fence *fence)
+{
+    *fence = (struct giro_fence){0};
+    if (!chance(random, 15))
+        return false;
+    const struct giro_lease *lease =
+        model_lease_of(random->model, 1 + ledger_random_below(random, LEDGER_RANDOM_KEYS));
+    if (lease != NULL)
+        *fence = (struct giro_fence){.key = lease->key, .token = lease->token};
+    if (chance(random, 5))
+        fence->token--;
+    return true;
+}
+
+/* ---- Schedules --------------------------------------------------------------------------- */
+
+static void schedule_spoil_more(struct ledger_random *random, struct giro_schedule *event)
+{
+    switch (ledger_random_below(random, 10)) {
+    case 0:
+        event->transfer.flags ^= (uint16_t)(1u << ledger_random_below(random, 16));
+        break;
+    case 1:
+        event->transfer.debit_account_id = LEDGER_RANDOM_ACCOUNTS + 1;
+        break;
+    case 2:
+        event->transfer.credit_account_id = LEDGER_RANDOM_ACCOUNTS + 2;
+        break;
+    case 3:
+        event->transfer.ledger = (uint32_t)ledger_random_below(random, 4);
+        break;
+    case 4:
+        event->transfer.code = 0;
+        break;
+    case 5:
+        event->transfer.timeout ^= 1;
+        break;
+    case 6:
+        event->transfer.id = 1;
+        break;
+    case 7:
+        event->transfer.amount++;
+        break;
+    case 8:
+        event->transfer.credit_account_id = event->transfer.debit_account_id;
+        break;
+    default:
+        event->transfer.credit_account_id = 1 + ledger_random_below(random, 16);
+    }
+}
+
+static void schedule_spoil(struct ledger_random *random, struct giro_schedule *event)
+{
+    switch (ledger_random_below(random, 20)) {
+    case 0:
+        event->timestamp = 1;
+        break;
+    case 1:
+        event->flags = 1;
+        break;
+    case 2:
+        event->state = GIRO_SCHEDULE_ACTIVE;
+        break;
+    case 3:
+        event->id = chance(random, 50) ? 0 : GIRO_U128_MAX;
+        break;
+    case 4:
+        event->rule = (uint8_t)ledger_random_below(random, 5);
+        break;
+    case 5:
+        event->interval = 0;
+        break;
+    case 6:
+        event->first = ledger_random_below(random, 2) << 63;
+        break;
+    case 7:
+        event->day ^= (uint8_t)(1u << ledger_random_below(random, 8));
+        break;
+    case 8:
+        event->end = event->first - 1;
+        break;
+    case 9:
+        event->retries = (uint8_t)ledger_random_below(random, 6);
+        break;
+    case 10:
+        event->retry_s[ledger_random_below(random, GIRO_SCHEDULE_RETRIES_MAX)] ^= 1;
+        break;
+    default:
+        schedule_spoil_more(random, event);
+    }
+}
+
+/* Months or years, whose first occurrence lies some months back, on one of their last days. */
+static void months_choose(struct ledger_random *random, struct giro_schedule *event)
+{
+    const uint64_t day_ns = 86400 * GIRO_NS_PER_S;
+    const uint64_t january_2020 = 18262 * day_ns;
+    struct giro_schedule monthly = {.rule = GIRO_SCHEDULE_MONTHS, .interval = 1};
+    monthly.day = (uint8_t)(26 + ledger_random_below(random, 6));
+    monthly.first =
+        january_2020 + (monthly.day - 1u) * day_ns + ledger_random_below(random, day_ns);
+    uint64_t months = random->clock_ns / (day_ns * 365 / 12) - 600; /* about */
+    months = months > 5000 ? 0 : months;
+    event->rule = chance(random, 70) ? GIRO_SCHEDULE_MONTHS : GIRO_SCHEDULE_YEARS;
+    event->interval = 1 + (uint32_t)ledger_random_below(random, 4);
+    event->day = monthly.day;
+    event->first = model_schedule_due(
+        &monthly, (uint32_t)(months - ledger_random_below(random, months < 20 ? 1 : 20)));
+    if (chance(random, 5))
+        event->interval = UINT32_MAX;
+}
+
+static void when_choose(struct ledger_random *random, struct giro_schedule *event)
+{
+    event->rule = GIRO_SCHEDULE_SECONDS;
+    event->interval = 1 + (uint32_t)ledger_random_below(random, 3);
+    event->first =
+        random->clock_ns - 2 * GIRO_NS_PER_S + ledger_random_below(random, 4 * GIRO_NS_PER_S);
+    if (chance(random, 20))
+        months_choose(random, event);
+    if (chance(random, 80))
+        event->occurrences = 1 + (uint32_t)ledger_random_below(random, 6);
+    if (chance(random, 30))
+        event->end = event->first + ledger_random_below(random, 8 * GIRO_NS_PER_S);
+    if (chance(random, 60))
+        event->retries = (uint8_t)ledger_random_below(random, 1 + GIRO_SCHEDULE_RETRIES_MAX);
+    for (uint32_t i = 0; i < event->retries; i++)
+        event->retry_s[i] =
+            chance(random, 4) ? UINT32_MAX : 1 + (uint32_t)ledger_random_below(random, 2);
+}
+
+static void schedule_choose(struct ledger_random *random, struct giro_schedule *event)
+{
+    struct giro_transfer *transfer = &event->transfer;
+    *event = (struct giro_schedule){.id = ledger_random_id(++random->schedule_next)};
+    when_choose(random, event);
+    accounts_choose(random, transfer);
+    transfer->code = (uint16_t)(1 + ledger_random_below(random, 2));
+    transfer->amount = amount(random, transfer->ledger);
+    transfer->user_data_64 = ledger_random_below(random, 3);
+    if (chance(random, 30)) {
+        transfer->flags |= GIRO_TRANSFER_PENDING;
+        transfer->timeout = (uint32_t)ledger_random_below(random, 4);
+    }
+    if (chance(random, 10))
+        transfer->flags |= GIRO_TRANSFER_BALANCING_DEBIT;
+    if (chance(random, 10))
+        transfer->flags |= GIRO_TRANSFER_BALANCING_CREDIT;
+    if (chance(random, 5))
+        transfer->flags |= GIRO_TRANSFER_NO_LIMIT;
+}
+
+/* One that was sent before. */
+static void schedule_repeat(struct ledger_random *random, struct giro_schedule *event)
+{
+    const struct model *model = random->model;
+    if (model->schedules_count == 0)
+        return;
+    *event = model->schedules[ledger_random_below(random, model->schedules_count)];
+    event->next = 0;
+    event->made = 0;
+    event->last_id = 0;
+    event->occurrence = 0;
+    event->attempt = 0;
+    event->last_result = 0;
+    event->state = 0;
+    event->timestamp = 0;
+}
+
+uint32_t ledger_random_schedules(struct ledger_random *random, struct giro_schedule *events)
+{
+    bool full = random->model->schedules_count + LEDGER_RANDOM_EVENTS > MODEL_SCHEDULES_MAX;
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        schedule_choose(random, &events[i]);
+        if (full || chance(random, 15))
+            schedule_repeat(random, &events[i]);
+        if (chance(random, 25))
+            schedule_spoil(random, &events[i]);
+    }
+    return count;
+}
+
+uint32_t ledger_random_cancels(struct ledger_random *random, giro_u128 *ids)
+{
+    uint32_t count = 1 + (uint32_t)ledger_random_below(random, 3);
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = ledger_random_id(1 + ledger_random_below(random, random->schedule_next + 2));
+    return count;
+}
+
+/* ---- At the start ------------------------------------------------------------------------ */
 
 uint32_t ledger_random_first_accounts(struct ledger_random *random, struct giro_account *events)
 {

@@ -1,5 +1,6 @@
 /* Replay beside execution: a ledger without ids that only follows, what every record does to it,
- * digest records, copies and restored states. Random requests run through the engine, the model and
+ * digest records, copies and restored states. Leases and schedules are among the requests, and what no
+ * ledger writes of them is refused. Random requests run through the engine, the model and
  * the replica; their sums are the test's own. */
 #include "tests/ledger_fixture.h"
 #include "tests/ledger_model.h"
@@ -26,6 +27,8 @@ struct run {
     giro_u128 recent[RECENT]; /* ids of pending transfers */
     uint32_t recent_count;
     uint64_t sent_count; /* transfers */
+    uint64_t schedule_next;
+    uint64_t fired;
 
     struct ledger *replica;
     struct giro_account rows[MODEL_ACCOUNTS_MAX]; /* as the records say */
@@ -237,14 +240,16 @@ static giro_u128 transfer_id(struct run *run)
     return (giro_u128)(number % 3) << 90 | number;
 }
 
-/* Accounts 1 to 12 are of ledger 1, the rest of ledger 2; some have limits. */
+/* Accounts 1 to 12 are of ledger 1, the rest of ledger 2; some have limits, some settle. */
 static struct giro_account account_of(uint32_t id)
 {
     static const uint16_t flags[] = {0, GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS, 0,
                                      GIRO_ACCOUNT_CREDITS_MUST_NOT_EXCEED_DEBITS,
                                      GIRO_ACCOUNT_HISTORY};
-    return (struct giro_account){
-        .id = id, .ledger = id <= 12 ? 1 : 2, .code = 1, .flags = flags[id % 5]};
+    return (struct giro_account){.id = id,
+                                 .ledger = id <= 12 ? 1 : 2,
+                                 .code = 1,
+                                 .flags = flags[id % 5] | (id % 3 == 1 ? GIRO_ACCOUNT_SETTLES : 0)};
 }
 
 static void plain_choose(struct run *run, struct giro_transfer *event)
@@ -353,6 +358,97 @@ static void request_accounts(struct run *run)
     codes_compare(run, fixture_create_accounts(&run->fixture, events, count), expected, count);
 }
 
+static void request_leases(struct run *run)
+{
+    struct giro_lease events[4];
+    struct giro_lease expected[4];
+    uint64_t timestamp = run->fixture.clock_ns;
+    uint32_t count = 1 + below(run, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        events[i] = (struct giro_lease){.key = 1 + below(run, 5),
+                                        .owner = 1 + below(run, 2),
+                                        .timeout_ms = 1 + below(run, 1000),
+                                        .action = GIRO_LEASE_ACQUIRE};
+        const struct giro_lease *lease = model_lease_of(run->model, events[i].key);
+        if (lease == NULL || chance(run, 50))
+            continue;
+        events[i].owner = lease->owner;
+        events[i].token = lease->token;
+        events[i].action = chance(run, 60) ? GIRO_LEASE_RENEW : GIRO_LEASE_RELEASE;
+        if (events[i].action == GIRO_LEASE_RELEASE)
+            events[i].timeout_ms = 0;
+    }
+    const uint32_t *codes = fixture_lease(&run->fixture, events, count);
+    model_lease(run->model, events, count, timestamp, run->fixture.address_first, expected);
+    for (uint32_t i = 0; i < count; i++)
+        cr_assert_eq(codes[i], expected[i].result, "request %u, lease event %u", run->request, i);
+}
+
+static void request_schedules(struct run *run)
+{
+    struct giro_schedule events[3];
+    giro_u128 ids[3];
+    uint32_t expected[3];
+    uint64_t timestamp = run->fixture.clock_ns;
+    uint32_t count = 1 + below(run, 3);
+    if (run->model->schedules_count + 3 > MODEL_SCHEDULES_MAX || chance(run, 25)) {
+        for (uint32_t i = 0; i < count; i++)
+            ids[i] = 1 + rng_below(&run->rng, (uint32_t)run->schedule_next + 1);
+        model_cancel_schedules(run->model, ids, count, timestamp, expected);
+        codes_compare(run, fixture_cancel_schedules(&run->fixture, ids, count), expected, count);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        bool pends = chance(run, 40);
+        events[i] = (struct giro_schedule){
+            .id = ++run->schedule_next,
+            .first = timestamp + below(run, 1000) * GIRO_NS_PER_MS,
+            .interval = 1,
+            .occurrences = 1 + below(run, 5),
+            .rule = GIRO_SCHEDULE_SECONDS,
+            .retry_s = {1},
+            .retries = 1,
+            .transfer = {.debit_account_id = 1 + below(run, 6),
+                         .credit_account_id = 7 + below(run, 6),
+                         .amount = below(run, 60),
+                         .timeout = pends ? below(run, 3) : 0,
+                         .ledger = 1,
+                         .code = 1,
+                         .flags = pends ? GIRO_TRANSFER_PENDING : 0},
+        };
+    }
+    model_create_schedules(run->model, events, count, timestamp, expected);
+    codes_compare(run, fixture_create_schedules(&run->fixture, events, count), expected, count);
+}
+
+static void request_fire(struct run *run)
+{
+    struct giro_firing expected[LEDGER_FIRE_MAX];
+    uint32_t max = 1 + below(run, 20);
+    uint32_t count = model_fire(run->model, run->fixture.clock_ns, max, expected);
+    cr_assert_eq(fixture_fire(&run->fixture, max), count, "request %u", run->request);
+    cr_assert(memcmp(run->fixture.firings, expected, count * sizeof expected[0]) == 0, "request %u",
+              run->request);
+    run->fired += count;
+}
+
+/* Of ledgers that are used, or not, in the epoch that they are in, or not. */
+static void request_cut_off(struct run *run)
+{
+    struct giro_cut_off events[4];
+    uint32_t expected[4];
+    uint32_t count = 1 + below(run, 4);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ledger = chance(run, 80) ? 1 + below(run, 2) : 3 + below(run, 9);
+        events[i] = (struct giro_cut_off){
+            .epoch = model_epoch(run->model, ledger) + chance(run, 10),
+            .ledger = ledger,
+        };
+    }
+    model_cut_off(run->model, events, count, run->fixture.clock_ns, expected);
+    codes_compare(run, fixture_cut_off(&run->fixture, events, count), expected, count);
+}
+
 static void accounts_begin(struct run *run)
 {
     struct giro_account events[ACCOUNTS];
@@ -378,6 +474,14 @@ static void request_execute(struct run *run, uint32_t count_max, uint32_t kept_m
         cr_assert_eq(fixture_expire(&run->fixture, max), expected);
     } else if (choice < 18) {
         request_accounts(run);
+    } else if (choice < 24) {
+        request_leases(run);
+    } else if (choice < 28) {
+        request_schedules(run);
+    } else if (choice < 40) {
+        request_fire(run);
+    } else if (choice < 45) {
+        request_cut_off(run);
     } else {
         request_transfers(run, count_max);
     }
@@ -408,8 +512,11 @@ static struct run *run_random(uint64_t seed, uint32_t requests, uint32_t count_m
 Test(replay, follows_without_ids)
 {
     uint64_t seed = rng_make(SEED_DEFAULT).state;
-    for (uint32_t i = 0; i < 6; i++)
-        run_close(run_random(seed + i, 1200, 20, 0));
+    for (uint32_t i = 0; i < 6; i++) {
+        struct run *run = run_random(seed + i, 1200, 20, 0);
+        cr_assert(run->fired > 50, "only %lu attempts of schedules", run->fired);
+        run_close(run);
+    }
 }
 
 Test(replay, follows_requests_that_were_undone)
@@ -453,6 +560,57 @@ Test(replay, notices_every_bit_of_every_row)
             rows[bit / 8] ^= (uint8_t)(1u << bit % 8);
         }
         cr_assert_not(round_differs(executed, run->replica, 7));
+    }
+    run_close(run);
+}
+
+/* Digest records have rows of the other tables one after the other: some rounds show all of them. */
+static bool sides_differ(struct ledger *executed, const struct ledger *replica)
+{
+    struct record_digest digest;
+    bool differs = false;
+    for (uint32_t i = 0; i < 2 * LEDGER_TABLES; i++) {
+        ledger_digest_record(executed, 1 << 10, 1, &digest);
+        differs = differs || !ledger_digest_matches(replica, &digest);
+    }
+    return differs;
+}
+
+Test(replay, notices_every_bit_of_leases_and_schedules)
+{
+    static const enum ledger_table tables[] = {LEDGER_LEASES, LEDGER_SCHEDULES};
+    struct run *run = run_random(rng_make(SEED_DEFAULT + 25).state, 100, 16, 0);
+    struct ledger *executed = run->fixture.ledger;
+    for (uint32_t t = 0; t < sizeof tables / sizeof tables[0]; t++) {
+        struct table_rows table = ledger_rows(executed, tables[t]);
+        uint8_t *rows = (uint8_t *)(uintptr_t)table.rows;
+        cr_assert(table.count > 1);
+        for (uint32_t bit = 0; bit < table.count * table.row_bytes * 8; bit++) {
+            rows[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            cr_assert(sides_differ(executed, run->replica), "table %u, bit %u", tables[t], bit);
+            rows[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+    }
+    cr_assert_not(sides_differ(executed, run->replica));
+    run_close(run);
+}
+
+Test(replay, notices_every_bit_of_epochs_and_settlements)
+{
+    static const enum ledger_table tables[] = {LEDGER_EPOCHS, LEDGER_SETTLEMENTS};
+    struct run *run = run_random(rng_make(SEED_DEFAULT + 25).state, 200, 16, 0);
+    struct ledger *executed = run->fixture.ledger;
+    for (uint32_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        const struct table_rows table = ledger_rows(run->replica, tables[i]);
+        uint8_t *rows = i == 0 ? (uint8_t *)run->replica->settlements.epochs
+                               : (uint8_t *)run->replica->settlements.rows;
+        cr_assert(table.count > 2 && table.rows == rows);
+        for (uint32_t bit = 0; bit < table.count * table.row_bytes * 8; bit++) {
+            rows[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            cr_assert(sides_differ(executed, run->replica), "table %u, bit %u", tables[i], bit);
+            rows[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+        cr_assert_not(sides_differ(executed, run->replica));
     }
     run_close(run);
 }
@@ -618,7 +776,7 @@ Test(replay, restored_ledgers_execute)
         struct ledger *restored = ledger_make(run, 64, 1 << 12, 1 << 16);
         restore(run, restored);
         restored->window = run->fixture.ledger->window;
-        restored->digest_row = run->fixture.ledger->digest_row;
+        restored->digest_next[LEDGER_ACCOUNTS] = run->fixture.ledger->digest_next[LEDGER_ACCOUNTS];
         ledger_destroy(run->fixture.ledger);
         run->fixture.ledger = restored;
         for (uint32_t i = 0; i < 200; i++)
@@ -639,12 +797,12 @@ Test(replay, restores_within_limits)
     for (uint32_t i = 0; i < 201; i++)
         hashes[i] = id_hash(i + 1, run->fixture.hash_seed);
 
-    cr_assert_eq(ledger_restore_accounts(ledger, rows, 4), -ENOSPC);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, rows, 4), -ENOSPC);
     cr_assert_eq(ledger->accounts.count, 0);
-    cr_assert_eq(ledger_restore_accounts(ledger, rows, 2), 0);
-    cr_assert_eq(ledger_restore_accounts(ledger, &rows[2], 2), -ENOSPC);
-    cr_assert_eq(ledger_restore_accounts(ledger, &rows[2], 1), 0);
-    cr_assert_eq(ledger_restore_accounts(ledger, rows, 0), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, rows, 2), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, &rows[2], 2), -ENOSPC);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, &rows[2], 1), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, rows, 0), 0);
 
     cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.credit_account_id = 2;
@@ -672,9 +830,11 @@ Test(replay, restores_within_limits)
 
 static struct ledger *ledger_of_accounts(const struct run *run)
 {
-    const struct giro_account rows[3] = {account_of(1), account_of(2), account_of(3)};
+    struct giro_account rows[3] = {account_of(1), account_of(2), account_of(3)};
     struct ledger *ledger = ledger_make(run, 3, 4, 0);
-    cr_assert_eq(ledger_restore_accounts(ledger, rows, 3), 0);
+    for (uint32_t i = 0; i < 3; i++)
+        rows[i].flags &= (uint16_t)~GIRO_ACCOUNT_SETTLES; /* there are no rows for that */
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, rows, 3), 0);
     return ledger;
 }
 
@@ -687,12 +847,12 @@ Test(replay, refuses_payments_that_contradict_themselves)
     struct payment row = {
         .id = 2, .amount = 5, .parent = 1, .credit_row = 1, .depth = 1, .kind = PAYMENT_HOLD};
     struct payment bad;
-    cr_assert_eq(ledger_restore_payments(ledger, &root, 1), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_PAYMENTS, &root, 1), 0);
 #define REFUSED(change)                                                                            \
     do {                                                                                           \
         bad = row;                                                                                 \
         bad.change;                                                                                \
-        cr_assert_eq(ledger_restore_payments(ledger, &bad, 1), -EBADMSG, #change);                 \
+        cr_assert_eq(ledger_restore_rows(ledger, LEDGER_PAYMENTS, &bad, 1), -EBADMSG, #change);    \
     } while (0)
     REFUSED(id = 0);
     REFUSED(id = 1);   /* there already */
@@ -706,14 +866,14 @@ Test(replay, refuses_payments_that_contradict_themselves)
     REFUSED(parent = 3); /* a later one */
     REFUSED(depth = 0);
     REFUSED(depth = 2);
-    cr_assert_eq(ledger_restore_payments(ledger, &row, 1), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_PAYMENTS, &row, 1), 0);
     row.id = 3;
     row.kind = PAYMENT_POSTED;
     REFUSED(parent = 2); /* a hold */
     for (uint32_t depth = 1; depth <= PAYMENT_DEPTH_MAX; depth++, row.id++) {
         row.depth = (uint8_t)depth;
         row.parent = depth == 1 ? 1 : ledger->payments.count;
-        cr_assert_eq(ledger_restore_payments(ledger, &row, 1), 0);
+        cr_assert_eq(ledger_restore_rows(ledger, LEDGER_PAYMENTS, &row, 1), 0);
     }
     row.parent = ledger->payments.count;
     REFUSED(depth = PAYMENT_DEPTH_MAX + 1);
@@ -732,7 +892,7 @@ Test(replay, refuses_holds_and_limits_that_contradict_themselves)
     struct giro_transfer hold = {
         .id = 1, .debit_account_id = 1, .credit_account_id = 2, .amount = 5, .timestamp = 5};
     struct limits limits = {.account_row = 1, .over_capture = GIRO_OVER_CAPTURE_MAX + 1};
-    cr_assert_eq(ledger_restore_payments(ledger, rows, 2), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_PAYMENTS, rows, 2), 0);
     hold.amount = 4; /* not what is left */
     cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), -EBADMSG);
     hold.amount = 5;
@@ -749,16 +909,16 @@ Test(replay, refuses_holds_and_limits_that_contradict_themselves)
     cr_assert_eq(ledger_restore_hold(ledger, &hold, 7, 0), 0);
     cr_assert_eq(ledger_restore_hold(ledger, &hold, 8, 0), -EBADMSG);
 
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), -EBADMSG);
     limits.over_capture = 1;
     limits.flags = GIRO_LIMITS_FLAGS_ALL + 1;
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), -EBADMSG);
     limits.flags = 0;
     limits.account_row = 3;
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), -EBADMSG);
     limits.account_row = 2;
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), 0);
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), -EBADMSG);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), -EBADMSG);
     ledger_destroy(ledger);
     run_close(run);
 }
@@ -784,7 +944,7 @@ Test(replay, refuses_payments_that_contradict_the_state)
     const struct limits limits = {.account_row = 1, .over_capture = 1};
     struct giro_transfer mark = {
         .user_data_128 = 9, .user_data_32 = 1, .code = RECORD_SYSTEM_PAYMENT, .flags = system};
-    cr_assert_eq(ledger_restore_limits(ledger, &limits, 1), 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LIMITS, &limits, 1), 0);
     cr_assert_eq(
         replayed(ledger,
                  (struct giro_transfer){.id = 1, .amount = 5, .flags = GIRO_TRANSFER_PENDING}),
@@ -817,6 +977,440 @@ Test(replay, refuses_payments_that_contradict_the_state)
     mark.user_data_128 = 9;
     cr_assert_eq(replayed(ledger, mark), 0);
     cr_assert_eq(replayed(ledger, (struct giro_transfer){.id = 9, .amount = 1}), -EBADMSG);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+/* ---- Leases and schedules that cannot be ---------------------------------------------------- */
+
+#define SYSTEM_FLAGS ((uint16_t)(RECORD_SYSTEM << RECORD_KIND_SHIFT))
+
+static int replayed_at(struct ledger *ledger, const void *bytes, uint64_t address)
+{
+    union record record;
+    uint32_t index = 99;
+    memcpy(&record, bytes, sizeof record);
+    return ledger_replay(ledger, &record, 1, address, &index);
+}
+
+/* Changes a copy of a record, which is refused then and leaves the ledger as it was. */
+#define REPLAY_REFUSED(record, address, change)                                                    \
+    do {                                                                                           \
+        const struct checksum before = ledger_digest(ledger);                                      \
+        __typeof__(record) bad = record;                                                           \
+        bad.change;                                                                                \
+        cr_assert_eq(replayed_at(ledger, &bad, address), -EBADMSG, #change);                       \
+        cr_assert(checksum_equal(before, ledger_digest(ledger)), #change);                         \
+    } while (0)
+
+static struct giro_lease lease_record(enum giro_lease_action action, uint64_t token,
+                                      uint64_t timestamp)
+{
+    return (struct giro_lease){
+        .key = 7,
+        .owner = 1,
+        .token = token,
+        .deadline = action == GIRO_LEASE_RELEASE ? 0 : timestamp + 1000,
+        .timeout_ms = 1,
+        .action = (uint16_t)action,
+        .result = RECORD_SYSTEM_LEASE,
+        .flags = SYSTEM_FLAGS,
+        .timestamp = timestamp,
+    };
+}
+
+Test(replay, refuses_leases_that_contradict_the_state)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    struct giro_lease lease = lease_record(GIRO_LEASE_ACQUIRE, 100, 5000);
+    REPLAY_REFUSED(lease, 100, key = 0);
+    REPLAY_REFUSED(lease, 100, owner = 0);
+    REPLAY_REFUSED(lease, 100, row = 1); /* there is none yet */
+    REPLAY_REFUSED(lease, 100, deadline = GIRO_TIMESTAMP_MAX + 1);
+    REPLAY_REFUSED(lease, 100, timestamp = GIRO_TIMESTAMP_MAX + 1);
+    REPLAY_REFUSED(lease, 100, token = 99); /* where it was not written */
+    REPLAY_REFUSED(lease, 100, action = GIRO_LEASE_RENEW);
+    REPLAY_REFUSED(lease, 100, action = GIRO_LEASE_RELEASE);
+    REPLAY_REFUSED(lease, 100, result = 77);
+    cr_assert_eq(replayed_at(ledger, &lease, 100), 0);
+
+    lease = lease_record(GIRO_LEASE_ACQUIRE, 101, 5999);
+    REPLAY_REFUSED(lease, 101, owner = 2); /* while another one has it */
+    REPLAY_REFUSED(lease, 101, key = 8);   /* in a row that is taken */
+    REPLAY_REFUSED(lease, 101, row = 1);   /* it has one */
+    cr_assert_eq(replayed_at(ledger, &lease, 101), 0);
+
+    lease = lease_record(GIRO_LEASE_RENEW, 101, 6100);
+    REPLAY_REFUSED(lease, 102, token = 100); /* the one before */
+    REPLAY_REFUSED(lease, 102, key = 8);
+    REPLAY_REFUSED(lease, 102, row = 1);
+    REPLAY_REFUSED(lease, 102, deadline = 0);
+    cr_assert_eq(replayed_at(ledger, &lease, 102), 0);
+
+    lease = lease_record(GIRO_LEASE_RELEASE, 101, 6200);
+    REPLAY_REFUSED(lease, 103, token = 102);
+    REPLAY_REFUSED(lease, 103, deadline = 7000);
+    cr_assert_eq(replayed_at(ledger, &lease, 103), 0);
+
+    /* Another key has its row now, and it has none. */
+    lease = lease_record(GIRO_LEASE_ACQUIRE, 104, 6300);
+    lease.key = 8;
+    lease.owner = 2;
+    cr_assert_eq(replayed_at(ledger, &lease, 104), 0);
+    REPLAY_REFUSED(lease_record(GIRO_LEASE_RENEW, 101, 6400), 105, key = 7);
+    lease = lease_record(GIRO_LEASE_ACQUIRE, 105, 6500);
+    REPLAY_REFUSED(lease, 105, row = 0);
+    lease.row = LEDGER_LEASES_MAX;
+    cr_assert_eq(replayed_at(ledger, &lease, 105), -ENOSPC);
+    lease.row = 1;
+    cr_assert_eq(replayed_at(ledger, &lease, 105), 0);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+/* As the log has it, in two records. */
+static struct giro_schedule schedule_made(giro_u128 id)
+{
+    return (struct giro_schedule){
+        .id = id,
+        .first = 7000,
+        .interval = 1,
+        .rule = GIRO_SCHEDULE_SECONDS,
+        .retry_s = {1, 2},
+        .retries = 2,
+        .next = 7000,
+        .transfer_code = 1,
+        .state = RECORD_SYSTEM_SCHEDULE,
+        .flags = SYSTEM_FLAGS,
+        .timestamp = 5000,
+        .transfer = {.id = id,
+                     .debit_account_id = 1,
+                     .credit_account_id = 2,
+                     .amount = 5,
+                     .ledger = 1,
+                     .code = RECORD_SYSTEM_TEMPLATE,
+                     .flags = SYSTEM_FLAGS,
+                     .timestamp = 5000},
+    };
+}
+
+Test(replay, refuses_schedules_that_cannot_have_been_created)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    struct giro_schedule made = schedule_made(5);
+    REPLAY_REFUSED(made.transfer, 100, id = 5); /* without what comes before it */
+    REPLAY_REFUSED(made, 100, id = 0);
+    REPLAY_REFUSED(made, 100, next = 0);
+    REPLAY_REFUSED(made, 100, next = 7001);
+    REPLAY_REFUSED(made, 100, first = 0);
+    REPLAY_REFUSED(made, 100, first = bad.next = GIRO_TIMESTAMP_MAX + 1);
+    REPLAY_REFUSED(made, 100, rule = 0);
+    REPLAY_REFUSED(made, 100, rule = 4);
+    REPLAY_REFUSED(made, 100, interval = 0);
+    REPLAY_REFUSED(made, 100, day = 1);
+    REPLAY_REFUSED(made, 100, rule = GIRO_SCHEDULE_MONTHS);
+    REPLAY_REFUSED(made, 100, end = 6999);
+    REPLAY_REFUSED(made, 100, retries = 5);
+    REPLAY_REFUSED(made, 100, retries = 1);
+    REPLAY_REFUSED(made, 100, retry_s[3] = 1);
+    REPLAY_REFUSED(made, 100, reserved[4] = 1);
+    REPLAY_REFUSED(made, 100, reserved_1 = 1);
+    REPLAY_REFUSED(made, 100, timestamp = GIRO_TIMESTAMP_MAX + 1);
+    cr_assert_eq(replayed_at(ledger, &made, 100), 0);
+    cr_assert_not(ledger_replay_ends(ledger));
+
+    /* Its transfer has to follow. */
+    REPLAY_REFUSED(made, 101, id = 6);
+    REPLAY_REFUSED(made.transfer, 101, id = 6);
+    REPLAY_REFUSED(made.transfer, 101, id = 0);
+    REPLAY_REFUSED(made.transfer, 101, pending_id = 1);
+    REPLAY_REFUSED(made.transfer, 101, debit_account_id = 0);
+    REPLAY_REFUSED(made.transfer, 101, debit_account_id = 2);
+    REPLAY_REFUSED(made.transfer, 101, debit_account_id = 9);
+    REPLAY_REFUSED(made.transfer, 101, credit_account_id = GIRO_U128_MAX);
+    REPLAY_REFUSED(made.transfer, 101, credit_account_id = 9);
+    REPLAY_REFUSED(made.transfer, 101, timeout = 1);
+    REPLAY_REFUSED(made.transfer, 101, ledger = 0);
+    REPLAY_REFUSED(made.transfer, 101, ledger = 2);
+    cr_assert_eq(replayed_at(ledger, &made.transfer, 101), 0);
+    cr_assert(ledger_replay_ends(ledger));
+    REPLAY_REFUSED(made.transfer, 102, id = 5); /* twice */
+    REPLAY_REFUSED(made, 102, id = 5);
+
+    /* Code and flags of the transfer stand in the first half. */
+    struct giro_schedule other = schedule_made(6);
+    other.transfer_code = 0;
+    cr_assert_eq(replayed_at(ledger, &other, 102), 0);
+    REPLAY_REFUSED(other.transfer, 103, id = 6);
+    ledger_destroy(ledger);
+    ledger = ledger_of_accounts(run);
+    other.transfer_code = 1;
+    other.transfer_flags = GIRO_TRANSFER_LINKED;
+    cr_assert_eq(replayed_at(ledger, &other, 102), 0);
+    REPLAY_REFUSED(other.transfer, 103, id = 6);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+static struct ledger *ledger_of_schedules(const struct run *run)
+{
+    struct ledger *ledger = ledger_of_accounts(run);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct giro_schedule made = schedule_made(5 + i);
+        cr_assert_eq(replayed_at(ledger, &made, 100 + 2 * i), 0);
+        cr_assert_eq(replayed_at(ledger, &made.transfer, 101 + 2 * i), 0);
+    }
+    return ledger;
+}
+
+static struct giro_firing firing_record(void)
+{
+    return (struct giro_firing){
+        .schedule_id = 6,
+        .transfer_id = 900,
+        .due = 7000,
+        .next = 1000008000,
+        .attempt_next = 1,
+        .transfer_result = GIRO_TRANSFER_EXCEEDS_CREDITS,
+        .row = 1,
+        .code = RECORD_SYSTEM_FIRING,
+        .flags = SYSTEM_FLAGS,
+        .timestamp = 8000,
+    };
+}
+
+Test(replay, refuses_attempts_that_are_not_the_next_one)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_schedules(run);
+    struct giro_firing firing = firing_record();
+    REPLAY_REFUSED(firing, 110, row = 0);
+    REPLAY_REFUSED(firing, 110, row = 2);
+    REPLAY_REFUSED(firing, 110, schedule_id = 5);
+    REPLAY_REFUSED(firing, 110, schedule_id = 0);
+    REPLAY_REFUSED(firing, 110, due = 7001);
+    REPLAY_REFUSED(firing, 110, occurrence = 1);
+    REPLAY_REFUSED(firing, 110, attempt = 1);
+    REPLAY_REFUSED(firing, 110, transfer_id = 0);
+    REPLAY_REFUSED(firing, 110, next = GIRO_TIMESTAMP_MAX + 1);
+    REPLAY_REFUSED(firing, 110, timestamp = GIRO_TIMESTAMP_MAX + 1);
+    cr_assert_eq(replayed_at(ledger, &firing, 110), 0);
+    cr_assert(ledger_replay_ends(ledger));
+    REPLAY_REFUSED(firing, 111, row = 1); /* again */
+
+    /* The second attempt is created: its transfer has to follow. */
+    firing.due = firing.next;
+    firing.attempt = 1;
+    firing.transfer_id = 901;
+    firing.transfer_result = GIRO_TRANSFER_CREATED;
+    firing.next = 1000007000;
+    firing.occurrence_next = 1;
+    firing.attempt_next = 0;
+    firing.timestamp = 1000009000;
+    cr_assert_eq(replayed_at(ledger, &firing, 111), 0);
+    cr_assert_not(ledger_replay_ends(ledger));
+    struct giro_transfer transfer = {.id = 901,
+                                     .debit_account_id = 1,
+                                     .credit_account_id = 2,
+                                     .amount = 5,
+                                     .ledger = 1,
+                                     .code = 1,
+                                     .timestamp = 1000009000};
+    REPLAY_REFUSED(transfer, 112, id = 902);
+    ledger_destroy(ledger);
+
+    ledger = ledger_of_schedules(run);
+    firing = firing_record();
+    firing.transfer_result = GIRO_TRANSFER_CREATED;
+    cr_assert_eq(replayed_at(ledger, &firing, 110), 0);
+    REPLAY_REFUSED(lease_record(GIRO_LEASE_ACQUIRE, 111, 8000), 111, key = 7);
+    ledger_destroy(ledger);
+
+    ledger = ledger_of_schedules(run);
+    cr_assert_eq(replayed_at(ledger, &firing, 110), 0);
+    transfer.id = 900;
+    cr_assert_eq(replayed_at(ledger, &transfer, 111), 0);
+    cr_assert(ledger_replay_ends(ledger));
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+Test(replay, refuses_to_cancel_what_is_not_active)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_schedules(run);
+    struct giro_firing cancel = {.schedule_id = 6,
+                                 .row = 1,
+                                 .code = RECORD_SYSTEM_CANCEL,
+                                 .flags = SYSTEM_FLAGS,
+                                 .timestamp = 8000};
+    struct giro_firing last = firing_record();
+    REPLAY_REFUSED(cancel, 110, row = 0);
+    REPLAY_REFUSED(cancel, 110, row = 2);
+    REPLAY_REFUSED(cancel, 110, schedule_id = 7);
+    REPLAY_REFUSED(cancel, 110, timestamp = GIRO_TIMESTAMP_MAX + 1);
+    cr_assert_eq(replayed_at(ledger, &cancel, 110), 0);
+    REPLAY_REFUSED(cancel, 111, row = 1); /* again */
+    REPLAY_REFUSED(last, 111, row = 1);   /* and it makes nothing any more */
+    last.schedule_id = 5;
+    last.row = 0;
+    last.next = 0;
+    cr_assert_eq(replayed_at(ledger, &last, 111), 0);
+    cancel.schedule_id = 5;
+    REPLAY_REFUSED(cancel, 112, row = 0); /* over */
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+/* What a row can say that the ledger never makes. */
+Test(replay, refuses_rows_of_leases_and_schedules_that_contradict_themselves)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    const struct lease lease = {.key = 7, .owner = 1, .token = 9, .deadline = 5};
+    struct giro_schedule schedule = schedule_made(5);
+    schedule.transfer_code = 0;
+    schedule.state = GIRO_SCHEDULE_ACTIVE;
+    schedule.flags = 0;
+    schedule.transfer.id = 0;
+    schedule.transfer.code = 1;
+    schedule.transfer.flags = 0;
+    schedule.transfer.timestamp = 0;
+#define REFUSED(table, row, change)                                                                \
+    do {                                                                                           \
+        __typeof__(row) bad = row;                                                                 \
+        bad.change;                                                                                \
+        cr_assert_eq(ledger_restore_rows(ledger, table, &bad, 1), -EBADMSG, #change);              \
+    } while (0)
+    REFUSED(LEDGER_LEASES, ((struct lease){.owner = 1}), token = 9);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_LEASES, &lease, 1), 0);
+    REFUSED(LEDGER_LEASES, ((struct lease){.key = 7, .owner = 2}), token = 10); /* there already */
+    REFUSED(LEDGER_LEASES, ((struct lease){.key = 8, .owner = 2}),
+            deadline = GIRO_TIMESTAMP_MAX + 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, id = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, first = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, next = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, next = GIRO_TIMESTAMP_MAX + 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, rule = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, interval = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, day = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, end = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, retries = 3);
+    REFUSED(LEDGER_SCHEDULES, schedule, reserved[0] = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, reserved_1 = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer_code = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer_flags = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, state = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, state = GIRO_SCHEDULE_OVER); /* and yet something is due */
+    REFUSED(LEDGER_SCHEDULES, schedule, state = GIRO_SCHEDULE_CANCELLED + 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, flags = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.debit_account_id = 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.credit_account_id = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.credit_account_id = 9);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.flags = GIRO_TRANSFER_FACT);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.timeout = 1);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.ledger = 2);
+    REFUSED(LEDGER_SCHEDULES, schedule, transfer.code = 0);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_SCHEDULES, &schedule, 1), 0);
+    REFUSED(LEDGER_SCHEDULES, schedule, id = 5); /* there already */
+#undef REFUSED
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+#undef REPLAY_REFUSED
+
+/* ---- Cut-offs ---------------------------------------------------------------------------- */
+
+static int cut_off_replayed(struct ledger *ledger, struct giro_cut_off cut_off)
+{
+    union record record = {.cut_off = cut_off};
+    uint32_t index;
+    record.cut_off.reserved_1 = RECORD_SYSTEM_CUT_OFF;
+    record.cut_off.flags = RECORD_SYSTEM << RECORD_KIND_SHIFT;
+    return ledger_replay(ledger, &record, 1, 100, &index);
+}
+
+#define CUT_OFF(...) cut_off_replayed(ledger, (struct giro_cut_off){__VA_ARGS__})
+
+Test(replay, refuses_cut_offs_that_contradict_the_state)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    struct checksum before = ledger_digest(ledger);
+    cr_assert_eq(CUT_OFF(.timestamp = 5), -EBADMSG); /* of no ledger number */
+    cr_assert_eq(CUT_OFF(.ledger = 1, .epoch = 1, .timestamp = 5), -EBADMSG);
+    cr_assert_eq(CUT_OFF(.ledger = 1, .epoch = UINT64_MAX, .timestamp = 5), -EBADMSG);
+    cr_assert_eq(CUT_OFF(.ledger = 1, .timestamp = GIRO_TIMESTAMP_MAX + 1), -EBADMSG);
+    cr_assert(checksum_equal(ledger_digest(ledger), before));
+    cr_assert_eq(CUT_OFF(.ledger = 1, .timestamp = 5), 0);
+    cr_assert_eq(CUT_OFF(.ledger = 1, .timestamp = 6), -EBADMSG); /* it is over */
+    cr_assert_eq(CUT_OFF(.ledger = 1, .epoch = 2, .timestamp = 6), -EBADMSG);
+    cr_assert_eq(CUT_OFF(.ledger = 2, .epoch = 1, .timestamp = 6), -EBADMSG); /* of another one */
+    cr_assert_eq(CUT_OFF(.ledger = 1, .epoch = 1, .timestamp = 6), 0);
+    cr_assert_eq(ledger->settlements.epoch_count, 1);
+    cr_assert_eq(ledger->timestamp_last, 6);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+Test(replay, cuts_off_no_more_ledgers_than_there_may_be)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct ledger *ledger = ledger_of_accounts(run);
+    for (uint32_t i = 0; i < SETTLEMENTS_EPOCHS_MAX; i++)
+        cr_assert_eq(CUT_OFF(.ledger = 1 + i, .timestamp = 5 + i), 0);
+    struct checksum before = ledger_digest(ledger);
+    cr_assert_eq(CUT_OFF(.ledger = SETTLEMENTS_EPOCHS_MAX + 1, .timestamp = 9000), -ENOSPC);
+    cr_assert(checksum_equal(ledger_digest(ledger), before));
+    cr_assert_eq(CUT_OFF(.ledger = SETTLEMENTS_EPOCHS_MAX, .epoch = 1, .timestamp = 9000), 0);
+    ledger_destroy(ledger);
+    run_close(run);
+}
+
+#undef CUT_OFF
+
+/* Of three accounts of ledger 1, which is in epoch 3, the first and the second one settle. */
+Test(replay, refuses_epochs_and_settlements_that_cannot_be)
+{
+    struct run *run = run_open(SEED_DEFAULT, 0);
+    struct giro_account accounts[3] = {account_of(1), account_of(2), account_of(3)};
+    struct ledger *ledger = ledger_make(run, 3, 4, 0);
+    const struct epoch epoch = {.epoch = 3, .timestamp = 7, .ledger = 1};
+    const struct epoch other = {.epoch = 1, .timestamp = 8, .ledger = 2};
+    const struct settlement row = {.debits = 5, .count = 1, .epoch = 3, .epoch_before = 1};
+    struct settlement second = {.epoch = 2, .account_row = 1};
+    for (uint32_t i = 0; i < 3; i++)
+        accounts[i].flags = i < 2 ? GIRO_ACCOUNT_SETTLES : 0;
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_ACCOUNTS, accounts, 3), 0);
+#define REFUSED(type, table, sound, change)                                                        \
+    do {                                                                                           \
+        struct type bad = sound;                                                                   \
+        bad.change;                                                                                \
+        cr_assert_eq(ledger_restore_rows(ledger, table, &bad, 1), -EBADMSG, #change);              \
+    } while (0)
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, count = 1); /* its ledger is in epoch 0 */
+    REFUSED(epoch, LEDGER_EPOCHS, epoch, ledger = 0);
+    REFUSED(epoch, LEDGER_EPOCHS, epoch, epoch = 0); /* then it has no row */
+    REFUSED(epoch, LEDGER_EPOCHS, epoch, reserved = 1);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_EPOCHS, &epoch, 1), 0);
+    REFUSED(epoch, LEDGER_EPOCHS, epoch, epoch = 4); /* there already */
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_EPOCHS, &other, 1), 0);
+    cr_assert_eq(ledger->settlements.epoch_count, 2);
+
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, account_row = 3);
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, account_row = UINT32_MAX);
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, account_row = 2); /* does not settle */
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, epoch = 4);       /* has not begun */
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, reserved[0] = 1);
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, reserved[2] = 1);
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_SETTLEMENTS, &row, 1), 0);
+    REFUSED(settlement, LEDGER_SETTLEMENTS, row, count = 2); /* there already */
+    cr_assert_eq(ledger_restore_rows(ledger, LEDGER_SETTLEMENTS, &second, 1), 0);
+    cr_assert_eq(ledger->settlements.count, 2);
+#undef REFUSED
     ledger_destroy(ledger);
     run_close(run);
 }

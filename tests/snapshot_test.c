@@ -79,6 +79,22 @@ static struct moment snapshot_start(struct history *history)
     return moment;
 }
 
+/* Ends the epochs of both ledgers that there are accounts of, or of one that nobody uses. */
+static void epochs_end(struct history *history, struct rng *rng)
+{
+    struct giro_cut_off events[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t ledger = i < 2 ? i + 1 : 3 + rng_below(rng, 40);
+        const struct epoch *epoch = settlements_epoch(&history->ledger->settlements, ledger);
+        events[i] = (struct giro_cut_off){
+            .epoch = epoch != NULL ? epoch->epoch : 0,
+            .ledger = ledger,
+        };
+    }
+    history_cut_off(history, events, 3);
+    cr_assert_eq(history->result_count, 0);
+}
+
 /* Steps until the snapshot is over; between two steps that did something, the log goes on. */
 static enum snapshot_progress snapshot_run(struct history *history, struct rng *rng,
                                            const struct history_mix *mix, uint32_t requests)
@@ -95,6 +111,8 @@ static enum snapshot_progress snapshot_run(struct history *history, struct rng *
         case SNAPSHOT_WORKED:
             for (uint32_t i = 0; i < requests; i++)
                 history_request(history, rng, mix);
+            if (requests > 0 && rng_chance(rng, 30))
+                epochs_end(history, rng);
             history_flush(history);
         }
     }
@@ -111,7 +129,7 @@ static void holds_compare(const struct ledger *expected, const struct ledger *lo
 {
     const struct holds *holds = &expected->holds;
     cr_assert_eq(loaded->holds.count, holds->count);
-    cr_assert_eq(loaded->holds.heap_count, holds->heap_count);
+    cr_assert_eq(loaded->holds.deadlines.count, holds->deadlines.count);
     for (uint32_t i = 0; i < holds->slots_used; i++) {
         const struct hold *hold = &holds->slots[i];
         if (hold->record.id == 0)
@@ -122,6 +140,52 @@ static void holds_compare(const struct ledger *expected, const struct ledger *lo
         cr_assert(hold->address == other->address && hold->expires_at == other->expires_at);
         cr_assert(hold->debit_row == other->debit_row && hold->credit_row == other->credit_row);
     }
+}
+
+/* Rows of a table, one by one. */
+static void rows_compare(const struct ledger *expected, const struct ledger *loaded,
+                         enum ledger_table table, const char *name)
+{
+    const struct table_rows one = ledger_rows(expected, table);
+    const struct table_rows other = ledger_rows(loaded, table);
+    cr_assert_eq(other.count, one.count, "%u %s, expected %u", other.count, name, one.count);
+    for (uint32_t i = 0; i < one.count; i++)
+        cr_assert(memcmp((const char *)one.rows + (size_t)i * one.row_bytes,
+                         (const char *)other.rows + (size_t)i * one.row_bytes, one.row_bytes) == 0,
+                  "row %u of %s differs", i, name);
+}
+
+static void objects_compare(const struct ledger *expected, const struct ledger *loaded)
+{
+    rows_compare(expected, loaded, LEDGER_LEASES, "leases");
+    rows_compare(expected, loaded, LEDGER_SCHEDULES, "schedules");
+    for (uint32_t i = 0; i < expected->leases.count; i++)
+        cr_assert_eq(leases_find(&loaded->leases, expected->leases.rows[i].key), i);
+    for (uint32_t i = 0; i < expected->schedules.count; i++)
+        cr_assert_eq(schedules_find(&loaded->schedules, expected->schedules.rows[i].id), i);
+    cr_assert_eq(loaded->schedules.deadlines.count, expected->schedules.deadlines.count);
+}
+
+/* Both fire the same from here on, until nothing is due. */
+static void firings_compare(struct moment *moment, struct ledger *loaded)
+{
+    static union record expected[LEDGER_FIRE_MAX * LEDGER_FIRE_RECORDS];
+    static union record records[LEDGER_FIRE_MAX * LEDGER_FIRE_RECORDS];
+    static uint64_t addresses[LEDGER_FETCH_MAX];
+    uint64_t time = moment->ledger->timestamp_last + 30 * GIRO_NS_PER_S;
+    uint64_t address = moment->address_end + (1 << 20);
+    for (;; time += LEDGER_FIRE_MAX) {
+        struct ledger_output one = {.records = expected, .address = address};
+        struct ledger_output other = {.records = records, .address = address};
+        cr_assert_eq(ledger_fire(moment->ledger, time, LEDGER_FIRE_MAX, NULL, addresses, &one), 0);
+        cr_assert_eq(ledger_fire(loaded, time, LEDGER_FIRE_MAX, NULL, addresses, &other), 0);
+        cr_assert_eq(other.record_count, one.record_count);
+        cr_assert(memcmp(records, expected, one.record_count * sizeof records[0]) == 0);
+        address += one.record_count;
+        if (one.record_count == 0)
+            break;
+    }
+    cr_assert(checksum_equal(ledger_digest(moment->ledger), ledger_digest(loaded)));
 }
 
 /* One event of a request of its own. Returns its code; *out_record: what was written. */
@@ -192,7 +256,9 @@ static void meta_check(const struct history *history, const struct moment *momen
     cr_assert(memcmp(&meta->totals, &totals, sizeof totals) == 0);
     cr_assert(memcmp(&meta->position, &moment->position, sizeof meta->position) == 0);
     cr_assert(checksum_equal(meta->digest, moment->digest));
-    cr_assert_eq(meta->accounts, moment->ledger->accounts.count);
+    cr_assert_eq(meta->rows[LEDGER_ACCOUNTS], moment->ledger->accounts.count);
+    cr_assert_eq(meta->rows[LEDGER_LEASES], moment->ledger->leases.count);
+    cr_assert_eq(meta->rows[LEDGER_SCHEDULES], moment->ledger->schedules.count);
     cr_assert_eq(meta->holds, moment->ledger->holds.count);
     for (uint32_t i = 0; i < moment->segment; i++)
         cr_assert(memcmp(&facts[i], &history->archive.sidecars[i]->facts, sizeof facts[i]) == 0,
@@ -226,7 +292,10 @@ static void moment_check(struct history *history, struct moment *moment, struct 
                      loaded->accounts.count * sizeof *loaded->accounts.rows) == 0);
     for (uint32_t i = 0; i < loaded->accounts.count; i++)
         cr_assert_eq(accounts_find(&loaded->accounts, loaded->accounts.rows[i].id), i);
+    rows_compare(moment->ledger, loaded, LEDGER_EPOCHS, "epochs");
+    rows_compare(moment->ledger, loaded, LEDGER_SETTLEMENTS, "settlements");
     holds_compare(moment->ledger, loaded);
+    objects_compare(moment->ledger, loaded);
     for (uint64_t i = 0; i < moment->position.ordinal; i++) {
         uint64_t address = (uint64_t)(history->records[i].record - history->log);
         cr_assert_eq(holds_outcome(&loaded->holds, address),
@@ -234,6 +303,7 @@ static void moment_check(struct history *history, struct moment *moment, struct 
     }
     ids_restore(history, moment->segment, loaded);
     answers_compare(history, moment, loaded, rng);
+    firings_compare(moment, loaded);
     ledger_destroy(loaded);
 }
 
@@ -250,7 +320,9 @@ struct workload {
     uint32_t requests_between; /* two steps */
 };
 
-static void workload_run(const struct workload *workload, struct rng *rng)
+/* Returns how many rows of epochs and settlements changed while they were being written. */
+/* aside: how many rows were set aside, by table, is added. */
+static void workload_run(const struct workload *workload, struct rng *rng, uint32_t *aside)
 {
     static struct history history;
     static struct snapshot snapshot;
@@ -260,6 +332,7 @@ static void workload_run(const struct workload *workload, struct rng *rng)
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < workload->requests_before; i++)
             history_request(&history, rng, &workload->mix);
+        epochs_end(&history, rng);
         struct moment moment = snapshot_start(&history);
         uint64_t records = history.record_count;
         enum snapshot_progress progress =
@@ -267,7 +340,9 @@ static void workload_run(const struct workload *workload, struct rng *rng)
         cr_assert_eq(progress, SNAPSHOT_DONE, "%s", snapshot.writer.error.text);
         fprintf(stderr, "%u accounts, %u holds, %lu records meanwhile, %u rows set aside\n",
                 moment.ledger->accounts.count, moment.ledger->holds.count,
-                history.record_count - records, snapshot.accounts.kept_count);
+                history.record_count - records, snapshot.tables[LEDGER_ACCOUNTS].kept_count);
+        for (uint32_t table = 0; table < LEDGER_TABLES; table++)
+            aside[table] += snapshot.tables[table].kept_count;
         moment_check(&history, &moment, rng);
         moment_free(&moment);
     }
@@ -286,8 +361,30 @@ Test(snapshot, shows_one_moment)
         {{.accounts = 40, .events_max = 100, .account_chance = 5, .imports = true}, 100, 20},
     };
     struct rng rng = rng_make(SEED_DEFAULT);
+    uint32_t aside[LEDGER_TABLES] = {0};
     for (uint32_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
-        workload_run(&workloads[i], &rng);
+        workload_run(&workloads[i], &rng, aside);
+    cr_assert(aside[LEDGER_EPOCHS] + aside[LEDGER_SETTLEMENTS] > 100,
+              "only %u and %u rows of epochs and settlements were set aside", aside[LEDGER_EPOCHS],
+              aside[LEDGER_SETTLEMENTS]);
+}
+
+/* Leases and schedules change while their rows are written; some of the rows of leases are of another
+ * key then. */
+Test(snapshot, shows_leases_and_schedules_of_one_moment)
+{
+    static const struct workload workloads[] = {
+        {{.accounts = 60, .events_max = 20, .objects_chance = 60, .objects = 60000}, 60, 4},
+        {{.accounts = 2000, .events_max = 60, .objects_chance = 30, .objects = 300}, 100, 5},
+        {{.accounts = 30, .events_max = 20, .objects_chance = 90, .objects = 8}, 60, 20},
+    };
+    uint32_t aside[LEDGER_TABLES] = {0};
+    struct rng rng = rng_make(SEED_DEFAULT + 8);
+    for (uint32_t i = 0; i < sizeof workloads / sizeof workloads[0]; i++)
+        workload_run(&workloads[i], &rng, aside);
+    cr_assert(aside[LEDGER_LEASES] > 100 && aside[LEDGER_SCHEDULES] > 100,
+              "only %u and %u rows of leases and schedules were set aside", aside[LEDGER_LEASES],
+              aside[LEDGER_SCHEDULES]);
 }
 
 Test(snapshot, has_a_hundred_thousand_accounts)
@@ -295,7 +392,8 @@ Test(snapshot, has_a_hundred_thousand_accounts)
     const struct workload workload = {
         {.accounts = 100000, .events_max = 4000, .account_chance = 2}, 4, 1};
     struct rng rng = rng_make(SEED_DEFAULT + 1);
-    workload_run(&workload, &rng);
+    uint32_t aside[LEDGER_TABLES] = {0};
+    workload_run(&workload, &rng, aside);
 }
 
 /* Chunks of rows, full or not, and none. */
@@ -522,8 +620,16 @@ Test(snapshot, waits_for_its_proof)
             usleep(1000);
         }
         cr_assert_not(file_there(&history, "manifest"));
-        snapshot_agreed(&snapshot, &(struct record_digest){.row_count = 25, .accounts = 100});
+        snapshot_agreed(&snapshot, history.replica,
+                        &(struct record_digest){.row_count = 25, .accounts = 100});
     }
+    /* Every fourth account settles. */
+    cr_assert(snapshot_awaits_proof(&snapshot));
+    snapshot_agreed(&snapshot, history.replica,
+                    &(struct record_digest){.side_table = LEDGER_SETTLEMENTS, .side_count = 24});
+    cr_assert(snapshot_awaits_proof(&snapshot));
+    snapshot_agreed(&snapshot, history.replica,
+                    &(struct record_digest){.side_table = LEDGER_SETTLEMENTS, .side_count = 1});
     cr_assert_not(snapshot_awaits_proof(&snapshot));
     cr_assert_eq(snapshot_run(&history, &rng, &mix, 0), SNAPSHOT_DONE);
     moment_check(&history, &moment, &rng);

@@ -204,9 +204,10 @@ static bool change_take(void *context, const struct giro_change *change)
                  change->ordinal, change->kind);
         return false;
     }
-    /* Limits do not come with a ledger. */
-    if (options->ledger != 0 &&
-        (options->ledger != ledger || change->kind == GIRO_CHANGE_LIMITS_SET))
+    /* Limits, leases and schedules do not come with a ledger. */
+    const bool ledgerless =
+        change->kind >= GIRO_CHANGE_LIMITS_SET && change->kind != GIRO_CHANGE_CUT_OFF;
+    if (options->ledger != 0 && (options->ledger != ledger || ledgerless))
         return true;
     bool wanted = is_wanted(run, change->ordinal, timestamp);
     if (options->format == FORMAT_HLEDGER)

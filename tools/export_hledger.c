@@ -303,8 +303,8 @@ const char *export_hledger_change(struct export_hledger *hledger, const struct g
     struct movement movement;
     if (change->kind == GIRO_CHANGE_ACCOUNT_CREATED)
         return account_take(hledger, change, shown, output);
-    if (change->kind == GIRO_CHANGE_LIMITS_SET)
-        return NULL; /* moves nothing */
+    if (change->kind >= GIRO_CHANGE_LIMITS_SET)
+        return NULL; /* it, leases, schedules and cut-offs move nothing */
     uint32_t debit_row = accounts_find(&hledger->accounts, transfer->debit_account_id);
     uint32_t credit_row = accounts_find(&hledger->accounts, transfer->credit_account_id);
     if (debit_row == ACCOUNTS_NONE || credit_row == ACCOUNTS_NONE || debit_row == credit_row)

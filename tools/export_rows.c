@@ -1,8 +1,11 @@
 #include "tools/export_rows.h"
 
+#include "engine/result.h"
+#include "tools/import_number.h"
 #include "tools/repl_words.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum column_type {
     COLUMN_ORDINAL,
@@ -14,53 +17,98 @@ enum column_type {
     COLUMN_U64,
     COLUMN_U32,
     COLUMN_U16,
+    COLUMN_VELOCITY,
+    COLUMN_ACTION,
+    COLUMN_RESULT,
 };
 
-enum { ABSENT = -1 };
+/* What a record of a change looks like. */
+enum shape {
+    SHAPE_TRANSFER,
+    SHAPE_ACCOUNT,
+    SHAPE_LIMITS,
+    SHAPE_LEASE,
+    SHAPE_SCHEDULE, /* its first half */
+    SHAPE_CANCEL,   /* a firing, of which only the schedule is told */
+    SHAPE_FIRING,
+    SHAPE_CUT_OFF,
+    SHAPES,
+};
 
 struct column {
     const char *name;
     enum column_type type;
-    int transfer; /* offset in struct giro_change */
-    int account;  /* the same for an account that was created; ABSENT: it has no such field */
-    int limits;   /* ... for limits that were set */
+    int places[SHAPES]; /* 1 + offset in struct giro_change; 0: there is no such field */
 };
 
-#define BOTH(member, type)                                                                         \
+#define AT(member) (1 + (int)offsetof(struct giro_change, member))
+#define IN_SCHEDULE(member) (AT(record.schedule) + (int)offsetof(struct giro_schedule, member))
+#define OF_ALL_WITH_IDS(place)                                                                     \
+    [SHAPE_TRANSFER] = (place), [SHAPE_ACCOUNT] = (place), [SHAPE_LIMITS] = (place),               \
+    [SHAPE_LEASE] = (place), [SHAPE_SCHEDULE] = (place), [SHAPE_CANCEL] = (place),                 \
+    [SHAPE_FIRING] = (place)
+#define EVERYWHERE(place)                                                                          \
     {                                                                                              \
-#member, type, offsetof(struct giro_change, record.transfer.member),                       \
-            offsetof(struct giro_change, record.account.member), ABSENT                            \
+        OF_ALL_WITH_IDS(place), [SHAPE_CUT_OFF] = (place)                                          \
     }
 #define TRANSFER(member, type)                                                                     \
     {                                                                                              \
-#member, type, offsetof(struct giro_change, record.transfer.member), ABSENT, ABSENT        \
+#member, type,                                                                             \
+        {                                                                                          \
+            [SHAPE_TRANSFER] = AT(record.transfer.member)                                          \
+        }                                                                                          \
+    }
+#define BOTH(member, type)                                                                         \
+    {                                                                                              \
+#member, type,                                                                             \
+        {                                                                                          \
+            [SHAPE_TRANSFER] = AT(record.transfer.member), [SHAPE_ACCOUNT] =                       \
+                                                               AT(record.account.member)           \
+        }                                                                                          \
     }
 #define BALANCE(side, member)                                                                      \
     {                                                                                              \
 #side "_account_" #member, COLUMN_U128,                                                    \
-            offsetof(struct giro_change, side) + offsetof(struct giro_balances, member), ABSENT,   \
-            ABSENT                                                                                 \
+        {                                                                                          \
+            [SHAPE_TRANSFER] = AT(side) + (int)offsetof(struct giro_balances, member)              \
+        }                                                                                          \
     }
-
 #define LIMITS(member, type)                                                                       \
     {                                                                                              \
-#member, type, ABSENT, ABSENT, offsetof(struct giro_change, record.limits.member)          \
+#member, type,                                                                             \
+        {                                                                                          \
+            [SHAPE_LIMITS] = AT(record.limits.member)                                              \
+        }                                                                                          \
     }
-#define ALL(name, type, member, of_limits)                                                         \
+#define VELOCITY(slot)                                                                             \
     {                                                                                              \
-        name, type, offsetof(struct giro_change, record.transfer.member),                          \
-            offsetof(struct giro_change, record.account.member),                                   \
-            offsetof(struct giro_change, record.limits.of_limits)                                  \
+        "velocity_" #slot, COLUMN_VELOCITY,                                                        \
+        {                                                                                          \
+            [SHAPE_LIMITS] = AT(record.limits.velocity[slot])                                      \
+        }                                                                                          \
+    }
+#define LEASE(member, type)                                                                        \
+    {                                                                                              \
+#member, type,                                                                             \
+        {                                                                                          \
+            [SHAPE_LEASE] = AT(record.lease.member)                                                \
+        }                                                                                          \
+    }
+#define FIRING(name, member, type)                                                                 \
+    {                                                                                              \
+        name, type,                                                                                \
+        {                                                                                          \
+            [SHAPE_FIRING] = AT(record.firing.member)                                              \
+        }                                                                                          \
     }
 
+/* All records have their timestamp last, and those with an id have it first. */
 static const struct column columns[] = {
-    {"ordinal", COLUMN_ORDINAL, offsetof(struct giro_change, ordinal),
-     offsetof(struct giro_change, ordinal), offsetof(struct giro_change, ordinal)},
-    {"kind", COLUMN_KIND, offsetof(struct giro_change, kind), offsetof(struct giro_change, kind),
-     offsetof(struct giro_change, kind)},
-    ALL("timestamp", COLUMN_U64, timestamp, timestamp),
-    ALL("time", COLUMN_TIME, timestamp, timestamp),
-    ALL("id", COLUMN_U128, id, account_id),
+    {"ordinal", COLUMN_ORDINAL, EVERYWHERE(AT(ordinal))},
+    {"kind", COLUMN_KIND, EVERYWHERE(AT(kind))},
+    {"timestamp", COLUMN_U64, EVERYWHERE(AT(record.transfer.timestamp))},
+    {"time", COLUMN_TIME, EVERYWHERE(AT(record.transfer.timestamp))},
+    {"id", COLUMN_U128, {OF_ALL_WITH_IDS(AT(record.transfer.id))}},
     TRANSFER(debit_account_id, COLUMN_U128),
     TRANSFER(credit_account_id, COLUMN_U128),
     TRANSFER(amount, COLUMN_U128),
@@ -68,11 +116,24 @@ static const struct column columns[] = {
     BOTH(user_data_128, COLUMN_U128),
     BOTH(user_data_64, COLUMN_U64),
     BOTH(user_data_32, COLUMN_U32),
-    BOTH(ledger, COLUMN_U32),
-    BOTH(code, COLUMN_U16),
-    ALL("flags", COLUMN_FLAGS, flags, flags),
+    {"ledger",
+     COLUMN_U32,
+     {[SHAPE_TRANSFER] = AT(record.transfer.ledger),
+      [SHAPE_ACCOUNT] = AT(record.account.ledger),
+      [SHAPE_CUT_OFF] = AT(record.cut_off.ledger)}},
+    {"code",
+     COLUMN_U16,
+     {[SHAPE_TRANSFER] = AT(record.transfer.code),
+      [SHAPE_ACCOUNT] = AT(record.account.code),
+      [SHAPE_SCHEDULE] = IN_SCHEDULE(transfer_code)}},
+    {"flags",
+     COLUMN_FLAGS,
+     {[SHAPE_TRANSFER] = AT(record.transfer.flags),
+      [SHAPE_ACCOUNT] = AT(record.account.flags),
+      [SHAPE_LIMITS] = AT(record.limits.flags),
+      [SHAPE_SCHEDULE] = IN_SCHEDULE(transfer_flags)}},
     TRANSFER(timeout, COLUMN_U32),
-    {"marks", COLUMN_MARKS, offsetof(struct giro_change, marks), ABSENT, ABSENT},
+    {"marks", COLUMN_MARKS, {[SHAPE_TRANSFER] = AT(marks)}},
     BALANCE(debit, debits_pending),
     BALANCE(debit, debits_posted),
     BALANCE(debit, credits_pending),
@@ -85,27 +146,96 @@ static const struct column columns[] = {
     LIMITS(balance_max, COLUMN_U128),
     LIMITS(transfer_max, COLUMN_U128),
     LIMITS(over_capture, COLUMN_U32),
+    VELOCITY(0),
+    VELOCITY(1),
+    VELOCITY(2),
+    VELOCITY(3),
+    LEASE(action, COLUMN_ACTION),
+    LEASE(owner, COLUMN_U128),
+    LEASE(token, COLUMN_U64),
+    LEASE(deadline, COLUMN_U64),
+    FIRING("occurrence", occurrence, COLUMN_U32),
+    FIRING("attempt", attempt, COLUMN_U32),
+    FIRING("due", due, COLUMN_U64),
+    {"next",
+     COLUMN_U64,
+     {[SHAPE_SCHEDULE] = IN_SCHEDULE(next), [SHAPE_FIRING] = AT(record.firing.next)}},
+    FIRING("transfer_id", transfer_id, COLUMN_U128),
+    FIRING("result", transfer_result, COLUMN_RESULT),
+    {"epoch", COLUMN_U64, {[SHAPE_CUT_OFF] = AT(record.cut_off.epoch)}},
 };
 
-#undef BOTH
+_Static_assert(GIRO_VELOCITY_SLOTS == 4, "a column for each");
+_Static_assert(
+    offsetof(struct giro_lease, timestamp) == offsetof(struct giro_transfer, timestamp) &&
+        offsetof(struct giro_schedule, timestamp) == offsetof(struct giro_transfer, timestamp) &&
+        offsetof(struct giro_firing, timestamp) == offsetof(struct giro_transfer, timestamp),
+    "the same place");
+
+#undef AT
+#undef IN_SCHEDULE
+#undef OF_ALL_WITH_IDS
+#undef EVERYWHERE
 #undef TRANSFER
+#undef BOTH
 #undef BALANCE
 #undef LIMITS
-#undef ALL
+#undef VELOCITY
+#undef LEASE
+#undef FIRING
 
 enum { COLUMNS = sizeof columns / sizeof columns[0] };
 
-/* Where a change has a column; ABSENT: it has no such field. */
-static int offset_of(const struct column *column, const struct giro_change *change)
+static enum shape shape_of(uint32_t kind)
 {
-    switch (change->kind) {
+    switch (kind) {
     case GIRO_CHANGE_ACCOUNT_CREATED:
-        return column->account;
+        return SHAPE_ACCOUNT;
     case GIRO_CHANGE_LIMITS_SET:
-        return column->limits;
+        return SHAPE_LIMITS;
+    case GIRO_CHANGE_LEASE:
+        return SHAPE_LEASE;
+    case GIRO_CHANGE_SCHEDULE_CREATED:
+        return SHAPE_SCHEDULE;
+    case GIRO_CHANGE_SCHEDULE_CANCELLED:
+        return SHAPE_CANCEL;
+    case GIRO_CHANGE_SCHEDULE_FIRED:
+        return SHAPE_FIRING;
+    case GIRO_CHANGE_CUT_OFF:
+        return SHAPE_CUT_OFF;
     default:
-        return column->transfer;
+        return SHAPE_TRANSFER;
     }
+}
+
+/* Where a change has a column; NULL: it has no such field, or does not use the slot. */
+static const char *field_of(const struct column *column, const struct giro_change *change)
+{
+    const int place = column->places[shape_of(change->kind)];
+    struct giro_velocity rule;
+    if (place == 0)
+        return NULL;
+    const char *field = (const char *)change + (place - 1);
+    if (column->type != COLUMN_VELOCITY)
+        return field;
+    memcpy(&rule, field, sizeof rule);
+    return rule.window == GIRO_WINDOW_NONE ? NULL : field;
+}
+
+static uint32_t slot_of(const struct giro_change *change, const char *field)
+{
+    return (uint32_t)((size_t)(field - (const char *)change->record.limits.velocity) /
+                      sizeof(struct giro_velocity));
+}
+
+/* Where it has any. */
+static uint16_t flags_of(const struct giro_change *change)
+{
+    struct giro_schedule schedule = {0};
+    if (change->kind != GIRO_CHANGE_SCHEDULE_CREATED)
+        return change->record.transfer.flags; /* others have them at the same place */
+    memcpy(&schedule, change->record.schedule, sizeof change->record.schedule);
+    return schedule.transfer_flags;
 }
 
 void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
@@ -115,9 +245,7 @@ void export_flags(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES]
         verb = REPL_CREATE_ACCOUNTS;
     else if (change->kind == GIRO_CHANGE_LIMITS_SET)
         verb = REPL_SET_LIMITS;
-    /* All three records have their flags at the same place. */
-    (void)repl_flags_print(repl_verb_flags(verb), change->record.transfer.flags, out,
-                           EXPORT_FLAGS_BYTES);
+    (void)repl_flags_print(repl_verb_flags(verb), flags_of(change), out, EXPORT_FLAGS_BYTES);
 }
 
 void export_marks(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES])
@@ -125,11 +253,20 @@ void export_marks(const struct giro_change *change, char out[EXPORT_FLAGS_BYTES]
     (void)repl_flags_print(repl_marks, (uint16_t)change->marks, out, EXPORT_FLAGS_BYTES);
 }
 
+/* As set_limits of the repl takes it. */
+static void velocity_put(struct export_output *output, const struct giro_limits *limits,
+                         uint32_t slot)
+{
+    char maximum[NUMBER_TEXT_BYTES];
+    char text[REPL_VELOCITY_BYTES];
+    (void)number_print(limits->velocity_max[slot], 0, false, maximum);
+    export_put(output, repl_velocity_print(&limits->velocity[slot], maximum, text));
+}
+
 /* The value without what a format puts around it. */
 static void value_put(struct export_output *output, const struct giro_change *change,
-                      enum column_type type, int offset)
+                      enum column_type type, const char *field)
 {
-    const char *field = (const char *)change + offset;
     char flags[EXPORT_FLAGS_BYTES];
     giro_u128 wide;
     uint64_t number = 0;
@@ -144,6 +281,15 @@ static void value_put(struct export_output *output, const struct giro_change *ch
     case COLUMN_MARKS:
         export_marks(change, flags);
         export_put(output, flags);
+        return;
+    case COLUMN_VELOCITY:
+        velocity_put(output, &change->record.limits, slot_of(change, field));
+        return;
+    case COLUMN_ACTION:
+        export_put(output, repl_action_name(change->record.lease.action));
+        return;
+    case COLUMN_RESULT:
+        export_put(output, giro_transfer_result_name(change->record.firing.transfer_result));
         return;
     case COLUMN_U128:
         memcpy(&wide, field, sizeof wide);
@@ -179,9 +325,9 @@ void export_csv_header(struct export_output *output)
 void export_csv_change(struct export_output *output, const struct giro_change *change)
 {
     for (int i = 0; i < COLUMNS; i++) {
-        int offset = offset_of(&columns[i], change);
-        if (offset != ABSENT)
-            value_put(output, change, columns[i].type, offset);
+        const char *field = field_of(&columns[i], change);
+        if (field != NULL)
+            value_put(output, change, columns[i].type, field);
         export_put_char(output, i + 1 < COLUMNS ? ',' : '\n');
     }
 }
@@ -207,8 +353,8 @@ static void json_names(struct export_output *output, const char *flags)
 static void json_value(struct export_output *output, const struct giro_change *change,
                        const struct column *column)
 {
-    int offset = offset_of(column, change);
-    if (offset == ABSENT) {
+    const char *field = field_of(column, change);
+    if (field == NULL) {
         export_put(output, "null");
         return;
     }
@@ -227,7 +373,7 @@ static void json_value(struct export_output *output, const struct giro_change *c
         column->type != COLUMN_ORDINAL && column->type != COLUMN_U32 && column->type != COLUMN_U16;
     if (quoted)
         export_put_char(output, '"');
-    value_put(output, change, column->type, offset);
+    value_put(output, change, column->type, field);
     if (quoted)
         export_put_char(output, '"');
 }

@@ -67,6 +67,8 @@ int log_walk_apply(struct log_walk *walk, const struct block_header *header, str
         walk->records[record_kind(&records[i])]++;
     if (ledger_replay(walk->ledger, records, header->record_count, address, &index) != 0)
         return log_walk_contradiction(walk, header, index, error);
+    if (!ledger_replay_ends(walk->ledger))
+        return log_walk_contradiction(walk, header, header->record_count - 1, error);
     return 0;
 }
 

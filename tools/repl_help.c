@@ -30,6 +30,18 @@ static const struct topic topics[] = {
      "linked are created together with the next one or not at all.\n"},
     {"lookup_accounts", "lookup_accounts id=1, id=2;\n\nShows accounts and their balances.\n"},
     {"lookup_transfers", "lookup_transfers id=1, id=2;\n\nShows transfers.\n"},
+    {"cut_off",
+     "cut_off ledger=978 epoch=0;\n"
+     "\n"
+     "Ends the settlement epoch of a ledger, and begins the next one. Epochs are counted from 0,\n"
+     "and each ends once: said again, it answers epoch_is_over, and nothing has failed. What is\n"
+     "posted from now on to accounts with the flag settles is added up in the next epoch.\n"},
+    {"get_settlements",
+     "get_settlements id=1, id=2;\n"
+     "\n"
+     "Shows what was posted to accounts with the flag settles: debits, credits and how many,\n"
+     "within the epoch of their ledger, which began at begin, and within the one before\n"
+     "(..._before). The flag is given when an account is created.\n"},
     {"set_limits",
      "set_limits account_id=1 floor=50000 balance_max=1000000 transfer_max=20000;\n"
      "set_limits account_id=2 over_capture=2000, account_id=3 flags=frozen;\n"
@@ -37,13 +49,81 @@ static const struct topic topics[] = {
      "Gives accounts limits, in place of those that they had. floor is a credit line: how far\n"
      "beyond zero the account's limit flag lets it go. over_capture is for whom a hold pays, in\n"
      "basis points of what was authorised. What is left out is 0 and limits nothing.\n"
-     "Flags: block_debits block_credits frozen.\n"},
+     "Flags: block_debits block_credits frozen. For velocity=... see help velocity.\n"},
     {"get_limits", "get_limits id=1, id=2;\n\nShows the limits of accounts that have any.\n"},
+    {"get_velocity", "get_velocity id=1, id=2;\n"
+                     "\n"
+                     "Shows how much of its velocity limits an account has used, slot by slot, and "
+                     "when the window\n"
+                     "ends; of a rate, when all is free again.\n"},
+    {"velocity",
+     "set_limits account_id=1 velocity=100000:1d:calendar:debits:amount:reject\n"
+     "    velocity=5:1h:sliding:debits:count:hold;\n"
+     "\n"
+     "How much, or how often, within a window of time: "
+     "MAXIMUM:PERIOD:WINDOW:SIDE:MEASURE:VERDICT.\n"
+     "Up to four, in the account's slots 0 to 3; none leaves a slot unused.\n"
+     "\n"
+     "PERIOD   a number and s, m, h, d or mo (minutes are m, months mo)\n"
+     "WINDOW   calendar: begins anew with each period, in UTC; sliding: the last period, whenever\n"
+     "         that is; rate: refills evenly, MAXIMUM over a PERIOD\n"
+     "SIDE     debits or credits of the account\n"
+     "MEASURE  amount: amounts are added up, in minor units; count: transfers are counted\n"
+     "VERDICT  of a transfer that goes over it: off: nothing; mark: it is marked over_velocity;\n"
+     "         hold: it is pending until you post or void it; reject: it is refused. Facts are\n"
+     "         only marked, and transfers with no_limit are not counted.\n"
+     "\n"
+     "A slot that is set again with another MAXIMUM or VERDICT keeps what it has counted; with\n"
+     "anything else changed it begins at zero.\n"},
+    {"lease",
+     "lease action=acquire key=500 owner=7 timeout=30s;\n"
+     "lease action=renew key=500 owner=7 timeout=30s, action=release key=501 owner=7;\n"
+     "\n"
+     "Acquires, renews and releases leases: key is what only one may work on, a number of your\n"
+     "own, owner who does. Acquired it has a new token, which makes every token before it void,\n"
+     "the same owner's as well. To renew and to release take the token; left out it is the one\n"
+     "that this session got. timeout: from now on, up to 1d. See help fence.\n"},
+    {"get_leases", "get_leases key=500, key=501;\n"
+                   "\n"
+                   "Shows who has leases, and until when. One that is over may be shown or not.\n"},
+    {"fence",
+     "set fence 500;        create_transfers carries the lease of key 500 that this session got\n"
+     "set fence 500 1184;   the same with another token\n"
+     "set fence off;\n"
+     "\n"
+     "With a fence, transfers are created only while that lease is current under that token; else\n"
+     "they are refused as lease_not_held, and their ids are not spent.\n"},
+    {"create_schedules",
+     "create_schedules id=1 first=2027-01-31 every=1mo debit_account_id=1 credit_account_id=2\n"
+     "    amount=999 ledger=1 code=1 occurrences=12 retry=1d,3d;\n"
+     "create_schedules id=2 first=2027-01-04T06:00:00Z every=7d end=2027-12-31\n"
+     "    debit_account_id=1 credit_account_id=2 amount=max ledger=1 code=2 "
+     "flags=balancing_debit;\n"
+     "\n"
+     "Creates schedules: transfers that the server makes by itself. first is when the first is\n"
+     "due; what was due in the past is made up for, one by one. every: a number and s, m, h, d,\n"
+     "mo or y; with months and years the day is that of first, or day=31, and the last one of a\n"
+     "shorter month. occurrences: at most so many; end: none is due later. retry: how long after\n"
+     "each refused attempt, up to four of them. The other fields are those of the transfer;\n"
+     "flags: pending balancing_debit balancing_credit no_limit.\n"},
+    {"cancel_schedules", "cancel_schedules id=1, id=2;\n"
+                         "\n"
+                         "Ends schedules. What they have made stays, and their ids are never free "
+                         "again.\n"},
+    {"get_schedules",
+     "get_schedules id=1, id=2;\n"
+     "\n"
+     "Shows schedules: next is when the next attempt is due, for which occurrence, counted from\n"
+     "0; last_id and last_result are those of the last attempt, made how many were created.\n"},
+    {"wait_schedules", "wait_schedules id=1, id=2;\n"
+                       "\n"
+                       "Waits until no attempt of these schedules is due, up to 30 seconds, and "
+                       "shows them.\n"},
     {"lookup_payments",
      "lookup_payments id=1, id=2;\n"
      "\n"
      "Shows what became of transfers: how much of a hold was captured and is left, how much of a\n"
-     "posted transfer was returned, and what a fact went over.\n"},
+     "posted transfer was returned, and the marks that say what it went over.\n"},
     {"get_account_transfers",
      "get_account_transfers account_id=1;\n"
      "get_account_transfers account_id=1 flags=debits|reversed limit=10 code=7\n"
@@ -84,14 +164,16 @@ static const struct topic topics[] = {
     {"snapshot",
      "snapshot;\n\nWrites a snapshot, so that the next start need not read the whole log.\n"},
     {"stats", "stats;\n\nShows the server's counters.\n"},
+    {"wait", "wait 500ms;\n\nWaits: a number and ms, s, m, h or d.\n"},
     {"set",
      "set scale 2;          show amounts with two decimals, in every ledger\n"
      "set scale 978 2;      in ledger 978 only\n"
      "set thousands on;     show 1,234,567; off: 1234567\n"
+     "set fence 500;        create transfers under a lease only: see help fence\n"
      "set;                  show the settings\n"
      "\n"
-     "Settings change what is shown, never what is read: amounts are always given in whole minor\n"
-     "units, so that amount=1000 means the same whatever the setting.\n"},
+     "Scale and thousands change what is shown, never what is read: amounts are always given in\n"
+     "whole minor units, so that amount=1000 means the same whatever the setting.\n"},
     {"help",
      "help;  help TOPIC;\n\nTOPIC: a command, fields, flags, numbers, or the name of a result or\n"
      "of a server's status.\n"},
@@ -108,7 +190,7 @@ static const struct topic topics[] = {
      "imported events: nanoseconds since 1970, or 2024-01-31T10:30:00Z.\n"},
     {"flags",
      "Accounts:   linked debits_must_not_exceed_credits credits_must_not_exceed_debits history\n"
-     "            imported closed\n"
+     "            imported closed settles\n"
      "Transfers:  linked pending post_pending_transfer void_pending_transfer balancing_debit\n"
      "            balancing_credit closing_debit closing_credit imported return keep_open adjust\n"
      "            fact no_limit\n"
@@ -125,8 +207,18 @@ static const struct topic topics[] = {
 static const char overview[] =
     "create_accounts        create accounts          create_accounts id=1 ledger=1 code=10;\n"
     "create_transfers       create transfers         create_transfers id=new ...;\n"
+    "cut_off                end a settlement epoch   cut_off ledger=978 epoch=0;\n"
+    "get_settlements        what was posted in it    get_settlements id=1;\n"
     "set_limits             limits of accounts       set_limits account_id=1 floor=50000;\n"
     "get_limits             show them                get_limits id=1;\n"
+    "get_velocity           how much of them is used get_velocity id=1;\n"
+    "lease                  who may work on it       lease action=acquire key=1 owner=7 "
+    "timeout=30s;\n"
+    "get_leases             show who has them        get_leases key=1;\n"
+    "create_schedules       transfers to come        create_schedules id=1 first=2027-01-31 ...;\n"
+    "cancel_schedules       end them                 cancel_schedules id=1;\n"
+    "get_schedules          show them                get_schedules id=1;\n"
+    "wait_schedules         until none is due        wait_schedules id=1;\n"
     "lookup_accounts        show accounts            lookup_accounts id=1, id=2;\n"
     "lookup_transfers       show transfers           lookup_transfers id=1;\n"
     "lookup_payments        what became of them      lookup_payments id=1;\n"
@@ -137,7 +229,8 @@ static const char overview[] =
     "changes                all that was accepted    changes ordinal=0 limit=10;\n"
     "snapshot               have the server write one\n"
     "stats                  show the server's counters\n"
-    "set                    decimals and thousands   set scale 2;\n"
+    "wait                   for a while              wait 500ms;\n"
+    "set                    decimals, thousands, a fence   set scale 2;\n"
     "help TOPIC             more: a command, fields, flags, numbers, a result such as exists, or\n"
     "                       a status such as filter_limit\n"
     "exit                   end the session\n"
@@ -172,7 +265,13 @@ static bool results_help(const struct repl_word *word, FILE *out)
                                giro_transfer_result_name, repl_transfer_result_text, out);
     bool limits = kind_help(word, "Limits", GIRO_LIMITS_RESULT_MAX, giro_limits_result_name,
                             repl_limits_result_text, out);
-    return accounts || transfers || limits;
+    bool leases = kind_help(word, "Lease", GIRO_LEASE_RESULT_MAX, giro_lease_result_name,
+                            repl_lease_result_text, out);
+    bool schedules = kind_help(word, "Schedule", GIRO_SCHEDULE_RESULT_MAX,
+                               giro_schedule_result_name, repl_schedule_result_text, out);
+    bool cut_offs = kind_help(word, "Cut-off", GIRO_CUT_OFF_RESULT_MAX, giro_cut_off_result_name,
+                              repl_cut_off_result_text, out);
+    return accounts || transfers || limits || leases || schedules || cut_offs;
 }
 
 /* Statuses 1 .. 15 are between the client and the server, and end their connection. */

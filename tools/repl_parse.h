@@ -27,11 +27,14 @@ struct repl_statement {
         struct giro_account_filter *account_filter; /* one */
         struct giro_query_filter *query_filter;
         struct giro_change_filter *change_filter;
+        struct giro_cut_off *cut_offs;
         struct giro_limits *limits;
+        struct giro_lease *leases;
+        struct giro_schedule *schedules;
         void *any;
     } records;
     bool *id_is_new;                                /* of creates: which ids were made for "new" */
-    struct repl_word arguments[REPL_ARGUMENTS_MAX]; /* of set and help */
+    struct repl_word arguments[REPL_ARGUMENTS_MAX]; /* of set, wait and help */
     uint32_t argument_count;
 };
 

@@ -207,8 +207,14 @@ static const char *const transfer_texts[] = {
     [GIRO_TRANSFER_ORIGIN_HAS_DIFFERENT_ACCOUNTS] =
         "A return goes the other way, between the accounts of the returned transfer: one of them "
         "may be another account with the same user_data_128, its owner.",
+    [GIRO_TRANSFER_VELOCITY_EXCEEDED] =
+        "Too much, or too often, within the window of an account's velocity limits: see "
+        "get_velocity. Try again under a new id when the window has moved on; this id is spent.",
     [GIRO_TRANSFER_ACCOUNT_BLOCKED] =
         "An account is blocked or frozen by its limits: see get_limits. This id is spent.",
+    [GIRO_TRANSFER_LEASE_NOT_HELD] =
+        "The lease that the request names is over, or somebody has acquired it since: see "
+        "get_leases. Acquire it again before you go on; the id is not spent.",
     [GIRO_TRANSFER_EXCEEDS_MAX_BALANCE] =
         "An account's balance would exceed the balance_max of its limits: see get_limits. This id "
         "is spent.",
@@ -233,6 +239,90 @@ static const char *const limits_texts[] = {
         "over_capture is more than 100,000 basis points, ten times the hold: lower it.",
     [GIRO_LIMITS_RESULT_FLOOR_NEEDS_LIMIT_FLAG] =
         "A floor needs an account that was created with a limit flag: leave it 0.",
+    [GIRO_LIMITS_RESULT_VELOCITY_WINDOW_UNKNOWN] =
+        ("A velocity limit has a window or a unit that the server does not know, or months in a "
+         "window that is not calendar: give days."),
+    [GIRO_LIMITS_RESULT_VELOCITY_PERIOD_OUT_OF_RANGE] =
+        ("A velocity limit has a period of 0, or of more than 1,200 months: give 1 or more, or "
+         "none for a "
+         "slot without a limit."),
+    [GIRO_LIMITS_RESULT_VELOCITY_UNUSED_MUST_BE_ZERO] =
+        ("A slot without a window has a maximum, a period, a verdict or flags: set all of it to 0, "
+         "or give it a window."),
+};
+
+static const char *const lease_texts[] = {
+    [GIRO_LEASE_RESULT_DONE] = "It was done.",
+    [GIRO_LEASE_RESULT_TIMESTAMP_MUST_BE_ZERO] = "The server gives the timestamp: leave it 0.",
+    [GIRO_LEASE_RESULT_RESERVED_FIELD] =
+        "A reserved field, or one that only the server sets, is not 0: set it to 0.",
+    [GIRO_LEASE_RESULT_KEY_MUST_NOT_BE_ZERO] =
+        "There is no key: give the number of what is leased.",
+    [GIRO_LEASE_RESULT_KEY_MUST_NOT_BE_INT_MAX] =
+        "The key is the largest 128-bit number, which is reserved: choose another.",
+    [GIRO_LEASE_RESULT_OWNER_MUST_NOT_BE_ZERO] =
+        "There is no owner: give a number of your own for who acts.",
+    [GIRO_LEASE_RESULT_ACTION_UNKNOWN] = "Give action=acquire, action=renew or action=release.",
+    [GIRO_LEASE_RESULT_TIMEOUT_OUT_OF_RANGE] =
+        "To acquire and to renew take a timeout, up to one day; to release takes none.",
+    [GIRO_LEASE_RESULT_TOKEN_MUST_BE_ZERO] = "Whoever acquires is given a token: leave it 0.",
+    [GIRO_LEASE_RESULT_HELD_BY_ANOTHER] = "Wait for its release or its end, and acquire it then.",
+    [GIRO_LEASE_RESULT_NOT_HELD] =
+        "The lease is over, or is not this owner's under this token: acquire it.",
+    [GIRO_LEASE_RESULT_LEASES_FULL] = "As many leases as there is room for are held: release some.",
+};
+
+static const char *const schedule_texts[] = {
+    [GIRO_SCHEDULE_RESULT_DONE] = "It was done.",
+    [GIRO_SCHEDULE_RESULT_TIMESTAMP_MUST_BE_ZERO] = "The server gives the timestamp: leave it 0.",
+    [GIRO_SCHEDULE_RESULT_RESERVED_FIELD] =
+        "A reserved field, or one that only the server sets, is not 0: set it to 0.",
+    [GIRO_SCHEDULE_RESULT_RESERVED_FLAG] = "A schedule has no flags, only its transfer has.",
+    [GIRO_SCHEDULE_RESULT_ID_MUST_NOT_BE_ZERO] = SENTENCE_ID_ZERO,
+    [GIRO_SCHEDULE_RESULT_ID_MUST_NOT_BE_INT_MAX] = SENTENCE_ID_MAX,
+    [GIRO_SCHEDULE_RESULT_EXISTS_WITH_DIFFERENT_FIELDS] =
+        ("The id is taken by another schedule, be it over: see get_schedules, and use a new id. To "
+         "change a schedule, cancel it and create another."),
+    [GIRO_SCHEDULE_RESULT_EXISTS] = SENTENCE_EXISTS,
+    [GIRO_SCHEDULE_RESULT_RULE_UNKNOWN] = "There is no rule: give every=1mo, say, or every=7d.",
+    [GIRO_SCHEDULE_RESULT_INTERVAL_MUST_NOT_BE_ZERO] = "The interval is 0: give 1 or more.",
+    [GIRO_SCHEDULE_RESULT_FIRST_OUT_OF_RANGE] =
+        ("There is no first occurrence: give first=2027-01-31, or a time with it; it may have "
+         "passed."),
+    [GIRO_SCHEDULE_RESULT_FIRST_NOT_ON_DAY] =
+        ("first is not on the day of the month that the schedule has, nor on the last one of a "
+         "shorter month: leave day out to take that of first. Seconds, hours and days have none."),
+    [GIRO_SCHEDULE_RESULT_END_BEFORE_FIRST] = "The end is before the first occurrence.",
+    [GIRO_SCHEDULE_RESULT_RETRIES_OUT_OF_RANGE] =
+        "There are at most four retries, each some time after the attempt before it.",
+    [GIRO_SCHEDULE_RESULT_TRANSFER_FLAGS_NOT_ALLOWED] =
+        "Its transfer may be pending, balancing_debit, balancing_credit and no_limit.",
+    [GIRO_SCHEDULE_RESULT_TRANSFER_FIELDS] =
+        ("Its transfer is not one that could be: give two different accounts, a ledger and a code, "
+         "and a timeout only when it is pending."),
+    [GIRO_SCHEDULE_RESULT_DEBIT_ACCOUNT_NOT_FOUND] =
+        "The debit account does not exist: create it first.",
+    [GIRO_SCHEDULE_RESULT_CREDIT_ACCOUNT_NOT_FOUND] =
+        "The credit account does not exist: create it first.",
+    [GIRO_SCHEDULE_RESULT_ACCOUNTS_MUST_HAVE_THE_SAME_LEDGER] =
+        "The two accounts, and the transfer, are not all of one ledger.",
+    [GIRO_SCHEDULE_RESULT_NOT_FOUND] = "No schedule has this id.",
+    [GIRO_SCHEDULE_RESULT_ALREADY_OVER] =
+        "It is over, or was cancelled before: nothing is left to do.",
+};
+
+static const char *const cut_off_texts[] = {
+    [GIRO_CUT_OFF_RESULT_DONE] = "The epoch has ended, and the next one has begun.",
+    [GIRO_CUT_OFF_RESULT_TIMESTAMP_MUST_BE_ZERO] = "The server gives the timestamp: leave it 0.",
+    [GIRO_CUT_OFF_RESULT_RESERVED_FIELD] = "A reserved field is not 0: set it to 0.",
+    [GIRO_CUT_OFF_RESULT_RESERVED_FLAG] = "A cut-off has no flags: leave them 0.",
+    [GIRO_CUT_OFF_RESULT_LEDGER_MUST_NOT_BE_ZERO] = SENTENCE_LEDGER_ZERO,
+    [GIRO_CUT_OFF_RESULT_EPOCH_IS_OVER] =
+        "The epoch was ended before: nothing is left to do. get_settlements shows the present one.",
+    [GIRO_CUT_OFF_RESULT_EPOCH_HAS_NOT_BEGUN] =
+        "The ledger is still in an earlier epoch: end that one first. get_settlements shows it.",
+    [GIRO_CUT_OFF_RESULT_LEDGERS_FULL] =
+        "1,024 ledger numbers were cut off, and there is no room for more: is this the right one?",
 };
 
 static const char unknown[] =
@@ -252,9 +342,30 @@ const char *repl_transfer_result_text(uint32_t code)
     return transfer_texts[code];
 }
 
+const char *repl_cut_off_result_text(uint32_t code)
+{
+    if (code >= sizeof cut_off_texts / sizeof cut_off_texts[0] || cut_off_texts[code] == NULL)
+        return unknown;
+    return cut_off_texts[code];
+}
+
 const char *repl_limits_result_text(uint32_t code)
 {
     if (code >= sizeof limits_texts / sizeof limits_texts[0] || limits_texts[code] == NULL)
         return unknown;
     return limits_texts[code];
+}
+
+const char *repl_lease_result_text(uint32_t code)
+{
+    if (code >= sizeof lease_texts / sizeof lease_texts[0] || lease_texts[code] == NULL)
+        return unknown;
+    return lease_texts[code];
+}
+
+const char *repl_schedule_result_text(uint32_t code)
+{
+    if (code >= sizeof schedule_texts / sizeof schedule_texts[0] || schedule_texts[code] == NULL)
+        return unknown;
+    return schedule_texts[code];
 }

@@ -8,5 +8,8 @@
 const char *repl_account_result_text(uint32_t code);
 const char *repl_transfer_result_text(uint32_t code);
 const char *repl_limits_result_text(uint32_t code);
+const char *repl_lease_result_text(uint32_t code);
+const char *repl_schedule_result_text(uint32_t code);
+const char *repl_cut_off_result_text(uint32_t code);
 
 #endif

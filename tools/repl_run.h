@@ -7,15 +7,24 @@
 
 #include <stdio.h>
 
-enum { REPL_SCALES_MAX = 64 };
+enum { REPL_SCALES_MAX = 64, REPL_LEASES_MAX = 16 };
 
 struct repl_scale {
     uint32_t ledger; /* 0: every ledger that has none of its own */
     uint32_t scale;
 };
 
+/* A lease that the session has acquired. */
+struct repl_lease {
+    giro_u128 key;
+    giro_u128 owner;
+    uint64_t token; /* 0: none */
+};
+
 struct repl {
     struct giro_client *client;
+    struct repl_lease leases[REPL_LEASES_MAX];
+    struct giro_fence fence; /* of transfers that are created; token 0: none */
     struct repl_scale scales[REPL_SCALES_MAX];
     uint32_t scale_count;
     bool thousands;

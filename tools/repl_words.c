@@ -7,11 +7,20 @@
 static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CREATE_ACCOUNTS] = "create_accounts",
     [REPL_CREATE_TRANSFERS] = "create_transfers",
+    [REPL_CUT_OFF] = "cut_off",
     [REPL_SET_LIMITS] = "set_limits",
     [REPL_LOOKUP_ACCOUNTS] = "lookup_accounts",
     [REPL_LOOKUP_TRANSFERS] = "lookup_transfers",
     [REPL_LOOKUP_PAYMENTS] = "lookup_payments",
+    [REPL_GET_SETTLEMENTS] = "get_settlements",
     [REPL_GET_LIMITS] = "get_limits",
+    [REPL_GET_VELOCITY] = "get_velocity",
+    [REPL_LEASE] = "lease",
+    [REPL_GET_LEASES] = "get_leases",
+    [REPL_CREATE_SCHEDULES] = "create_schedules",
+    [REPL_CANCEL_SCHEDULES] = "cancel_schedules",
+    [REPL_GET_SCHEDULES] = "get_schedules",
+    [REPL_WAIT_SCHEDULES] = "wait_schedules",
     [REPL_GET_ACCOUNT_TRANSFERS] = "get_account_transfers",
     [REPL_GET_ACCOUNT_BALANCES] = "get_account_balances",
     [REPL_QUERY_ACCOUNTS] = "query_accounts",
@@ -19,6 +28,7 @@ static const char *const verb_names[REPL_VERBS + 1] = {
     [REPL_CHANGES] = "changes",
     [REPL_SNAPSHOT] = "snapshot",
     [REPL_STATS] = "stats",
+    [REPL_WAIT] = "wait",
     [REPL_SET] = "set",
     [REPL_HELP] = "help",
     [REPL_EXIT] = "exit",
@@ -58,15 +68,56 @@ static const struct repl_field transfer_fields[] = {
     {0},
 };
 
-static const struct repl_field limits_fields[] = {
-    FIELD(giro_limits, account_id, REPL_U128),
-    FIELD(giro_limits, floor, REPL_U128),
-    FIELD(giro_limits, balance_max, REPL_U128),
-    FIELD(giro_limits, transfer_max, REPL_U128),
-    FIELD(giro_limits, over_capture, REPL_U32),
-    FIELD(giro_limits, flags, REPL_FLAGS),
+static const struct repl_field cut_off_fields[] = {
+    FIELD(giro_cut_off, ledger, REPL_U32),
+    FIELD(giro_cut_off, epoch, REPL_U64),
     {0},
 };
+
+static const struct repl_field limits_fields[] = {
+    FIELD(giro_limits, account_id, REPL_U128),  FIELD(giro_limits, floor, REPL_U128),
+    FIELD(giro_limits, balance_max, REPL_U128), FIELD(giro_limits, transfer_max, REPL_U128),
+    FIELD(giro_limits, over_capture, REPL_U32), FIELD(giro_limits, velocity, REPL_VELOCITY),
+    FIELD(giro_limits, flags, REPL_FLAGS),      {0},
+};
+
+static const struct repl_field lease_fields[] = {
+    FIELD(giro_lease, key, REPL_U128),
+    FIELD(giro_lease, owner, REPL_U128),
+    FIELD(giro_lease, action, REPL_ACTION),
+    {"timeout", REPL_MS, offsetof(struct giro_lease, timeout_ms)},
+    FIELD(giro_lease, token, REPL_U64),
+    {0},
+};
+
+/* Of its transfer, which has these fields under the same names in create_transfers. */
+#define MADE(member, type)                                                                         \
+    {                                                                                              \
+#member, type, offsetof(struct giro_schedule, transfer.member)                             \
+    }
+
+static const struct repl_field schedule_fields[] = {
+    FIELD(giro_schedule, id, REPL_ID),
+    FIELD(giro_schedule, first, REPL_TIMESTAMP),
+    {"every", REPL_EVERY, 0},
+    FIELD(giro_schedule, day, REPL_U8),
+    FIELD(giro_schedule, occurrences, REPL_U32),
+    FIELD(giro_schedule, end, REPL_TIMESTAMP),
+    {"retry", REPL_RETRY, 0},
+    MADE(debit_account_id, REPL_U128),
+    MADE(credit_account_id, REPL_U128),
+    MADE(amount, REPL_U128),
+    MADE(ledger, REPL_U32),
+    MADE(code, REPL_U16),
+    MADE(flags, REPL_FLAGS),
+    MADE(timeout, REPL_U32),
+    MADE(user_data_128, REPL_U128),
+    MADE(user_data_64, REPL_U64),
+    MADE(user_data_32, REPL_U32),
+    {0},
+};
+
+#undef MADE
 
 static const struct repl_field account_filter_fields[] = {
     FIELD(giro_account_filter, account_id, REPL_U128),
@@ -104,6 +155,7 @@ static const struct repl_field change_filter_fields[] = {
 #undef FIELD
 
 static const struct repl_field lookup_fields[] = {{"id", REPL_U128, 0}, {0}};
+static const struct repl_field key_fields[] = {{"key", REPL_U128, 0}, {0}};
 
 static const struct repl_flag account_flags[] = {
     {"linked", GIRO_ACCOUNT_LINKED},
@@ -112,6 +164,7 @@ static const struct repl_flag account_flags[] = {
     {"history", GIRO_ACCOUNT_HISTORY},
     {"imported", GIRO_ACCOUNT_IMPORTED},
     {"closed", GIRO_ACCOUNT_CLOSED},
+    {"settles", GIRO_ACCOUNT_SETTLES},
     {0},
 };
 
@@ -140,10 +193,26 @@ static const struct repl_flag limits_flags[] = {
     {0},
 };
 
+/* What the transfer of a schedule may have. */
+static const struct repl_flag schedule_flags[] = {
+    {"pending", GIRO_TRANSFER_PENDING},
+    {"balancing_debit", GIRO_TRANSFER_BALANCING_DEBIT},
+    {"balancing_credit", GIRO_TRANSFER_BALANCING_CREDIT},
+    {"no_limit", GIRO_TRANSFER_NO_LIMIT},
+    {0},
+};
+
+const char *const repl_actions[] = {"acquire", "renew", "release", NULL};
+
 const struct repl_flag repl_marks[] = {
-    {"over_cap", GIRO_MARK_OVER_CAP},         {"negative", GIRO_MARK_NEGATIVE},
-    {"blocked", GIRO_MARK_BLOCKED},           {"over_transfer", GIRO_MARK_OVER_TRANSFER},
-    {"over_balance", GIRO_MARK_OVER_BALANCE}, {0},
+    {"over_cap", GIRO_MARK_OVER_CAP},
+    {"negative", GIRO_MARK_NEGATIVE},
+    {"blocked", GIRO_MARK_BLOCKED},
+    {"over_transfer", GIRO_MARK_OVER_TRANSFER},
+    {"over_balance", GIRO_MARK_OVER_BALANCE},
+    {"over_velocity", GIRO_MARK_OVER_VELOCITY},
+    {"held", GIRO_MARK_HELD},
+    {0},
 };
 
 static const struct repl_flag account_filter_flags[] = {
@@ -183,13 +252,26 @@ const struct repl_field *repl_verb_fields(enum repl_verb verb)
         return account_fields;
     case REPL_CREATE_TRANSFERS:
         return transfer_fields;
+    case REPL_CUT_OFF:
+        return cut_off_fields;
     case REPL_SET_LIMITS:
         return limits_fields;
     case REPL_LOOKUP_ACCOUNTS:
     case REPL_LOOKUP_TRANSFERS:
     case REPL_LOOKUP_PAYMENTS:
+    case REPL_GET_SETTLEMENTS:
     case REPL_GET_LIMITS:
+    case REPL_GET_VELOCITY:
+    case REPL_CANCEL_SCHEDULES:
+    case REPL_GET_SCHEDULES:
+    case REPL_WAIT_SCHEDULES:
         return lookup_fields;
+    case REPL_LEASE:
+        return lease_fields;
+    case REPL_GET_LEASES:
+        return key_fields;
+    case REPL_CREATE_SCHEDULES:
+        return schedule_fields;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
         return account_filter_fields;
@@ -217,6 +299,8 @@ const struct repl_flag *repl_verb_flags(enum repl_verb verb)
         return transfer_flags;
     case REPL_SET_LIMITS:
         return limits_flags;
+    case REPL_CREATE_SCHEDULES:
+        return schedule_flags;
     case REPL_GET_ACCOUNT_TRANSFERS:
     case REPL_GET_ACCOUNT_BALANCES:
         return account_filter_flags;
@@ -236,9 +320,32 @@ const char *repl_change_kind_name(uint32_t kind)
         [GIRO_CHANGE_PENDING_POSTED] = "pending_posted",
         [GIRO_CHANGE_PENDING_VOIDED] = "pending_voided",
         [GIRO_CHANGE_PENDING_EXPIRED] = "pending_expired",
+        [GIRO_CHANGE_CUT_OFF] = "cut_off",
         [GIRO_CHANGE_LIMITS_SET] = "limits_set",
+        [GIRO_CHANGE_LEASE] = "lease",
+        [GIRO_CHANGE_SCHEDULE_CREATED] = "schedule_created",
+        [GIRO_CHANGE_SCHEDULE_CANCELLED] = "schedule_cancelled",
+        [GIRO_CHANGE_SCHEDULE_FIRED] = "schedule_fired",
     };
     return kind < sizeof names / sizeof names[0] ? names[kind] : NULL;
+}
+
+const char *repl_action_name(uint32_t action)
+{
+    const uint32_t known = sizeof repl_actions / sizeof repl_actions[0] - 1;
+    return action >= GIRO_LEASE_ACQUIRE && action - GIRO_LEASE_ACQUIRE < known
+               ? repl_actions[action - GIRO_LEASE_ACQUIRE]
+               : "unknown";
+}
+
+const char *repl_schedule_state_name(uint32_t state)
+{
+    static const char *const names[] = {
+        [GIRO_SCHEDULE_ACTIVE] = "active",
+        [GIRO_SCHEDULE_OVER] = "over",
+        [GIRO_SCHEDULE_CANCELLED] = "cancelled",
+    };
+    return state != 0 && state < sizeof names / sizeof names[0] ? names[state] : "unknown";
 }
 
 char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out, size_t out_bytes)
@@ -254,6 +361,50 @@ char *repl_flags_print(const struct repl_flag *flags, uint16_t value, char *out,
     }
     if (value != 0 && size < out_bytes)
         (void)snprintf(out + size, out_bytes - size, "%s0x%x", size > 0 ? "|" : "", value);
+    return out;
+}
+
+/* ---- velocity limits --------------------------------------------------------------------- */
+
+const char *const *repl_velocity_words(enum repl_velocity_part part)
+{
+    static const char *const units[] = {"s", "m", "h", "d", "mo", NULL};
+    static const char *const windows[] = {"calendar", "sliding", "rate", NULL};
+    static const char *const sides[] = {"debits", "credits", NULL};
+    static const char *const measures[] = {"count", "amount", NULL};
+    static const char *const verdicts[] = {"off", "mark", "hold", "reject", NULL};
+    static const char *const *const words[REPL_VELOCITY_PARTS] = {
+        [REPL_VELOCITY_PERIOD] = units,     [REPL_VELOCITY_WINDOW] = windows,
+        [REPL_VELOCITY_SIDE] = sides,       [REPL_VELOCITY_MEASURE] = measures,
+        [REPL_VELOCITY_VERDICT] = verdicts,
+    };
+    return words[part];
+}
+
+/* A server may know more of them. */
+static const char *velocity_word(enum repl_velocity_part part, unsigned index)
+{
+    const char *const *words = repl_velocity_words(part);
+    while (*words != NULL && index > 0) {
+        words++;
+        index--;
+    }
+    return *words != NULL ? *words : "unknown";
+}
+
+char *repl_velocity_print(const struct giro_velocity *rule, const char *maximum,
+                          char out[REPL_VELOCITY_BYTES])
+{
+    out[0] = 0;
+    if (rule->window == GIRO_WINDOW_NONE)
+        return out;
+    (void)snprintf(out, REPL_VELOCITY_BYTES, "%s%s%u%s:%s:%s:%s:%s", maximum == NULL ? "" : maximum,
+                   maximum == NULL ? "" : ":", rule->period,
+                   velocity_word(REPL_VELOCITY_PERIOD, rule->unit),
+                   velocity_word(REPL_VELOCITY_WINDOW, rule->window - 1u),
+                   velocity_word(REPL_VELOCITY_SIDE, (rule->flags & GIRO_VELOCITY_CREDITS) != 0),
+                   velocity_word(REPL_VELOCITY_MEASURE, (rule->flags & GIRO_VELOCITY_AMOUNT) != 0),
+                   velocity_word(REPL_VELOCITY_VERDICT, rule->verdict));
     return out;
 }
 
@@ -354,10 +505,27 @@ static bool flags_before(const char *text, size_t start)
     return start >= 6 && memcmp(text + start - 6, "flags=", 6) == 0;
 }
 
+/* The words of the part of a velocity limit that stands at start, NULL where there is none. */
+static const char *const *velocity_before(const char *text, size_t start)
+{
+    static const char name[] = "velocity=";
+    const size_t name_size = sizeof name - 1;
+    unsigned part = REPL_VELOCITY_MAXIMUM;
+    while (start > 0 && (word_char(text[start - 1]) || text[start - 1] == ':')) {
+        part += text[start - 1] == ':';
+        start--;
+    }
+    bool is_velocity = start >= name_size && memcmp(text + start - name_size, name, name_size) == 0;
+    return is_velocity && part > REPL_VELOCITY_PERIOD && part < REPL_VELOCITY_PARTS
+               ? repl_velocity_words((enum repl_velocity_part)part)
+               : NULL;
+}
+
 uint32_t repl_complete(const char *text, size_t size, const char *words[REPL_WORDS_MAX],
                        size_t *start)
 {
-    static const char *const settings[] = {"scale", "thousands", NULL};
+    static const char *const settings[] = {"scale", "thousands", "fence", NULL};
+    static const char action[] = "action=";
     size_t at = size;
     while (at > 0 && word_char(text[at - 1]))
         at--;
@@ -365,6 +533,10 @@ uint32_t repl_complete(const char *text, size_t size, const char *words[REPL_WOR
     enum repl_verb verb = verb_before(text, size, at);
     const struct repl_field *field = verb < REPL_VERBS ? repl_verb_fields(verb) : NULL;
     const struct repl_flag *flag = verb < REPL_VERBS ? repl_verb_flags(verb) : NULL;
+    const char *const *part = verb == REPL_SET_LIMITS ? velocity_before(text, at) : NULL;
+    if (verb == REPL_LEASE && at >= sizeof action - 1 &&
+        memcmp(text + at - (sizeof action - 1), action, sizeof action - 1) == 0)
+        part = repl_actions;
     *start = at;
     if (verb == REPL_VERBS || verb == REPL_HELP) {
         for (int i = 0; i < REPL_VERBS; i++)
@@ -375,6 +547,9 @@ uint32_t repl_complete(const char *text, size_t size, const char *words[REPL_WOR
     } else if (flag != NULL && flags_before(text, at)) {
         for (; flag->name != NULL; flag++)
             candidate(&completion, flag->name);
+    } else if (part != NULL) {
+        for (; *part != NULL; part++)
+            candidate(&completion, *part);
     } else if (field != NULL && (at == 0 || text[at - 1] != '=')) {
         for (; field->name != NULL; field++)
             candidate(&completion, field->name);

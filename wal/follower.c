@@ -209,8 +209,9 @@ static int entry_restore(struct follower *follower, struct ledger *ledger, uint3
     fprintf(stderr,
             "giro: snapshot of segment %u: %" PRIu64 " accounts loaded in %.2f s, %" PRIu64
             " ids of %u segments in %.2f s\n",
-            entry->segment, meta.accounts, (double)(loaded - start) * 1e-9, ledger->transfers.count,
-            meta.position.segment, (double)(clock_monotonic_ns() - loaded) * 1e-9);
+            entry->segment, meta.rows[LEDGER_ACCOUNTS], (double)(loaded - start) * 1e-9,
+            ledger->transfers.count, meta.position.segment,
+            (double)(clock_monotonic_ns() - loaded) * 1e-9);
     *out_position = meta.position;
     follower->snapshot_segment = entry->segment;
     follower->snapshot_bytes = entry->file_bytes;
@@ -676,7 +677,7 @@ static void digests_count(struct follower *follower, const struct block_header *
     const union record *records = block_records(header);
     for (uint32_t i = 0; i < header->record_count; i++) {
         if (record_system(&records[i]) == RECORD_SYSTEM_DIGEST)
-            snapshot_agreed(&follower->snapshot, &records[i].digest);
+            snapshot_agreed(&follower->snapshot, follower->ledger, &records[i].digest);
     }
 }
 

@@ -24,12 +24,21 @@ enum {
 static const char temporary[] = "snapshot.tmp";
 
 static const char *const database_names[SNAPSHOT_DATABASES] = {
-    "accounts", "payments", "limits", "holds", "outcomes", "segments", "meta",
+    [LEDGER_ACCOUNTS] = "accounts",
+    [LEDGER_PAYMENTS] = "payments",
+    [LEDGER_LIMITS] = "limits",
+    [LEDGER_LEASES] = "leases",
+    [LEDGER_SCHEDULES] = "schedules",
+    [LEDGER_EPOCHS] = "epochs",
+    [LEDGER_SETTLEMENTS] = "settlements",
+    [SNAPSHOT_HOLDS] = "holds",
+    [SNAPSHOT_OUTCOMES] = "outcomes",
+    [SNAPSHOT_SEGMENTS] = "segments",
+    [SNAPSHOT_META] = "meta",
 };
 
-_Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= 3968, "holds of a chunk");
-_Static_assert(SNAPSHOT_CHUNK_PAYMENTS * sizeof(struct payment) <= 3968, "payments of a chunk");
-_Static_assert(SNAPSHOT_CHUNK_LIMITS * sizeof(struct limits) <= 3968, "limits of a chunk");
+_Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= SNAPSHOT_CHUNK_BYTES,
+               "holds of a chunk");
 _Static_assert(sizeof(struct snapshot_chunk) == 32, "chunk head");
 
 /* ---- The thread that writes -------------------------------------------------------------- */
@@ -317,8 +326,7 @@ static void batch_submit(struct snapshot_writer *writer)
 }
 
 /* Room for one value in the batch; NULL: it is full. */
-static void *batch_put(struct snapshot_batch *batch, enum snapshot_database database, uint64_t key,
-                       uint32_t size)
+static void *batch_put(struct snapshot_batch *batch, uint32_t database, uint64_t key, uint32_t size)
 {
     uint32_t offset = (batch->used_bytes + 15) / 16 * 16;
     if (batch->put_count == SNAPSHOT_BATCH_PUTS || offset + size > SNAPSHOT_BATCH_BYTES)
@@ -343,15 +351,6 @@ int snapshot_init(struct snapshot *snapshot, const struct directory *directory,
         .writer = {.directory = directory,
                    .map_bytes = options->map_bytes,
                    .bytes_per_s = options->bytes_per_s},
-        .accounts = {.database = SNAPSHOT_ACCOUNTS,
-                     .row_bytes = sizeof(struct giro_account),
-                     .chunk_rows = SNAPSHOT_CHUNK_ROWS},
-        .payments = {.database = SNAPSHOT_PAYMENTS,
-                     .row_bytes = sizeof(struct payment),
-                     .chunk_rows = SNAPSHOT_CHUNK_PAYMENTS},
-        .limits = {.database = SNAPSHOT_LIMITS,
-                   .row_bytes = sizeof(struct limits),
-                   .chunk_rows = SNAPSHOT_CHUNK_LIMITS},
     };
     struct snapshot_writer *writer = &snapshot->writer;
     pthread_mutex_init(&writer->mutex, NULL);
@@ -381,24 +380,28 @@ static void table_end(struct snapshot_table *table)
     table->digest = NULL;
 }
 
-static bool table_begin(struct snapshot_table *table, uint32_t rows)
+static bool table_begin(struct snapshot_table *table, const struct ledger *ledger,
+                        enum ledger_table number)
 {
-    table->rows = rows;
-    table->chunk_next = 0;
-    table->kept_count = 0;
-    table->digest = checksum_stream_new();
-    if (rows > 0) {
-        table->aside = memory_reserve((size_t)rows * sizeof *table->aside);
-        table->kept = memory_reserve((size_t)rows * table->row_bytes);
-    }
-    return table->digest != NULL && (rows == 0 || (table->aside != NULL && table->kept != NULL));
+    const struct table_rows rows = ledger_rows(ledger, number);
+    *table = (struct snapshot_table){
+        .table = number,
+        .row_bytes = rows.row_bytes,
+        .chunk_rows = SNAPSHOT_CHUNK_BYTES / rows.row_bytes,
+        .rows = rows.count,
+        .digest = checksum_stream_new(),
+    };
+    if (rows.count == 0)
+        return table->digest != NULL;
+    table->aside = memory_reserve((size_t)rows.count * sizeof *table->aside);
+    table->kept = memory_reserve((size_t)rows.count * rows.row_bytes);
+    return table->digest != NULL && table->aside != NULL && table->kept != NULL;
 }
 
 static void snapshot_release(struct snapshot *snapshot)
 {
-    table_end(&snapshot->accounts);
-    table_end(&snapshot->payments);
-    table_end(&snapshot->limits);
+    for (uint32_t i = 0; i < LEDGER_TABLES; i++)
+        table_end(&snapshot->tables[i]);
     memory_release(snapshot->holds, holds_bytes(snapshot));
     snapshot->holds = NULL;
     snapshot->active = false;
@@ -433,6 +436,23 @@ static void holds_keep(struct snapshot *snapshot, const struct ledger *ledger)
     }
 }
 
+/* Bytes of the table of outcomes for the log before the snapshot's segment. */
+static uint64_t outcomes_bytes(const struct snapshot *snapshot)
+{
+    return (uint64_t)snapshot->segment * snapshot->writer.directory->meta.segment_bytes /
+           GIRO_RECORD_BYTES / 4;
+}
+
+/* About how large the file will be at most. */
+static uint64_t expected_bytes(const struct snapshot *snapshot)
+{
+    uint64_t chunks = snapshot->hold_count / SNAPSHOT_CHUNK_HOLDS +
+                      outcomes_bytes(snapshot) / SNAPSHOT_CHUNK_BYTES + snapshot->segment;
+    for (uint32_t i = 0; i < LEDGER_TABLES; i++)
+        chunks += snapshot->tables[i].rows / snapshot->tables[i].chunk_rows;
+    return chunks * 4200;
+}
+
 int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
                    const struct log_position *position, struct error *error)
 {
@@ -440,38 +460,29 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
     assert(!snapshot->active);
     snapshot->holds_most = ledger->holds.count;
     snapshot->holds = memory_reserve(holds_bytes(snapshot));
-    bool made = table_begin(&snapshot->accounts, ledger->accounts.count);
-    made = table_begin(&snapshot->payments, ledger->payments.count) && made;
-    made = table_begin(&snapshot->limits, ledger->limits.count) && made;
+    bool made = true;
+    for (enum ledger_table table = 0; table < LEDGER_TABLES; table++)
+        made = table_begin(&snapshot->tables[table], ledger, table) && made;
     if (!made || snapshot->holds == NULL) {
         snapshot_release(snapshot);
         return error_set(error, -ENOMEM, "out of address space for a snapshot");
     }
-    snapshot->phase = SNAPSHOT_PHASE_ACCOUNTS;
+    snapshot->phase = SNAPSHOT_PHASE_TABLES;
+    snapshot->next = 0;
     snapshot->segment = position->segment;
     snapshot->position = *position;
     snapshot->totals = ledger_totals(ledger);
     holds_keep(snapshot, ledger);
     snapshot->digest_holds = ledger_digest_holds(ledger);
     snapshot->sums = (struct ledger_sums){0};
-    snapshot->accounts_proven = 0;
-    snapshot->payments_proven = 0;
-    snapshot->limits_proven = 0;
-
+    memset(snapshot->rows_proven, 0, sizeof snapshot->rows_proven);
     snapshot->proven = true;
     writer->filled = 0;
     writer->written = 0;
     writer->proven = snapshot->proven;
     writer->error = (struct error){0};
     writer->entry = (struct manifest_entry){.segment = position->segment, .lsn = position->lsn - 1};
-    writer->expected_bytes = ((uint64_t)snapshot->accounts.rows / SNAPSHOT_CHUNK_ROWS +
-                              snapshot->payments.rows / SNAPSHOT_CHUNK_PAYMENTS +
-                              snapshot->limits.rows / SNAPSHOT_CHUNK_LIMITS +
-                              snapshot->hold_count / SNAPSHOT_CHUNK_HOLDS +
-                              (uint64_t)position->segment * writer->directory->meta.segment_bytes /
-                                  GIRO_RECORD_BYTES / 4 / SNAPSHOT_CHUNK_OUTCOMES +
-                              position->segment) *
-                             4200;
+    writer->expected_bytes = expected_bytes(snapshot);
     writer->state = SNAPSHOT_WRITER_RUNS;
     int result = pthread_create(&writer->thread, NULL, writer_run, writer);
     if (result != 0) {
@@ -483,8 +494,8 @@ int snapshot_begin(struct snapshot *snapshot, const struct ledger *ledger,
 }
 
 /* Writes one chunk of size bytes of items; false: the batch is full. */
-static bool chunk_put(struct snapshot *snapshot, enum snapshot_database database, uint64_t key,
-                      uint64_t first, uint32_t count, const void *items, uint32_t size)
+static bool chunk_put(struct snapshot *snapshot, uint32_t database, uint64_t key, uint64_t first,
+                      uint32_t count, const void *items, uint32_t size)
 {
     struct snapshot_chunk head = {.first = first, .count = count};
     char *value = batch_put(snapshot->batch, database, key, (uint32_t)sizeof head + size);
@@ -513,18 +524,28 @@ static bool table_put(struct snapshot *snapshot, struct snapshot_table *table, c
 {
     uint32_t chunks = (table->rows + table->chunk_rows - 1) / table->chunk_rows;
     for (; table->chunk_next < chunks; table->chunk_next++) {
-        _Alignas(struct giro_account) char rows[SNAPSHOT_CHUNK_OUTCOMES];
+        _Alignas(struct giro_account) char rows[SNAPSHOT_CHUNK_BYTES];
         uint32_t first = table->chunk_next * table->chunk_rows;
         uint32_t left = table->rows - first;
         uint32_t count = left < table->chunk_rows ? left : table->chunk_rows;
         chunk_gather(table, live, first, count, rows);
-        if (!chunk_put(snapshot, table->database, table->chunk_next, first, count, rows,
+        if (!chunk_put(snapshot, table->table, table->chunk_next, first, count, rows,
                        count * table->row_bytes))
             return false;
         checksum_stream_add(table->digest, rows, (size_t)count * table->row_bytes);
-        if (table->database == SNAPSHOT_ACCOUNTS)
+        if (table->table == LEDGER_ACCOUNTS)
             for (uint32_t i = 0; i < count; i++)
                 ledger_sums_add(&snapshot->sums, &((const struct giro_account *)(void *)rows)[i]);
+    }
+    return true;
+}
+
+static bool tables_put(struct snapshot *snapshot, const struct ledger *ledger)
+{
+    for (; snapshot->next < LEDGER_TABLES; snapshot->next++) {
+        struct snapshot_table *table = &snapshot->tables[snapshot->next];
+        if (!table_put(snapshot, table, ledger_rows(ledger, table->table).rows))
+            return false;
     }
     return true;
 }
@@ -542,26 +563,19 @@ static bool holds_put(struct snapshot *snapshot)
     return true;
 }
 
-/* Bytes of the table of outcomes for the log before the snapshot's segment. */
-static uint64_t outcomes_bytes(const struct snapshot *snapshot)
-{
-    return (uint64_t)snapshot->segment * snapshot->writer.directory->meta.segment_bytes /
-           GIRO_RECORD_BYTES / 4;
-}
-
 static bool outcomes_put(struct snapshot *snapshot, const struct ledger *ledger)
 {
-    static const uint8_t zeros[SNAPSHOT_CHUNK_OUTCOMES];
+    static const uint8_t zeros[SNAPSHOT_CHUNK_BYTES];
     enum { LOOKS_MAX = 4096 }; /* 16 MiB of zeros at a time */
     uint64_t end = outcomes_bytes(snapshot);
     for (uint32_t looks = 0; snapshot->next < end; looks++) {
         uint64_t left = end - snapshot->next;
-        uint32_t size = left < SNAPSHOT_CHUNK_OUTCOMES ? (uint32_t)left : SNAPSHOT_CHUNK_OUTCOMES;
+        uint32_t size = left < SNAPSHOT_CHUNK_BYTES ? (uint32_t)left : SNAPSHOT_CHUNK_BYTES;
         const uint8_t *bytes = &ledger->holds.outcome[snapshot->next];
         if (looks == LOOKS_MAX)
             return false;
         if (memcmp(bytes, zeros, size) != 0 &&
-            !chunk_put(snapshot, SNAPSHOT_OUTCOMES, snapshot->next / SNAPSHOT_CHUNK_OUTCOMES,
+            !chunk_put(snapshot, SNAPSHOT_OUTCOMES, snapshot->next / SNAPSHOT_CHUNK_BYTES,
                        snapshot->next, size, bytes, size))
             return false;
         snapshot->next += size;
@@ -589,16 +603,15 @@ static bool meta_put(struct snapshot *snapshot)
         .segment_bytes = directory->segment_bytes,
         .position = snapshot->position,
         .totals = snapshot->totals,
-        .accounts = snapshot->accounts.rows,
-        .payments = snapshot->payments.rows,
-        .limits = snapshot->limits.rows,
         .holds = snapshot->hold_count,
-        .digest = ledger_digest_of(checksum_stream_end(snapshot->accounts.digest),
-                                   checksum_stream_end(snapshot->payments.digest),
-                                   checksum_stream_end(snapshot->limits.digest),
-                                   snapshot->digest_holds, &snapshot->totals),
         .sums = snapshot->sums,
     };
+    struct checksum rows[LEDGER_TABLES];
+    for (uint32_t i = 0; i < LEDGER_TABLES; i++) {
+        meta.rows[i] = snapshot->tables[i].rows;
+        rows[i] = checksum_stream_end(snapshot->tables[i].digest);
+    }
+    meta.digest = ledger_digest_of(rows, snapshot->digest_holds, &snapshot->totals);
     memcpy(meta.directory_id, directory->directory_id, sizeof meta.directory_id);
     void *value = batch_put(snapshot->batch, SNAPSHOT_META, 0, sizeof meta);
     if (value == NULL)
@@ -614,14 +627,8 @@ static bool batch_fill(struct snapshot *snapshot, const struct ledger *ledger,
     for (;;) {
         bool whole = false;
         switch (snapshot->phase) {
-        case SNAPSHOT_PHASE_ACCOUNTS:
-            whole = table_put(snapshot, &snapshot->accounts, ledger->accounts.rows);
-            break;
-        case SNAPSHOT_PHASE_PAYMENTS:
-            whole = table_put(snapshot, &snapshot->payments, ledger->payments.rows);
-            break;
-        case SNAPSHOT_PHASE_LIMITS:
-            whole = table_put(snapshot, &snapshot->limits, ledger->limits.rows);
+        case SNAPSHOT_PHASE_TABLES:
+            whole = tables_put(snapshot, ledger);
             break;
         case SNAPSHOT_PHASE_HOLDS:
             whole = holds_put(snapshot);
@@ -671,23 +678,22 @@ enum snapshot_progress snapshot_step(struct snapshot *snapshot, const struct led
 void snapshot_demand_proof(struct snapshot *snapshot)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    snapshot->proven = snapshot->accounts.rows == 0;
+    snapshot->proven = snapshot->tables[LEDGER_ACCOUNTS].rows == 0;
     pthread_mutex_lock(&writer->mutex);
     writer->proven = snapshot->proven;
     pthread_mutex_unlock(&writer->mutex);
 }
 
-void snapshot_agreed(struct snapshot *snapshot, const struct record_digest *digest)
+void snapshot_agreed(struct snapshot *snapshot, const struct ledger *ledger,
+                     const struct record_digest *digest)
 {
     struct snapshot_writer *writer = &snapshot->writer;
-    snapshot->accounts_proven += digest->row_count;
-    if (digest->side_first < digest->payments)
-        snapshot->payments_proven += digest->side_count;
-    else
-        snapshot->limits_proven += digest->side_count;
-    if (snapshot->accounts_proven < digest->accounts ||
-        snapshot->payments_proven < digest->payments || snapshot->limits_proven < digest->limits)
-        return;
+    snapshot->rows_proven[LEDGER_ACCOUNTS] += digest->row_count;
+    snapshot->rows_proven[digest->side_table] += digest->side_count;
+    for (enum ledger_table table = 0; table < LEDGER_TABLES; table++) {
+        if (snapshot->rows_proven[table] < ledger_rows(ledger, table).count)
+            return;
+    }
     snapshot->proven = true;
     pthread_mutex_lock(&writer->mutex);
     writer->proven = true;
@@ -750,14 +756,15 @@ struct loading {
     MDB_txn *txn;
     struct snapshot_meta meta;
     struct segment_facts *facts;
-    uint64_t done; /* items of the database being read */
+    enum ledger_table table; /* being read */
+    uint64_t done;           /* items of the database being read */
 };
 
 typedef int (*loading_take)(struct loading *loading, uint64_t key, const char *items,
                             const struct snapshot_chunk *head, size_t size);
 
 /* Walks a database of chunks. */
-static int chunks_load(struct loading *loading, enum snapshot_database database, loading_take take)
+static int chunks_load(struct loading *loading, uint32_t database, loading_take take)
 {
     MDB_dbi dbi;
     MDB_cursor *cursor;
@@ -790,43 +797,20 @@ static int chunks_load(struct loading *loading, enum snapshot_database database,
     return result != 0 ? result : code == MDB_NOTFOUND ? 0 : -EBADMSG;
 }
 
-/* Copies the rows of a chunk to where they are aligned: they must be those behind the last one's, and
- * no more than rows_max of row_bytes each. */
-static int rows_copy(struct loading *loading, const char *items, const struct snapshot_chunk *head,
-                     size_t size, size_t row_bytes, uint32_t rows_max, void *rows)
+/* The rows of loading->table: they must be those behind the last one's. */
+static int rows_take(struct loading *loading, uint64_t key, const char *items,
+                     const struct snapshot_chunk *head, size_t size)
 {
-    if (head->first != loading->done || head->count > rows_max || size != head->count * row_bytes)
+    _Alignas(struct giro_account) char rows[SNAPSHOT_CHUNK_BYTES]; /* where they are aligned */
+    const uint32_t row_bytes = ledger_rows(loading->ledger, loading->table).row_bytes;
+    if (head->first != loading->done || head->count > sizeof rows / row_bytes ||
+        size != (size_t)head->count * row_bytes)
         return -EBADMSG;
     memcpy(rows, items, size);
     loading->done += head->count;
-    return 0;
-}
-
-static int accounts_take(struct loading *loading, uint64_t key, const char *items,
-                         const struct snapshot_chunk *head, size_t size)
-{
-    struct giro_account rows[SNAPSHOT_CHUNK_ROWS];
-    int result = rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_ROWS, rows);
-    return result != 0 ? result : ledger_restore_accounts(loading->ledger, rows, head->count);
-}
-
-static int payments_take(struct loading *loading, uint64_t key, const char *items,
-                         const struct snapshot_chunk *head, size_t size)
-{
-    struct payment rows[SNAPSHOT_CHUNK_PAYMENTS];
-    int result =
-        rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_PAYMENTS, rows);
-    return result != 0 ? result : ledger_restore_payments(loading->ledger, rows, head->count);
-}
-
-static int limits_take(struct loading *loading, uint64_t key, const char *items,
-                       const struct snapshot_chunk *head, size_t size)
-{
-    struct limits rows[SNAPSHOT_CHUNK_LIMITS];
-    int result = rows_copy(loading, items, head, size, sizeof rows[0], SNAPSHOT_CHUNK_LIMITS, rows);
-    if (result != 0 || PLANTED(FORGET_LIMITS))
-        return result;
-    return ledger_restore_limits(loading->ledger, rows, head->count);
+    if (loading->table == LEDGER_LIMITS && PLANTED(FORGET_LIMITS))
+        return 0;
+    return ledger_restore_rows(loading->ledger, loading->table, rows, head->count);
 }
 
 static int holds_take(struct loading *loading, uint64_t key, const char *items,
@@ -905,17 +889,13 @@ static int state_load(struct loading *loading, const struct manifest_entry *entr
     int result = meta_load(loading, entry);
     if (result == 0)
         result = facts_load(loading);
-    if (result == 0)
-        result = chunks_load(loading, SNAPSHOT_ACCOUNTS, accounts_take);
-    if (result == 0 && loading->done != loading->meta.accounts)
-        result = -EBADMSG;
-    if (result == 0)
-        result = chunks_load(loading, SNAPSHOT_PAYMENTS, payments_take);
-    if (result == 0 && loading->done != loading->meta.payments)
-        result = -EBADMSG;
-    if (result == 0)
-        result = chunks_load(loading, SNAPSHOT_LIMITS, limits_take);
-    if (result == 0 && loading->done != loading->meta.limits)
+    for (enum ledger_table table = 0; table < LEDGER_TABLES && result == 0; table++) {
+        loading->table = table;
+        result = chunks_load(loading, table, rows_take);
+        if (result == 0 && loading->done != loading->meta.rows[table])
+            result = -EBADMSG;
+    }
+    if (result == 0 && !ledger_restored_rows_fit(loading->ledger))
         result = -EBADMSG;
     if (result == 0)
         result = chunks_load(loading, SNAPSHOT_OUTCOMES, outcomes_take);

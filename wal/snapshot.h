@@ -5,7 +5,7 @@
  *   database   | key                        | value
  *   accounts   | u64 first row / 31         | struct snapshot_chunk, then up to 31 account rows
  *   payments   | u64 first row / 49         | struct snapshot_chunk, then up to 49 struct payment
- *   limits     | u64 first row / 62         | struct snapshot_chunk, then up to 62 struct limits
+ *   limits     | u64 first row / 15         | struct snapshot_chunk, then up to 15 struct limits
  *   holds      | u64 first hold / 27        | struct snapshot_chunk, then up to 27 struct snapshot_hold
  *   outcomes   | u64 first byte / 3,968     | struct snapshot_chunk, then 3,968 bytes of the table of
  *              |                            | outcomes, two bits a log address; chunks of zeros are
@@ -44,13 +44,11 @@
 #include <stdatomic.h>
 
 enum {
-    SNAPSHOT_VERSION = 2,
-    SNAPSHOT_CHUNK_ROWS = 31, /* with their head, one LMDB page */
-    SNAPSHOT_CHUNK_PAYMENTS = 49,
-    SNAPSHOT_CHUNK_LIMITS = 62,
+    SNAPSHOT_VERSION = 3,
+    SNAPSHOT_CHUNK_BYTES = 3968, /* at most: with their head, one LMDB page */
     SNAPSHOT_CHUNK_HOLDS = 27,
-    SNAPSHOT_CHUNK_OUTCOMES = 3968, /* bytes */
     SNAPSHOT_BATCH_BYTES = 1 << 20, /* of one transaction */
+    SNAPSHOT_TABLES_MAX = 8,
 };
 
 struct snapshot_chunk {
@@ -72,15 +70,14 @@ struct snapshot_meta {
     uint8_t directory_id[16];
     struct log_position position; /* what the log goes on with */
     struct ledger_totals totals;
-    uint64_t accounts;
     uint64_t holds;
-    struct checksum digest; /* ledger_digest() */
-    uint32_t payments;
-    uint32_t limits;
+    struct checksum digest;             /* ledger_digest() */
+    uint64_t rows[SNAPSHOT_TABLES_MAX]; /* by enum ledger_table */
     struct ledger_sums sums;
 };
 
-_Static_assert(offsetof(struct snapshot_meta, sums) == 160, "no padding in snapshot_meta");
+_Static_assert(offsetof(struct snapshot_meta, sums) == 208, "no padding in snapshot_meta");
+_Static_assert(SNAPSHOT_TABLES_MAX >= (int)LEDGER_TABLES, "rows of snapshot_meta");
 
 struct snapshot_options {
     uint64_t bytes_per_s; /* 0: unlimited */
@@ -89,11 +86,9 @@ struct snapshot_options {
 
 /* ---- The thread that writes -------------------------------------------------------------- */
 
+/* enum ledger_table, and then: */
 enum snapshot_database {
-    SNAPSHOT_ACCOUNTS,
-    SNAPSHOT_PAYMENTS,
-    SNAPSHOT_LIMITS,
-    SNAPSHOT_HOLDS,
+    SNAPSHOT_HOLDS = LEDGER_TABLES,
     SNAPSHOT_OUTCOMES,
     SNAPSHOT_SEGMENTS,
     SNAPSHOT_META,
@@ -101,7 +96,7 @@ enum snapshot_database {
 };
 
 struct snapshot_put {
-    enum snapshot_database database;
+    uint32_t database; /* enum ledger_table or snapshot_database */
     uint32_t size;
     uint32_t offset; /* in the batch's memory */
     uint64_t key;
@@ -150,9 +145,7 @@ struct snapshot_writer {
 /* ---- Taking one -------------------------------------------------------------------------- */
 
 enum snapshot_phase {
-    SNAPSHOT_PHASE_ACCOUNTS,
-    SNAPSHOT_PHASE_PAYMENTS,
-    SNAPSHOT_PHASE_LIMITS,
+    SNAPSHOT_PHASE_TABLES,
     SNAPSHOT_PHASE_HOLDS,
     SNAPSHOT_PHASE_OUTCOMES,
     SNAPSHOT_PHASE_SEGMENTS,
@@ -162,9 +155,9 @@ enum snapshot_phase {
 
 /* A table of rows that change while they are written. */
 struct snapshot_table {
-    enum snapshot_database database;
+    enum ledger_table table;
     uint32_t row_bytes;
-    uint32_t chunk_rows;
+    uint32_t chunk_rows; /* as many as there is room for in SNAPSHOT_CHUNK_BYTES */
     uint32_t rows;       /* of the snapshot's moment */
     uint32_t chunk_next; /* to be written next */
     uint32_t *aside;     /* by row: 1 + its place in kept; 0: not set aside */
@@ -181,17 +174,13 @@ struct snapshot {
     uint32_t segment;
     struct log_position position;
     struct ledger_totals totals;
-    struct snapshot_table accounts;
-    struct snapshot_table payments;
-    struct snapshot_table limits;
-    /* Rows that digests agreed with since everything was put into batches. */
-    uint64_t accounts_proven;
-    uint64_t payments_proven;
-    uint64_t limits_proven;
+    struct snapshot_table tables[LEDGER_TABLES];
+    uint64_t
+        rows_proven[LEDGER_TABLES]; /* that digests agreed with since all was put into batches */
     struct snapshot_hold *holds;
     uint32_t hold_count;
     uint32_t holds_most;
-    uint64_t next; /* in the phase: hold, outcome byte, segment */
+    uint64_t next; /* in the phase: table, hold, outcome byte, segment */
     bool proven;
     uint64_t digest_holds;
     struct ledger_sums sums;
@@ -222,20 +211,19 @@ static inline void snapshot_table_keep(struct snapshot_table *table, uint32_t ro
 static inline void snapshot_keep(struct snapshot *snapshot, const struct ledger *ledger,
                                  uint32_t row)
 {
-    snapshot_table_keep(&snapshot->accounts, row, &ledger->accounts.rows[row]);
+    snapshot_table_keep(&snapshot->tables[LEDGER_ACCOUNTS], row, &ledger->accounts.rows[row]);
 }
 
-/* To be called after records were replayed, while a snapshot is active: what payments and limits were
+/* To be called after records were replayed, while a snapshot is active: what rows of other tables were
  * before that is in the ledger's journal. */
 static inline void snapshot_keep_sides(struct snapshot *snapshot, const struct ledger *ledger)
 {
-    const struct payments *payments = &ledger->payments;
-    for (uint32_t i = 0; i < payments->journal_count; i++) {
-        const struct journal_entry *entry = &payments->journal[i];
-        if (entry->kind == JOURNAL_PAYMENT && !PLANTED(SKIP_ASIDE))
-            snapshot_table_keep(&snapshot->payments, entry->slot, &entry->before.payment);
-        else if (entry->kind == JOURNAL_LIMITS)
-            snapshot_table_keep(&snapshot->limits, entry->slot, &entry->before.limits);
+    const struct journal *journal = &ledger->journal;
+    for (uint32_t i = 0; i < journal->count; i++) {
+        const struct journal_entry *entry = &journal->entries[i];
+        if (entry->kind == JOURNAL_CHANGED &&
+            !(entry->table == LEDGER_PAYMENTS && PLANTED(SKIP_ASIDE)))
+            snapshot_table_keep(&snapshot->tables[entry->table], entry->slot, &entry->before);
     }
 }
 
@@ -256,9 +244,10 @@ static inline bool snapshot_awaits_proof(const struct snapshot *snapshot)
     return snapshot->active && snapshot->phase == SNAPSHOT_PHASE_FINISH && !snapshot->proven;
 }
 
-/* Takes note of a digest record that agreed; they come in order, going round all rows that there
- * are by now. */
-void snapshot_agreed(struct snapshot *snapshot, const struct record_digest *digest);
+/* Takes note of a digest record that agreed with the ledger; they come in order, going round all rows
+ * that there are by now. */
+void snapshot_agreed(struct snapshot *snapshot, const struct ledger *ledger,
+                     const struct record_digest *digest);
 
 /* Gives up; waits for the thread. */
 void snapshot_abandon(struct snapshot *snapshot);

@@ -72,6 +72,69 @@ static uint32_t block_of(const struct view *view, uint64_t ordinal)
     return low;
 }
 
+/* 0: it is no change. */
+static uint32_t system_change_kind(enum record_system code)
+{
+    switch (code) {
+    case RECORD_SYSTEM_EXPIRY:
+        return GIRO_CHANGE_PENDING_EXPIRED;
+    case RECORD_SYSTEM_LIMITS:
+        return GIRO_CHANGE_LIMITS_SET;
+    case RECORD_SYSTEM_LEASE:
+        return GIRO_CHANGE_LEASE;
+    case RECORD_SYSTEM_SCHEDULE:
+        return GIRO_CHANGE_SCHEDULE_CREATED;
+    case RECORD_SYSTEM_CANCEL:
+        return GIRO_CHANGE_SCHEDULE_CANCELLED;
+    case RECORD_SYSTEM_FIRING:
+        return GIRO_CHANGE_SCHEDULE_FIRED;
+    case RECORD_SYSTEM_CUT_OFF:
+        return GIRO_CHANGE_CUT_OFF;
+    case RECORD_SYSTEM_DIGEST:
+    case RECORD_SYSTEM_SNAPSHOT:
+    case RECORD_SYSTEM_PAYMENT:
+    case RECORD_SYSTEM_TEMPLATE:
+        break;
+    }
+    return 0;
+}
+
+/* Where a change shows nothing, its record has what the log needs. */
+static void change_conceal(uint32_t kind, struct giro_change *change)
+{
+    switch ((enum giro_change_kind)kind) {
+    case GIRO_CHANGE_PENDING_EXPIRED:
+        change->record.transfer.code = 0;
+        change->record.transfer.flags = 0;
+        break;
+    case GIRO_CHANGE_LIMITS_SET:
+        change->record.limits.reserved = 0;
+        break;
+    case GIRO_CHANGE_CUT_OFF:
+        change->record.cut_off.reserved_1 = 0;
+        break;
+    case GIRO_CHANGE_LEASE:
+        change->record.lease.result = 0;
+        change->record.lease.row = 0;
+        break;
+    case GIRO_CHANGE_SCHEDULE_CANCELLED:
+    case GIRO_CHANGE_SCHEDULE_FIRED:
+        change->record.firing.code = 0;
+        change->record.firing.row = 0;
+        break;
+    case GIRO_CHANGE_SCHEDULE_CREATED:
+        change->record.transfer.code = GIRO_SCHEDULE_ACTIVE; /* which is its state */
+        memset(&change->record.schedule[offsetof(struct giro_schedule, transfer_code)], 0,
+               2 * sizeof(uint16_t));
+        break;
+    case GIRO_CHANGE_ACCOUNT_CREATED:
+    case GIRO_CHANGE_TRANSFER_CREATED:
+    case GIRO_CHANGE_PENDING_POSTED:
+    case GIRO_CHANGE_PENDING_VOIDED:
+        break;
+    }
+}
+
 static uint32_t change_kind(const union record *record)
 {
     switch (record_kind(record)) {
@@ -84,9 +147,7 @@ static uint32_t change_kind(const union record *record)
             return GIRO_CHANGE_PENDING_VOIDED;
         return GIRO_CHANGE_TRANSFER_CREATED;
     case RECORD_SYSTEM:
-        if (record->transfer.code == RECORD_SYSTEM_LIMITS)
-            return GIRO_CHANGE_LIMITS_SET;
-        return record->transfer.code == RECORD_SYSTEM_EXPIRY ? GIRO_CHANGE_PENDING_EXPIRED : 0;
+        return system_change_kind((enum record_system)record->transfer.code);
     case RECORD_BURNT:
         return 0;
     }
@@ -114,13 +175,8 @@ bool change_from_record(const union record *record, const union record *before, 
         .ordinal = ordinal, .kind = kind, .marks = change_marks(before, record)};
     out->record.transfer = record->transfer;
     out->record.transfer.flags &= RECORD_FLAGS_MASK;
-    if (kind == GIRO_CHANGE_PENDING_EXPIRED) {
-        out->record.transfer.code = 0;
-        out->record.transfer.flags = 0;
-    }
-    if (kind == GIRO_CHANGE_LIMITS_SET)
-        out->record.limits.reserved_1 = 0;
-    if (kind == GIRO_CHANGE_ACCOUNT_CREATED || kind == GIRO_CHANGE_LIMITS_SET)
+    change_conceal(kind, out);
+    if (!record_moves(record))
         return true;
     out->debit = *debit;
     out->credit = *credit;

@@ -9,6 +9,7 @@
  *  - The server judges every event's imported flag by the first event of the frame. Requests whose
  *    first events differ in it do not share a frame; a request that mixes both is then still judged
  *    by its own first event.
+ *  - A frame has one fence. Requests share it only with the same one, or all without.
  *  - A query has one filter, and its reply speaks of nothing else: it travels alone.
  *  - A refusal concerns a frame as a whole. A request that was in a refused frame is tried alone
  *    (see receive.c).
@@ -19,11 +20,18 @@
 
 #include <assert.h>
 
-/* The flags of one event that decide what it may share a frame with. Limits have none of these: each
- * is set by itself. */
+bool giro_fence_equal(const struct giro_fence *a, const struct giro_fence *b)
+{
+    if (a == NULL || b == NULL)
+        return a == b;
+    return a->key == b->key && a->token == b->token && a->reserved == b->reserved;
+}
+
+/* The flags of one event that decide what it may share a frame with. Limits, leases and schedules have
+ * none of these: each event stands by itself. */
 static uint16_t event_flags(const struct giro_request *request, uint32_t index)
 {
-    if (!request_is_create(request) || request->operation == GIRO_SET_LIMITS)
+    if (!request_has_chains(request))
         return 0;
     assert(index < request->count);
     return request->operation == GIRO_CREATE_ACCOUNTS ? request->events.accounts[index].flags
@@ -49,6 +57,7 @@ static bool may_join(const struct frame *frame, const struct giro_request *reque
     return request->operation == frame->operation && !request->internal.alone &&
            request->count <= MERGE_EVENTS_MAX &&
            request->count <= events_max - frame->event_count &&
+           giro_fence_equal(request->fence, frame->requests.head->fence) &&
            is_imported(request) == is_imported(frame->requests.head);
 }
 
@@ -68,6 +77,7 @@ bool giro_batch_may_grow(const struct request_list *queue)
          request = request->internal.next) {
         event_count += request->count;
         if (request->operation != queue->head->operation || request->internal.alone ||
+            !giro_fence_equal(request->fence, queue->head->fence) ||
             event_count >= MERGE_EVENTS_MAX)
             return false;
     }

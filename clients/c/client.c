@@ -27,7 +27,20 @@ _Static_assert((int)GIRO_CREATE_TRANSFERS_OUTCOMES == (int)FRAME_CREATE_TRANSFER
                "protocol");
 _Static_assert((int)GIRO_OUTCOMES_MAX == (int)FRAME_OUTCOMES_MAX, "protocol");
 _Static_assert((int)GIRO_SET_LIMITS == (int)FRAME_SET_LIMITS, "protocol");
+_Static_assert((int)GIRO_CUT_OFF == (int)FRAME_CUT_OFF, "protocol");
+_Static_assert((int)GIRO_GET_SETTLEMENTS == (int)FRAME_GET_SETTLEMENTS, "protocol");
 _Static_assert((int)GIRO_GET_LIMITS == (int)FRAME_GET_LIMITS, "protocol");
+_Static_assert((int)GIRO_GET_VELOCITY == (int)FRAME_GET_VELOCITY, "protocol");
+_Static_assert((int)GIRO_LEASE == (int)FRAME_LEASE, "protocol");
+_Static_assert((int)GIRO_GET_LEASES == (int)FRAME_GET_LEASES, "protocol");
+_Static_assert((int)GIRO_CREATE_SCHEDULES == (int)FRAME_CREATE_SCHEDULES, "protocol");
+_Static_assert((int)GIRO_CANCEL_SCHEDULES == (int)FRAME_CANCEL_SCHEDULES, "protocol");
+_Static_assert((int)GIRO_GET_SCHEDULES == (int)FRAME_GET_SCHEDULES, "protocol");
+_Static_assert((int)GIRO_SCHEDULES_MAX == (int)FRAME_SCHEDULES_MAX, "protocol");
+_Static_assert(GIRO_FENCED_MAX * sizeof(struct giro_transfer) + sizeof(struct giro_fence) <=
+                   FRAME_BODY_BYTES_MAX,
+               "protocol");
+_Static_assert((int)GIRO_OUTCOMES_MAX <= (int)GIRO_FENCED_MAX, "protocol");
 _Static_assert((int)GIRO_LOOKUP_PAYMENTS == (int)FRAME_LOOKUP_PAYMENTS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_TRANSFERS == (int)FRAME_GET_ACCOUNT_TRANSFERS, "protocol");
 _Static_assert((int)GIRO_GET_ACCOUNT_BALANCES == (int)FRAME_GET_ACCOUNT_BALANCES, "protocol");
@@ -256,6 +269,9 @@ static bool request_valid(const struct giro_request *request)
 {
     const bool has_events = request->events.any != NULL && request->count <= GIRO_EVENTS_MAX;
     const bool has_output = request->output.any != NULL;
+    if (request->fence != NULL &&
+        (!request_is_of_transfers(request) || request->count > GIRO_FENCED_MAX))
+        return false;
     switch (request->operation) {
     case GIRO_PING:
         return request->count == 0;
@@ -264,16 +280,27 @@ static bool request_valid(const struct giro_request *request)
         return request->count == 0 && has_output;
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
+    case GIRO_CUT_OFF:
     case GIRO_SET_LIMITS:
+    case GIRO_CANCEL_SCHEDULES:
         return request->count >= 1 && has_events;
+    case GIRO_CREATE_SCHEDULES:
+        return request->count >= 1 && request->count <= GIRO_SCHEDULES_MAX && has_events;
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
         return request->count >= 1 && request->count <= GIRO_OUTCOMES_MAX && has_events &&
                request->outcomes != NULL;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_SETTLEMENTS:
     case GIRO_GET_LIMITS:
+    case GIRO_GET_VELOCITY:
+    case GIRO_LEASE:
+    case GIRO_GET_LEASES:
         return request->count >= 1 && has_events && has_output;
+    case GIRO_GET_SCHEDULES:
+        return request->count >= 1 && request->count <= GIRO_SCHEDULES_MAX && has_events &&
+               has_output;
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
     case GIRO_QUERY_ACCOUNTS:
@@ -427,6 +454,19 @@ int giro_create_accounts(struct giro_client *client, const struct giro_account *
     return create(client, &request, out_created);
 }
 
+int giro_cut_off_ledgers(struct giro_client *client, const struct giro_cut_off *cut_offs,
+                         uint32_t count, struct giro_result *results,
+                         struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_CUT_OFF,
+        .count = count,
+        .events.cut_offs = cut_offs,
+        .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
 int giro_set_limits(struct giro_client *client, const struct giro_limits *limits, uint32_t count,
                     struct giro_result *results, struct giro_created *out_created)
 {
@@ -467,7 +507,32 @@ int giro_create_transfers_outcomes(struct giro_client *client,
     return create(client, &request, out_created);
 }
 
-/* A lookup or a query. */
+int giro_create_schedules(struct giro_client *client, const struct giro_schedule *schedules,
+                          uint32_t count, struct giro_result *results,
+                          struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_CREATE_SCHEDULES,
+        .count = count,
+        .events.schedules = schedules,
+        .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
+int giro_cancel_schedules(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                          struct giro_result *results, struct giro_created *out_created)
+{
+    struct giro_request request = {
+        .operation = GIRO_CANCEL_SCHEDULES,
+        .count = count,
+        .events.ids = ids,
+        .output.results = results,
+    };
+    return create(client, &request, out_created);
+}
+
+/* Anything that is told how many records it has found, or refused. */
 static int read_records(struct giro_client *client, struct giro_request *request,
                         uint32_t *out_count)
 {
@@ -513,6 +578,18 @@ int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint3
     return read_records(client, &request, out_found);
 }
 
+int giro_get_settlements(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_settlement *settlements, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_SETTLEMENTS,
+        .count = count,
+        .events.ids = ids,
+        .output.settlements = settlements,
+    };
+    return read_records(client, &request, out_found);
+}
+
 int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                     struct giro_limits *limits, uint32_t *out_found)
 {
@@ -521,6 +598,54 @@ int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t c
         .count = count,
         .events.ids = ids,
         .output.limits = limits,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_get_velocity(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                      struct giro_velocity_used *velocities, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_VELOCITY,
+        .count = count,
+        .events.ids = ids,
+        .output.velocities = velocities,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_change_leases(struct giro_client *client, const struct giro_lease *events, uint32_t count,
+                       struct giro_lease *leases, uint32_t *out_refused)
+{
+    struct giro_request request = {
+        .operation = GIRO_LEASE,
+        .count = count,
+        .events.leases = events,
+        .output.leases = leases,
+    };
+    return read_records(client, &request, out_refused);
+}
+
+int giro_get_leases(struct giro_client *client, const giro_u128 *keys, uint32_t count,
+                    struct giro_lease *leases, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_LEASES,
+        .count = count,
+        .events.ids = keys,
+        .output.leases = leases,
+    };
+    return read_records(client, &request, out_found);
+}
+
+int giro_get_schedules(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                       struct giro_schedule *schedules, uint32_t *out_found)
+{
+    struct giro_request request = {
+        .operation = GIRO_GET_SCHEDULES,
+        .count = count,
+        .events.ids = ids,
+        .output.schedules = schedules,
     };
     return read_records(client, &request, out_found);
 }

@@ -54,7 +54,8 @@ struct frame {
     enum giro_operation operation;
     uint32_t event_count;
     struct request_list requests;
-    /* What a read asked for, to match its reply: ids, room for GIRO_EVENTS_MAX, or one filter. */
+    /* What was asked, to match the reply: ids, or keys of leases, room for GIRO_EVENTS_MAX, or one
+     * filter. */
     giro_u128 *ids;
 };
 
@@ -90,7 +91,8 @@ struct address {
 /* What is being written to the socket: always whole frames, one at a time. */
 struct sender {
     struct frame_header header;
-    struct iovec parts[2];         /* not yet written: header, body */
+    struct giro_fence fence;       /* of the frame, if it is fenced */
+    struct iovec parts[3];         /* not yet written: header, fence, body */
     uint32_t part_count;           /* 0: idle */
     bool request_frame;            /* of the newest frame in flight; else hello */
     struct giro_request *borrowed; /* its events are being sent from the caller's memory */
@@ -114,7 +116,8 @@ struct io {
     struct address addresses[ADDRESSES_MAX];
     uint32_t address_count;
     uint32_t address_next;
-    uint32_t events_max; /* of one request, as this server says */
+    uint32_t events_max;     /* of one request, as this server says */
+    uint32_t body_bytes_max; /* likewise */
     uint64_t request_id_last;
     struct request_list queue; /* not in any frame */
     struct request_list done;  /* complete, their owners do not know yet */
@@ -160,13 +163,80 @@ struct giro_client {
 
 enum { OPEN_PENDING = 1 };
 
+static inline bool request_is_of_transfers(const struct giro_request *request)
+{
+    return request->operation == GIRO_CREATE_TRANSFERS ||
+           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES;
+}
+
+/* Whether its events may be linked, or imported. */
+static inline bool request_has_chains(const struct giro_request *request)
+{
+    return request->operation == GIRO_CREATE_ACCOUNTS || request_is_of_transfers(request);
+}
+
+/* Whether doing it twice differs from doing it once, so that nobody but its owner can tell whether to
+ * send it again. */
+static inline bool request_is_sent_once(const struct giro_request *request)
+{
+    return request->operation == GIRO_SET_LIMITS || request->operation == GIRO_LEASE;
+}
+
+/* Whether it changes the ledger. */
 static inline bool request_is_create(const struct giro_request *request)
 {
-    return request->operation == GIRO_CREATE_ACCOUNTS ||
-           request->operation == GIRO_CREATE_TRANSFERS ||
-           request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ||
-           request->operation == GIRO_SET_LIMITS;
+    return request_has_chains(request) || request_is_sent_once(request) ||
+           request->operation == GIRO_CUT_OFF || request->operation == GIRO_CREATE_SCHEDULES ||
+           request->operation == GIRO_CANCEL_SCHEDULES;
 }
+
+/* Of one event, or id. */
+static inline uint32_t operation_event_bytes(enum giro_operation operation)
+{
+    switch (operation) {
+    case GIRO_CREATE_ACCOUNTS:
+    case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_SET_LIMITS:
+    case GIRO_LEASE:
+    case GIRO_CUT_OFF:
+        return GIRO_RECORD_BYTES;
+    case GIRO_CREATE_SCHEDULES:
+        return sizeof(struct giro_schedule);
+    case GIRO_LOOKUP_ACCOUNTS:
+    case GIRO_LOOKUP_TRANSFERS:
+    case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_LIMITS:
+    case GIRO_GET_VELOCITY:
+    case GIRO_GET_LEASES:
+    case GIRO_CANCEL_SCHEDULES:
+    case GIRO_GET_SCHEDULES:
+    case GIRO_GET_SETTLEMENTS:
+        return sizeof(giro_u128);
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
+        return sizeof(struct giro_account_filter);
+    case GIRO_QUERY_ACCOUNTS:
+    case GIRO_QUERY_TRANSFERS:
+        return sizeof(struct giro_query_filter);
+    case GIRO_READ_CHANGES:
+        return sizeof(struct giro_change_filter);
+    case GIRO_PING:
+    case GIRO_STATS:
+    case GIRO_SNAPSHOT:
+        break;
+    }
+    return 0;
+}
+
+/* Of one record that a lookup finds. */
+static inline uint32_t operation_record_bytes(enum giro_operation operation)
+{
+    return operation == GIRO_GET_SCHEDULES ? sizeof(struct giro_schedule) : GIRO_RECORD_BYTES;
+}
+
+/* Whether two requests of transfers have the same fence, or none. */
+bool giro_fence_equal(const struct giro_fence *a, const struct giro_fence *b);
 
 /* Whether it never shares a frame: there is one filter a frame, and one answer. */
 static inline bool request_travels_alone(const struct giro_request *request)

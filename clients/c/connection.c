@@ -135,8 +135,8 @@ static bool may_resend(const struct giro_client *client, const struct giro_reque
         return true;
     if (request_is_create(request) && (client->options.flags & GIRO_NEVER_RESEND) != 0)
         return false;
-    if (request->operation == GIRO_SET_LIMITS)
-        return false; /* somebody else may have set others meanwhile */
+    if (request_is_sent_once(request))
+        return false;
     return request->internal.sends <= client->options.resends_max;
 }
 
@@ -347,6 +347,9 @@ void giro_connection_welcome(struct giro_client *client, const struct frame_head
         return;
     }
     io->events_max = welcome_events_max(&welcome);
+    io->body_bytes_max = welcome.frame_bytes_max < FRAME_BYTES_MAX
+                             ? welcome.frame_bytes_max - FRAME_HEADER_BYTES
+                             : FRAME_BODY_BYTES_MAX;
     io->state = CONNECTION_READY;
     io->status.connected = true;
     io->status.connections++;

@@ -71,6 +71,8 @@
  *     no result, resent     created by the attempt that was answered: its timestamp is
  *                           timestamp_first + index, as always
  *
+ *   Of a cut-off epoch_is_over says the same: the epoch has ended, by this request or before.
+ *
  *   A caller to whom "it is there" is enough (most are: that is what ids are for) compares
  *   result_count with exists_count and needs not look at `resent` at all.
  *
@@ -97,6 +99,8 @@ extern "C" {
 enum {
     GIRO_EVENTS_MAX = 8190,        /* of one request; a server may be configured for less */
     GIRO_OUTCOMES_MAX = 6239,      /* transfers of one request that asks for their outcomes */
+    GIRO_FENCED_MAX = 8189,        /* transfers of one request that has a fence */
+    GIRO_SCHEDULES_MAX = 4095,     /* schedules of one request, or ids of which to get them */
     GIRO_QUERY_LIMIT_MAX = 8190,   /* records that a query may ask for at once */
     GIRO_CHANGES_LIMIT_MAX = 3854, /* changes that may be asked for at once */
     GIRO_CHANGES_WAIT_MS_MAX = 60000,
@@ -152,7 +156,8 @@ enum {
     X(GIRO_EQUERYCANCELED, -27, false, "the server stopped before it answered: ask again")         \
     X(GIRO_EFOLLOWEROFF, -28, false,                                                               \
       "the server answers no queries: its follower is switched off, or has stopped")               \
-    X(GIRO_EPAYMENTSFULL, -29, false, "the server's payments_max is reached")
+    X(GIRO_EPAYMENTSFULL, -29, false, "the server's payments_max is reached")                      \
+    X(GIRO_ESCHEDULESFULL, -30, false, "the server has no room for more schedules")
 
 #define GIRO_ERROR_ENUMERATOR(name, value, unknown, text) name = (value),
 enum giro_error { GIRO_OK = 0, GIRO_ERRORS(GIRO_ERROR_ENUMERATOR) };
@@ -240,7 +245,15 @@ enum giro_operation {
     GIRO_CREATE_TRANSFERS_OUTCOMES = 26,
     GIRO_SET_LIMITS = 27,
     GIRO_GET_LIMITS = 28,
+    GIRO_GET_VELOCITY = 29,
+    GIRO_LEASE = 30,
+    GIRO_GET_LEASES = 31,
     GIRO_SNAPSHOT = 32,
+    GIRO_CREATE_SCHEDULES = 33,
+    GIRO_CANCEL_SCHEDULES = 34,
+    GIRO_GET_SCHEDULES = 35,
+    GIRO_CUT_OFF = 36,
+    GIRO_GET_SETTLEMENTS = 37,
 };
 
 /* Counters of the server since its start, except where noted. */
@@ -314,8 +327,14 @@ struct giro_request {
     union {
         const struct giro_account *accounts;              /* GIRO_CREATE_ACCOUNTS */
         const struct giro_transfer *transfers;            /* GIRO_CREATE_TRANSFERS... */
+        const struct giro_cut_off *cut_offs;              /* GIRO_CUT_OFF */
         const struct giro_limits *limits;                 /* GIRO_SET_LIMITS */
-        const giro_u128 *ids;                             /* GIRO_LOOKUP_..., GIRO_GET_LIMITS */
+        const struct giro_lease *leases;                  /* GIRO_LEASE */
+        const struct giro_schedule *schedules;            /* GIRO_CREATE_SCHEDULES */
+        const giro_u128 *ids;                             /* GIRO_LOOKUP_..., GIRO_GET_LIMITS,
+                                                             GIRO_GET_VELOCITY, GIRO_GET_LEASES,
+                                                             GIRO_..._SCHEDULES,
+                                                             GIRO_GET_SETTLEMENTS */
         const struct giro_account_filter *account_filter; /* GIRO_GET_ACCOUNT_... */
         const struct giro_query_filter *query_filter;     /* GIRO_QUERY_... */
         const struct giro_change_filter *change_filter;   /* GIRO_READ_CHANGES */
@@ -323,11 +342,16 @@ struct giro_request {
     } events;
     /* Room for count; where there is a filter, for its limit. */
     union {
-        struct giro_result *results;           /* GIRO_CREATE_...; NULL: only counted */
+        struct giro_result *results;           /* GIRO_CREATE_..., GIRO_SET_LIMITS,
+                                                  GIRO_CANCEL_SCHEDULES; NULL: only counted */
         struct giro_account *accounts;         /* GIRO_LOOKUP_ACCOUNTS, GIRO_QUERY_ACCOUNTS */
         struct giro_transfer *transfers;       /* GIRO_LOOKUP_TRANSFERS, GIRO_QUERY_TRANSFERS,
                                                   GIRO_GET_ACCOUNT_TRANSFERS */
+        struct giro_settlement *settlements;   /* GIRO_GET_SETTLEMENTS */
         struct giro_limits *limits;            /* GIRO_GET_LIMITS */
+        struct giro_velocity_used *velocities; /* GIRO_GET_VELOCITY */
+        struct giro_lease *leases;             /* GIRO_LEASE, GIRO_GET_LEASES */
+        struct giro_schedule *schedules;       /* GIRO_GET_SCHEDULES */
         struct giro_payment *payments;         /* GIRO_LOOKUP_PAYMENTS */
         struct giro_account_balance *balances; /* GIRO_GET_ACCOUNT_BALANCES */
         struct giro_change *changes;           /* GIRO_READ_CHANGES */
@@ -335,7 +359,10 @@ struct giro_request {
         struct giro_server_snapshot *snapshot; /* GIRO_SNAPSHOT: one */
         void *any;
     } output;
-    struct giro_outcome *outcomes; /* GIRO_CREATE_TRANSFERS_OUTCOMES: room for count */
+    struct giro_outcome *outcomes;  /* GIRO_CREATE_TRANSFERS_OUTCOMES: room for count */
+    const struct giro_fence *fence; /* GIRO_CREATE_TRANSFERS...: the lease without which none of
+                                       them is created; borrowed; NULL: none. With it count is at
+                                       most GIRO_FENCED_MAX */
     void (*completed)(struct giro_request *request); /* on the I/O thread; giro_submit() only */
     void *user_data;                                 /* the caller's, for completed() */
 
@@ -344,9 +371,11 @@ struct giro_request {
     uint32_t status;          /* what the server said when it refused it: giro_status_name();
                                  0 when it did not refuse it */
     uint32_t result_count;    /* creates: events not created, in output.results, by index;
+                                 leases: events refused;
                                  lookups: records found, in the order of the ids;
                                  queries, reads of changes: records in output */
-    uint32_t exists_count;    /* creates: those of them that are `exists` */
+    uint32_t exists_count;    /* creates: those of them that are `exists`; cancels: that are
+                                 `already_over`; cut-offs: epoch_is_over */
     bool resent;              /* an earlier attempt may have been executed: see the top */
     uint64_t timestamp_first; /* creates: event i, where created, has timestamp_first + i;
                                  imported events keep their own */
@@ -377,7 +406,8 @@ int giro_call(struct giro_client *client, struct giro_request *request);
 struct giro_created {
     uint64_t timestamp_first; /* event i, where created, has timestamp_first + i */
     uint32_t result_count;    /* events that were not created; 0: all were */
-    uint32_t exists_count;    /* those of them that were there already, with equal fields */
+    uint32_t exists_count;    /* those of them that were there already, with equal fields; of
+                                 cut-offs: those whose epoch is over already */
     bool resent;              /* `exists` may be this very request's doing: see the top */
 };
 
@@ -400,12 +430,40 @@ int giro_create_transfers_outcomes(struct giro_client *client,
                                    struct giro_outcome *outcomes, struct giro_result *results,
                                    struct giro_created *out_created);
 
+/* Ends the settlement epoch of ledger numbers, each event by itself: the next one begins with the
+ * event's timestamp. results: codes of enum giro_cut_off_result. Otherwise as
+ * giro_create_accounts(). An epoch ends once: a cut-off that is sent again, by the library or by
+ * you, answers epoch_is_over when it was done before, and is counted as existing. */
+int giro_cut_off_ledgers(struct giro_client *client, const struct giro_cut_off *cut_offs,
+                         uint32_t count, struct giro_result *results,
+                         struct giro_created *out_created);
+
 /* Sets limits of accounts, each event by itself: it replaces what the account had before. results:
  * codes of enum giro_limits_result. Otherwise as giro_create_accounts(), but that a request that was
  * sent is never sent again, because somebody else may have set other limits meanwhile: after an
  * error with giro_error_outcome_unknown() look with giro_get_limits(). */
 int giro_set_limits(struct giro_client *client, const struct giro_limits *limits, uint32_t count,
                     struct giro_result *results, struct giro_created *out_created);
+
+/* Acquires, renews and releases leases, each event by itself. leases: room for count, may be the
+ * events themselves; gets each lease as it is then, in the order of the events: its token and
+ * deadline, or in `result` (enum giro_lease_result) why nothing was done, and who has it.
+ * out_refused: how many have a result.
+ * A request that was sent is never sent again, because a second token would fence what was sent
+ * under the first: after an error with giro_error_outcome_unknown() acquire anew.
+ * Returns 0, or with the outputs untouched any error of giro_call(). */
+int giro_change_leases(struct giro_client *client, const struct giro_lease *events, uint32_t count,
+                       struct giro_lease *leases, uint32_t *out_refused);
+
+/* Creates up to GIRO_SCHEDULES_MAX schedules, or cancels up to GIRO_EVENTS_MAX of them by id, each
+ * by itself. results: codes of enum giro_schedule_result. Otherwise as giro_create_accounts();
+ * exists_count of a cancel: those that were `already_over`, which after a resend may be its own
+ * doing. */
+int giro_create_schedules(struct giro_client *client, const struct giro_schedule *schedules,
+                          uint32_t count, struct giro_result *results,
+                          struct giro_created *out_created);
+int giro_cancel_schedules(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                          struct giro_result *results, struct giro_created *out_created);
 
 /* Looks up to GIRO_EVENTS_MAX ids up, as of now: what the reply shows is durable.
  * accounts, transfers: room for count; gets those that exist, in the order of the ids.
@@ -420,9 +478,28 @@ int giro_lookup_transfers(struct giro_client *client, const giro_u128 *ids, uint
 int giro_lookup_payments(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                          struct giro_payment *payments, uint32_t *out_found);
 
+/* The same for what was posted to accounts with GIRO_ACCOUNT_SETTLES within the epoch of their
+ * ledger, and within the one before. */
+int giro_get_settlements(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                         struct giro_settlement *settlements, uint32_t *out_found);
+
 /* The same for the limits of accounts that were ever given any. */
 int giro_get_limits(struct giro_client *client, const giro_u128 *ids, uint32_t count,
                     struct giro_limits *limits, uint32_t *out_found);
+
+/* The same for how much of its velocity limits each of these accounts has used, as of the timestamp
+ * in the reply; all zero where it has limits and none of these. */
+int giro_get_velocity(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                      struct giro_velocity_used *velocities, uint32_t *out_found);
+
+/* The same for leases, by their keys; one that is over may be found or not. Only key, owner, token
+ * and deadline are told. */
+int giro_get_leases(struct giro_client *client, const giro_u128 *keys, uint32_t count,
+                    struct giro_lease *leases, uint32_t *out_found);
+
+/* The same for schedules, at most GIRO_SCHEDULES_MAX. */
+int giro_get_schedules(struct giro_client *client, const giro_u128 *ids, uint32_t count,
+                       struct giro_schedule *schedules, uint32_t *out_found);
 
 /* Finds transfers that debit or credit an account, or the account's balances right after each of
  * them, in the order of their timestamps, or newest first. An account that does not exist has none.
@@ -480,6 +557,10 @@ int giro_stats(struct giro_client *client, struct giro_server_stats *out_stats);
  * time. Make it once an event, store it before sending, and reuse it for every retry. Returns 0
  * (never a valid id) if the system gives no random bytes, which Linux does not do after boot. */
 giro_u128 giro_id_time_ordered(void);
+
+/* The id of the transfer that a schedule makes for an occurrence, at an attempt; both count from
+ * 0. With it the transfer, and what became of it, can be looked up. */
+giro_u128 giro_schedule_transfer_id(giro_u128 schedule_id, uint32_t occurrence, uint32_t attempt);
 
 /* The name of a status of the protocol, such as "filter_limit" in giro_request.status, and what it
  * means and what to do. Static strings; "unknown" for what is none. */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
+#include <xxhash.h>
 
 enum { ID_RANDOM_BITS = 80 };
 
@@ -39,4 +40,17 @@ giro_u128 giro_id_time_ordered(void)
     id_last = id;
     pthread_mutex_unlock(&id_mutex);
     return id;
+}
+
+giro_u128 giro_schedule_transfer_id(giro_u128 schedule_id, uint32_t occurrence, uint32_t attempt)
+{
+    const struct {
+        giro_u128 schedule_id;
+        uint32_t occurrence;
+        uint32_t attempt;
+        uint64_t zeros;
+    } key = {schedule_id, occurrence, attempt, 0};
+    _Static_assert(sizeof key == 32, "no padding");
+    const XXH128_hash_t hash = XXH3_128bits(&key, sizeof key);
+    return (giro_u128)hash.high64 << 64 | hash.low64;
 }

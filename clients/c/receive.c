@@ -31,6 +31,7 @@ int giro_status_error(uint32_t status)
     case FRAME_BAD_FLAGS:
     case FRAME_FRAME_TOO_LARGE:
     case FRAME_BODY_SIZE:
+    case FRAME_FENCE_RESERVED:
         return GIRO_EREFUSED;
     case FRAME_TOO_MANY_EVENTS:
         return GIRO_ETOOBIG;
@@ -44,6 +45,8 @@ int giro_status_error(uint32_t status)
         return GIRO_EHOLDSFULL;
     case FRAME_PAYMENTS_FULL:
         return GIRO_EPAYMENTSFULL;
+    case FRAME_SCHEDULES_FULL:
+        return GIRO_ESCHEDULESFULL;
     case FRAME_RECORD_DAMAGED:
         return GIRO_EDAMAGED;
     case FRAME_FILTER_ACCOUNT_ID:

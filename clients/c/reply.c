@@ -82,16 +82,34 @@ static int created_check(const struct frame *frame, const void *body, uint32_t b
     return outcomes_bytes(frame) == 0 || failed == created.result_count ? 0 : GIRO_EPROTOCOL;
 }
 
+/* The code of what is there already as the event would have it; 0: the operation has none. */
+static uint32_t code_exists(enum giro_operation operation)
+{
+    switch (operation) {
+    case GIRO_CREATE_ACCOUNTS:
+        return GIRO_ACCOUNT_EXISTS;
+    case GIRO_CREATE_TRANSFERS:
+    case GIRO_CREATE_TRANSFERS_OUTCOMES:
+        return GIRO_TRANSFER_EXISTS;
+    case GIRO_CREATE_SCHEDULES:
+        return GIRO_SCHEDULE_RESULT_EXISTS;
+    case GIRO_CANCEL_SCHEDULES:
+        return GIRO_SCHEDULE_RESULT_ALREADY_OVER;
+    case GIRO_CUT_OFF:
+        return GIRO_CUT_OFF_RESULT_EPOCH_IS_OVER;
+    default:
+        return 0;
+    }
+}
+
 static void created_add(struct giro_request *request, struct giro_result result)
 {
-    uint32_t exists = request->operation == GIRO_CREATE_ACCOUNTS ? (uint32_t)GIRO_ACCOUNT_EXISTS
-                                                                 : (uint32_t)GIRO_TRANSFER_EXISTS;
     result.index -= request->internal.offset;
     assert(result.index < request->count);
     if (request->output.results != NULL)
         request->output.results[request->result_count] = result;
     request->result_count++;
-    request->exists_count += result.code == exists;
+    request->exists_count += result.code == code_exists(request->operation);
 }
 
 static void created_deliver(const struct frame *frame, const void *body)
@@ -120,13 +138,16 @@ static void created_deliver(const struct frame *frame, const void *body)
 
 /* ---- Lookups ----------------------------------------------------------------------------- */
 
-/* Accounts and transfers both begin with their id. */
-static giro_u128 record_id(const void *body, uint32_t position)
+/* All records begin with their id, or key. */
+static giro_u128 record_id(const struct frame *frame, const void *body, uint32_t position)
 {
     _Static_assert(offsetof(struct giro_account, id) == 0, "record layout");
     _Static_assert(offsetof(struct giro_transfer, id) == 0, "record layout");
+    _Static_assert(offsetof(struct giro_lease, key) == 0, "record layout");
+    _Static_assert(offsetof(struct giro_schedule, id) == 0, "record layout");
     giro_u128 id;
-    memcpy(&id, (const char *)body + (size_t)position * GIRO_RECORD_BYTES, sizeof id);
+    memcpy(&id, (const char *)body + (size_t)position * operation_record_bytes(frame->operation),
+           sizeof id);
     return id;
 }
 
@@ -134,20 +155,22 @@ static giro_u128 record_id(const void *body, uint32_t position)
  * found every time or never, so that the first match is the right one. */
 static int lookup_check(const struct frame *frame, const void *body, uint32_t body_bytes)
 {
-    uint32_t found = body_bytes / GIRO_RECORD_BYTES;
+    const uint32_t size = operation_record_bytes(frame->operation);
+    uint32_t found = body_bytes / size;
     uint32_t position = 0;
-    if (body_bytes % GIRO_RECORD_BYTES != 0 || found > frame->event_count)
+    if (body_bytes % size != 0 || found > frame->event_count)
         return GIRO_EPROTOCOL;
     for (uint32_t i = 0; i < frame->event_count && position < found; i++)
-        position += record_id(body, position) == frame->ids[i];
+        position += record_id(frame, body, position) == frame->ids[i];
     return position == found ? 0 : GIRO_EPROTOCOL;
 }
 
 static void lookup_add(struct giro_request *request, const void *body, uint32_t position)
 {
+    const size_t size = operation_record_bytes(request->operation);
     assert(request->result_count < request->count);
-    memcpy((char *)request->output.any + (size_t)request->result_count * GIRO_RECORD_BYTES,
-           (const char *)body + (size_t)position * GIRO_RECORD_BYTES, GIRO_RECORD_BYTES);
+    memcpy((char *)request->output.any + request->result_count * size,
+           (const char *)body + position * size, size);
     request->result_count++;
 }
 
@@ -156,13 +179,49 @@ static void lookup_deliver(const struct frame *frame, const void *body, uint32_t
     struct giro_request *request = frame->requests.head;
     uint32_t position = 0;
     for (uint32_t i = 0; i < frame->event_count && position < found; i++) {
-        if (record_id(body, position) != frame->ids[i])
+        if (record_id(frame, body, position) != frame->ids[i])
             continue;
         while (request != NULL && i >= request->internal.offset + request->count)
             request = request->internal.next;
         if (request != NULL && i >= request->internal.offset)
             lookup_add(request, body, position);
         position++;
+    }
+}
+
+/* ---- Leases ------------------------------------------------------------------------------ */
+
+static struct giro_lease lease_at(const void *body, uint32_t position)
+{
+    struct giro_lease lease;
+    memcpy(&lease, (const char *)body + position * sizeof lease, sizeof lease);
+    return lease;
+}
+
+/* One record an event, of its key: what was done has a token and a time, what was refused neither. */
+static int leases_check(const struct frame *frame, const void *body, uint32_t body_bytes)
+{
+    if (body_bytes != frame->event_count * sizeof(struct giro_lease))
+        return GIRO_EPROTOCOL;
+    for (uint32_t i = 0; i < frame->event_count; i++) {
+        const struct giro_lease lease = lease_at(body, i);
+        const bool done = lease.result == GIRO_LEASE_RESULT_DONE;
+        if (lease.key != frame->ids[i] || (lease.token != 0) != done ||
+            (lease.timestamp != 0) != done || lease.timestamp > GIRO_TIMESTAMP_MAX)
+            return GIRO_EPROTOCOL;
+    }
+    return 0;
+}
+
+static void leases_deliver(const struct frame *frame, const void *body)
+{
+    for (struct giro_request *request = frame->requests.head; request != NULL;
+         request = request->internal.next) {
+        for (uint32_t i = 0; i < request->count; i++) {
+            const struct giro_lease lease = lease_at(body, request->internal.offset + i);
+            request->output.leases[i] = lease;
+            request->result_count += lease.result != GIRO_LEASE_RESULT_DONE;
+        }
     }
 }
 
@@ -334,13 +393,22 @@ int giro_reply_check(const struct frame *frame, const void *body, uint32_t body_
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_CUT_OFF:
     case GIRO_SET_LIMITS:
+    case GIRO_CREATE_SCHEDULES:
+    case GIRO_CANCEL_SCHEDULES:
         return created_check(frame, body, body_bytes);
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_SETTLEMENTS:
     case GIRO_GET_LIMITS:
+    case GIRO_GET_VELOCITY:
+    case GIRO_GET_LEASES:
+    case GIRO_GET_SCHEDULES:
         return lookup_check(frame, body, body_bytes);
+    case GIRO_LEASE:
+        return leases_check(frame, body, body_bytes);
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:
     case GIRO_QUERY_ACCOUNTS:
@@ -366,14 +434,24 @@ void giro_reply_deliver(const struct frame *frame, const void *body, uint32_t bo
     case GIRO_CREATE_ACCOUNTS:
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
+    case GIRO_CUT_OFF:
     case GIRO_SET_LIMITS:
+    case GIRO_CREATE_SCHEDULES:
+    case GIRO_CANCEL_SCHEDULES:
         created_deliver(frame, body);
         break;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
+    case GIRO_GET_SETTLEMENTS:
     case GIRO_GET_LIMITS:
-        lookup_deliver(frame, body, body_bytes / GIRO_RECORD_BYTES);
+    case GIRO_GET_VELOCITY:
+    case GIRO_GET_LEASES:
+    case GIRO_GET_SCHEDULES:
+        lookup_deliver(frame, body, body_bytes / operation_record_bytes(frame->operation));
+        break;
+    case GIRO_LEASE:
+        leases_deliver(frame, body);
         break;
     case GIRO_GET_ACCOUNT_TRANSFERS:
     case GIRO_GET_ACCOUNT_BALANCES:

@@ -12,31 +12,42 @@
 
 /* ---- Writing ----------------------------------------------------------------------------- */
 
-/* Starts a frame whose header has its operation and request_id. The checksum goes over the header
- * and the body where they lie, so that a body in the caller's memory needs no copy. */
-static void frame_start(struct sender *sender, const void *body, uint32_t body_bytes)
+static void part_add(struct sender *sender, const void *bytes, size_t count)
+{
+    sender->parts[sender->part_count++] =
+        (struct iovec){.iov_base = (void *)bytes, .iov_len = count};
+}
+
+/* Starts a frame whose header has its operation, flags and request_id, with events behind the fence if
+ * it has one. The checksum goes over everything where it lies, so that events in the caller's memory
+ * need no copy. */
+static void frame_start(struct sender *sender, const void *events, uint32_t events_bytes)
 {
     struct frame_header *header = &sender->header;
     const size_t skip = sizeof header->checksum;
+    const size_t fence_bytes = (header->flags & FRAME_FLAG_FENCED) != 0 ? sizeof sender->fence : 0;
     assert(sender->part_count == 0);
     header->magic = FRAME_MAGIC;
     header->version = FRAME_VERSION;
-    header->body_bytes = body_bytes;
+    header->body_bytes = (uint32_t)fence_bytes + events_bytes;
     XXH3_64bits_reset(sender->checksum);
     XXH3_64bits_update(sender->checksum, (const char *)header + skip, sizeof *header - skip);
-    XXH3_64bits_update(sender->checksum, body, body_bytes);
+    XXH3_64bits_update(sender->checksum, &sender->fence, fence_bytes);
+    XXH3_64bits_update(sender->checksum, events, events_bytes);
     header->checksum = XXH3_64bits_digest(sender->checksum);
 
-    sender->parts[0] = (struct iovec){.iov_base = header, .iov_len = sizeof *header};
-    sender->parts[1] = (struct iovec){.iov_base = (void *)body, .iov_len = body_bytes};
-    sender->part_count = body_bytes > 0 ? 2 : 1;
+    part_add(sender, header, sizeof *header);
+    if (fence_bytes > 0)
+        part_add(sender, &sender->fence, fence_bytes);
+    if (events_bytes > 0)
+        part_add(sender, events, events_bytes);
 }
 
 static void parts_consume(struct sender *sender, size_t bytes)
 {
     while (sender->part_count > 0 && bytes >= sender->parts[0].iov_len) {
         bytes -= sender->parts[0].iov_len;
-        sender->parts[0] = sender->parts[1];
+        memmove(&sender->parts[0], &sender->parts[1], sizeof sender->parts - sizeof *sender->parts);
         sender->part_count--;
     }
     if (sender->part_count > 0) {
@@ -99,39 +110,10 @@ void giro_send_hello(struct giro_client *client)
 
 /* ---- Requests ---------------------------------------------------------------------------- */
 
-static uint32_t event_bytes(enum giro_operation operation)
-{
-    switch (operation) {
-    case GIRO_CREATE_ACCOUNTS:
-    case GIRO_CREATE_TRANSFERS:
-    case GIRO_CREATE_TRANSFERS_OUTCOMES:
-    case GIRO_SET_LIMITS:
-        return GIRO_RECORD_BYTES;
-    case GIRO_LOOKUP_ACCOUNTS:
-    case GIRO_LOOKUP_TRANSFERS:
-    case GIRO_LOOKUP_PAYMENTS:
-    case GIRO_GET_LIMITS:
-        return sizeof(giro_u128);
-    case GIRO_GET_ACCOUNT_TRANSFERS:
-    case GIRO_GET_ACCOUNT_BALANCES:
-        return sizeof(struct giro_account_filter);
-    case GIRO_QUERY_ACCOUNTS:
-    case GIRO_QUERY_TRANSFERS:
-        return sizeof(struct giro_query_filter);
-    case GIRO_READ_CHANGES:
-        return sizeof(struct giro_change_filter);
-    case GIRO_PING:
-    case GIRO_STATS:
-    case GIRO_SNAPSHOT:
-        break;
-    }
-    return 0;
-}
-
 /* Copies the events of a frame's requests one behind the other. */
 static const void *events_gather(const struct frame *frame, void *to)
 {
-    size_t size_bytes = event_bytes(frame->operation);
+    size_t size_bytes = operation_event_bytes(frame->operation);
     for (const struct giro_request *request = frame->requests.head; request != NULL;
          request = request->internal.next)
         memcpy((char *)to + request->internal.offset * size_bytes, request->events.any,
@@ -139,12 +121,24 @@ static const void *events_gather(const struct frame *frame, void *to)
     return to;
 }
 
-/* Where the frame's body lies. What a read asks for is kept until its reply has come. */
-static const void *frame_body(struct sender *sender, const struct frame *frame)
+/* Of which leases the reply will speak. */
+static void keys_keep(const struct frame *frame)
+{
+    for (const struct giro_request *request = frame->requests.head; request != NULL;
+         request = request->internal.next) {
+        for (uint32_t i = 0; i < request->count; i++)
+            frame->ids[request->internal.offset + i] = request->events.leases[i].key;
+    }
+}
+
+/* Where the frame's events lie. What a read asks for is kept until its reply has come. */
+static const void *frame_events(struct sender *sender, const struct frame *frame)
 {
     struct giro_request *first = frame->requests.head;
     if (frame->event_count == 0)
         return sender->body;
+    if (frame->operation == GIRO_LEASE)
+        keys_keep(frame);
     if (!request_is_create(first))
         return events_gather(frame, frame->ids);
     if (frame->requests.tail != first)
@@ -153,11 +147,18 @@ static const void *frame_body(struct sender *sender, const struct frame *frame)
     return first->events.any;
 }
 
-/* Of the next frame. */
+/* Of the next frame: what the server takes, what fits into a frame, and what a reply can hold. */
 static uint32_t events_max(const struct io *io)
 {
-    bool outcomes = io->queue.head->operation == GIRO_CREATE_TRANSFERS_OUTCOMES;
-    return outcomes && io->events_max > GIRO_OUTCOMES_MAX ? GIRO_OUTCOMES_MAX : io->events_max;
+    const struct giro_request *request = io->queue.head;
+    const uint32_t fence_bytes = request->fence != NULL ? sizeof *request->fence : 0;
+    const uint32_t event_bytes = operation_event_bytes(request->operation);
+    const uint32_t record_bytes = operation_record_bytes(request->operation);
+    const uint32_t bytes = event_bytes > record_bytes ? event_bytes : record_bytes;
+    uint32_t most = (io->body_bytes_max - fence_bytes) / bytes;
+    if (request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES && most > GIRO_OUTCOMES_MAX)
+        most = GIRO_OUTCOMES_MAX;
+    return most < io->events_max ? most : io->events_max;
 }
 
 /* Requests that are too large for this server end here, because only its welcome tells. */
@@ -176,6 +177,7 @@ static void frame_begin(struct giro_client *client)
 {
     struct io *io = &client->io;
     struct sender *sender = &io->sender;
+    const struct giro_fence *fence = io->queue.head->fence;
     uint32_t index = (io->frame_first + io->frame_count) % client->options.frames_in_flight_max;
     struct frame *frame = &io->frames[index];
     giro_batch_take(&io->queue, events_max(io), frame);
@@ -183,11 +185,14 @@ static void frame_begin(struct giro_client *client)
     frame->request_id = ++io->request_id_last;
     sender->header = (struct frame_header){
         .operation = (uint8_t)frame->operation,
+        .flags = fence != NULL ? FRAME_FLAG_FENCED : 0,
         .request_id = frame->request_id,
     };
+    if (fence != NULL)
+        sender->fence = *fence;
     sender->request_frame = true;
-    frame_start(sender, frame_body(sender, frame),
-                frame->event_count * event_bytes(frame->operation));
+    frame_start(sender, frame_events(sender, frame),
+                frame->event_count * operation_event_bytes(frame->operation));
 }
 
 /* The newest frame is completely written: from here on it may be executed. */

@@ -78,6 +78,12 @@ static void add_limits(struct stream *stream, struct rng *rng)
             .balance_max = rng_below(rng, 4) == 0 ? 1 + rng_below(rng, 100000) : 0,
             .transfer_max = rng_below(rng, 4) == 0 ? 1 + rng_below(rng, 1000) : 0,
             .over_capture = rng_below(rng, 2) == 0 ? rng_below(rng, 110000) : 0,
+            .velocity_max = {rng_below(rng, 1000)},
+            .velocity = {{.period = (uint16_t)rng_below(rng, 5),
+                          .unit = (uint8_t)rng_below(rng, 6),
+                          .window = rng_below(rng, 5) & 0xf,
+                          .verdict = rng_below(rng, 4) & 3,
+                          .flags = rng_below(rng, 4) & 3}},
             .flags = (uint16_t)(rng_below(rng, 8) == 0 ? rng_below(rng, 16) : 0)};
     stream_add(stream, FRAME_SET_LIMITS, limits, count * GIRO_RECORD_BYTES);
 }
@@ -98,6 +104,65 @@ static void add_transfers(struct stream *stream, struct rng *rng, enum frame_ope
     stream_add(stream, operation, transfers, count * GIRO_RECORD_BYTES);
 }
 
+/* Some of them under a lease, which few have. */
+static void add_fenced(struct stream *stream, struct rng *rng)
+{
+    struct {
+        struct giro_fence fence;
+        struct giro_transfer transfers[4];
+    } body = {.fence = {.key = 1 + rng_below(rng, 8),
+                        .token = rng_below(rng, 1000),
+                        .reserved = rng_below(rng, 8) == 0}};
+    const uint32_t count = rng_below(rng, 5);
+    struct frame_header header;
+    char *frame = stream->bytes + stream->size;
+    for (uint32_t i = 0; i < count; i++)
+        body.transfers[i] = transfer_of(1 + rng_below(rng, 100000), 1 + rng_below(rng, ACCOUNTS),
+                                        1 + rng_below(rng, ACCOUNTS), rng_below(rng, 1000));
+    const uint32_t bytes = (uint32_t)sizeof body.fence + count * GIRO_RECORD_BYTES;
+    stream_add(stream, FRAME_CREATE_TRANSFERS, &body, bytes);
+    memcpy(&header, frame, sizeof header);
+    header.flags = FRAME_FLAG_FENCED;
+    memcpy(frame, &header, sizeof header);
+    frame_seal(frame, bytes);
+}
+
+static void add_leases(struct stream *stream, struct rng *rng)
+{
+    struct giro_lease leases[8] = {0};
+    uint32_t count = rng_below(rng, 9);
+    for (uint32_t i = 0; i < count; i++)
+        leases[i] = (struct giro_lease){
+            .key = rng_below(rng, 9),
+            .owner = rng_below(rng, 4),
+            .token = rng_below(rng, 2) == 0 ? rng_below(rng, 1000) : 0,
+            .timeout_ms = rng_below(rng, 2) == 0 ? rng_below(rng, 100) : 0,
+            .action = (uint16_t)rng_below(rng, 5),
+        };
+    stream_add(stream, FRAME_LEASE, leases, count * GIRO_RECORD_BYTES);
+}
+
+/* What is due is made at once, a few times. */
+static void add_schedules(struct stream *stream, struct rng *rng)
+{
+    struct giro_schedule schedules[4] = {0};
+    uint32_t count = rng_below(rng, 5);
+    for (uint32_t i = 0; i < count; i++)
+        schedules[i] = (struct giro_schedule){
+            .id = rng_below(rng, 1000),
+            .first = 1 + (uint64_t)rng_below(rng, 1000) * GIRO_NS_PER_S,
+            .occurrences = 1 + rng_below(rng, 4),
+            .interval = rng_below(rng, 100),
+            .retry_s = {rng_below(rng, 3)},
+            .rule = (uint8_t)rng_below(rng, 5),
+            .day = (uint8_t)rng_below(rng, 3),
+            .retries = (uint8_t)rng_below(rng, 2),
+            .transfer = transfer_of(0, 1 + rng_below(rng, ACCOUNTS), 1 + rng_below(rng, ACCOUNTS),
+                                    rng_below(rng, 1000)),
+        };
+    stream_add(stream, FRAME_CREATE_SCHEDULES, schedules, count * (uint32_t)sizeof schedules[0]);
+}
+
 static void add_lookup(struct stream *stream, struct rng *rng, enum frame_operation operation)
 {
     giro_u128 ids[64];
@@ -105,6 +170,31 @@ static void add_lookup(struct stream *stream, struct rng *rng, enum frame_operat
     for (uint32_t i = 0; i < count; i++)
         ids[i] = 1 + rng_below(rng, 1000);
     stream_add(stream, operation, ids, count * (uint32_t)sizeof ids[0]);
+}
+
+/* Of leases and schedules. */
+static void add_object(struct stream *stream, struct rng *rng)
+{
+    switch (rng_below(rng, 6)) {
+    case 0:
+        add_fenced(stream, rng);
+        break;
+    case 1:
+        add_leases(stream, rng);
+        break;
+    case 2:
+        add_lookup(stream, rng, FRAME_GET_LEASES);
+        break;
+    case 3:
+        add_lookup(stream, rng, FRAME_CANCEL_SCHEDULES);
+        break;
+    case 4:
+        add_lookup(stream, rng, FRAME_GET_SCHEDULES);
+        break;
+    default:
+        add_schedules(stream, rng);
+        break;
+    }
 }
 
 static void stream_make(struct stream *stream, struct rng *rng)
@@ -115,7 +205,7 @@ static void stream_make(struct stream *stream, struct rng *rng)
     stream->frame_count = 0;
     stream_add(stream, FRAME_HELLO, &hello, sizeof hello);
     for (uint32_t i = 0; i < count; i++) {
-        switch (rng_below(rng, 11)) {
+        switch (rng_below(rng, 13)) {
         case 0:
             stream_add(stream, FRAME_PING, NULL, 0);
             break;
@@ -142,6 +232,10 @@ static void stream_make(struct stream *stream, struct rng *rng)
             break;
         case 8:
             add_transfers(stream, rng, FRAME_CREATE_TRANSFERS_OUTCOMES);
+            break;
+        case 9:
+        case 10:
+            add_object(stream, rng);
             break;
         default:
             add_transfers(stream, rng, FRAME_CREATE_TRANSFERS);
@@ -173,7 +267,7 @@ static void change_sealed(struct stream *stream, struct rng *rng)
     for (uint32_t changes = 1 + rng_below(rng, 4); changes > 0; changes--)
         at[8 + rng_below(rng, bytes - 8)] ^= (char)(1u << rng_below(rng, 8));
     if (rng_below(rng, 3) == 0)
-        at[13] = (char)(rng_below(rng, 29)); /* another operation on this body */
+        at[13] = (char)(rng_below(rng, 39)); /* another operation on this body */
     frame_seal(at, bytes - FRAME_HEADER_BYTES);
 }
 

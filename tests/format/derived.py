@@ -13,8 +13,9 @@ import sys
 
 import log as log_format
 from lmdb_file import Lmdb, LmdbError
-from log import (ACCOUNT, BURNT, DIGEST, EXPIRY, LIMITS, LIMITS_ROW_FIELDS, PAYMENT_FIELDS,
-                 SNAPSHOT, SYSTEM, TRANSFER, number)
+from log import (ACCOUNT, BURNT, CANCEL, CUT_OFF, DIGEST, EPOCH_FIELDS, EXPIRY, FIRING, LEASE,
+                 LEASE_ROW_FIELDS, LIMITS, LIMITS_ROW_FIELDS, PAYMENT_FIELDS, SCHEDULE,
+                 SCHEDULE_ROW_FIELDS, SETTLEMENT_ROW_FIELDS, SNAPSHOT, SYSTEM, TRANSFER, number)
 from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, U128_MAX,
                       VOID, decode, encode)
 from xxh3 import xxh3_64, xxh3_128
@@ -31,9 +32,15 @@ SECTIONS = (("runs", 8), ("ids", 8), ("chunks", 4), ("log_pages", 8), ("accounts
             ("accounts_fences", 8), ("user_data_fences", 8), ("history_fences", 8))
 FENCED = ("accounts", "user_data", "history")
 CHUNK_HEAD = struct.Struct("<16sQII")
-PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (62, 64),
+PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (15, 256),
+             "leases": (82, 48), "schedules": (15, 256), "epochs": (165, 24),
+             "settlements": (35, 112),
              "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
-META = struct.Struct("<II16s IIQQQ16s 6Q QQ 16s II 64s")
+TABLES = (("accounts", ACCOUNT_FIELDS), ("payments", PAYMENT_FIELDS), ("limits", LIMITS_ROW_FIELDS),
+          ("leases", LEASE_ROW_FIELDS), ("schedules", SCHEDULE_ROW_FIELDS), ("epochs", EPOCH_FIELDS),
+          ("settlements", SETTLEMENT_ROW_FIELDS))  # by their numbers
+TIMED = (EXPIRY, LIMITS, LEASE, SCHEDULE, FIRING, CANCEL, CUT_OFF)  # by the ledger's clock
+META = struct.Struct("<II16s IIQQQ16s 6Q Q 16s 8Q 64s")
 ENTRY = struct.Struct("<IIQQQ16s")
 
 
@@ -84,7 +91,9 @@ class State(log_format.Books):
         other.deadlines, other.addresses, other.outcomes = (
             dict(self.deadlines), dict(self.addresses), dict(self.outcomes))
         other.payments = self.payments.copy()
-        other.limits, other.limits_of = list(self.limits), dict(self.limits_of)
+        other.limits, other.limits_of = [dict(row) for row in self.limits], dict(self.limits_of)
+        other.settlements = self.settlements.copy()
+        other.leases, other.schedules = self.leases.copy(), self.schedules.copy()
         return other
 
     def settle(self, pending_id, outcome):
@@ -99,7 +108,7 @@ class State(log_format.Books):
                 released = min(fields["amount"], left)
             if not fields["flags"] & FACT:
                 released = (released - fields["amount"]) & U128_MAX
-        self.apply(record)
+        self.apply(record, address)
         if kind == ACCOUNT:
             self.rows.append(self.accounts[fields["id"]])
             self.account_timestamp_last = fields["timestamp"]
@@ -114,32 +123,26 @@ class State(log_format.Books):
             self.burnt += 1
         elif fields["code"] == EXPIRY:
             self.settle(pending_id, EXPIRED)
-        if kind != SYSTEM or fields["code"] in (EXPIRY, LIMITS):
+        if kind != SYSTEM or fields["code"] in TIMED:
             self.timestamp_last = max(self.timestamp_last, fields["timestamp"])
         return released
 
-    def rows_bytes(self, first=0, count=None):
-        end = len(self.rows) if count is None else first + count
-        return b"".join(encode(ACCOUNT_FIELDS, row) for row in self.rows[first:end])
+    def tables(self):
+        """The rows of each table, by its number."""
+        return (self.rows, self.payments.rows, self.limits, self.leases.rows, self.schedules.rows,
+                self.settlements.epochs, self.settlements.rows)
 
-    def payments_bytes(self, first=0, count=None):
-        end = len(self.payments.rows) if count is None else first + count
-        return b"".join(encode(PAYMENT_FIELDS, row) for row in self.payments.rows[first:end])
+    def table_bytes(self, table, first=0, count=None):
+        rows = self.tables()[table]
+        end = len(rows) if count is None else first + count
+        return b"".join(encode(TABLES[table][1], row) for row in rows[first:end])
 
-    def limits_bytes(self, first=0, count=None):
-        end = len(self.limits) if count is None else first + count
-        return b"".join(encode(LIMITS_ROW_FIELDS, row) for row in self.limits[first:end])
-
-    def side_sum(self, first, count, where):
-        """Of rows of payments, or of limits, which are counted on behind them."""
-        payments = len(self.payments.rows)
-        of_limits = first >= payments
-        expect(count <= 4096 and first + count <= payments + of_limits * len(self.limits),
-               where + "rows of payments or limits")
-        if count == 0:
-            return 0
-        return MASK & xxh3_128(self.limits_bytes(first - payments, count) if of_limits else
-                               self.payments_bytes(first, count))
+    def side_sum(self, first, count, table, where):
+        """Of rows of one table that is not that of accounts."""
+        expect(table < len(TABLES) and count <= 4096 and
+               first + count <= len(self.tables()[table]) and (table > 0 or count == 0),
+               where + "rows of another table")
+        return MASK & xxh3_128(self.table_bytes(table, first, count)) if count > 0 else 0
 
     def hold_bytes(self, id, last):
         """144 bytes of an open hold; last: the two numbers at their end."""
@@ -150,21 +153,21 @@ class State(log_format.Books):
 
     def digest(self):
         holds = sum(xxh3_128(self.hold_bytes(id, [self.deadlines[id], 0])) for id in self.holds)
-        return checksum(checksum(self.rows_bytes()) + checksum(self.payments_bytes()) +
-                        checksum(self.limits_bytes()) + words([
-                            holds & MASK, self.account_timestamp_last, self.transfer_timestamp_last,
-                            self.transfers, self.burnt, self.expired]))
+        return checksum(b"".join(checksum(self.table_bytes(i)) for i in range(len(TABLES))) +
+                        words([holds & MASK, self.account_timestamp_last,
+                               self.transfer_timestamp_last, self.transfers, self.burnt,
+                               self.expired]))
 
     def digest_check(self, record, where):
         first, count = struct.unpack_from("<QQ", record, 16)
         expect(count <= 4096 and first + count <= len(self.rows), where + "rows")
-        side = struct.unpack_from("<II", record, 104)
-        expected = checksum(self.rows_bytes(first, count)) + words([
+        side = struct.unpack_from("<III", record, 104)
+        counts = words([len(rows) for rows in self.tables()])
+        expected = checksum(self.table_bytes(0, first, count)) + words([
             first, count, len(self.rows), self.transfers, self.burnt, self.expired,
             len(self.holds), self.account_timestamp_last, self.transfer_timestamp_last,
-            len(self.payments.rows) | len(self.limits) << 32, self.side_sum(*side, where)])
-        expect(record[:116] == expected + record[104:112] + bytes(4),
-               where + "differs from the state")
+            MASK & xxh3_128(counts), self.side_sum(*side, where)])
+        expect(record[:104] == expected, where + "differs from the state")
 
 
 class Segment:
@@ -394,18 +397,13 @@ class Derived:
         where, state = "snapshot-%010d.mdb: " % segment.segment, segment.state
         try:
             lmdb = Lmdb(data)
-            expect(set(lmdb.databases) == {"accounts", "payments", "limits", "holds", "outcomes",
-                                           "segments", "meta"}, where + "databases")
-            rows = b""
-            for first, items in self.chunks("accounts", lmdb, where):
-                expect(first == len(rows) // 128, where + "accounts, order")
-                rows += items
-            expect(rows == state.rows_bytes(), where + "accounts")
-            for name, expected in (("payments", state.payments_bytes()),
-                                   ("limits", state.limits_bytes())):
+            expect(set(lmdb.databases) == {name for name, _ in TABLES} | {
+                "holds", "outcomes", "segments", "meta"}, where + "databases")
+            for name, expected in ((name, state.table_bytes(i))
+                                   for i, (name, _) in enumerate(TABLES)):
                 rows = b""
                 for first, items in self.chunks(name, lmdb, where):
-                    expect(first == len(rows) // 80, where + name + ", order")
+                    expect(first == len(rows) // PER_CHUNK[name][1], where + name + ", order")
                     rows += items
                 expect(rows == expected, where + name)
             holds = []
@@ -422,10 +420,10 @@ class Derived:
             sums = b"".join((sum(row[name] for row in state.rows) & U128_MAX).to_bytes(16, "little")
                             for name in BALANCES)
             expect([(key, value) for key, value, _ in lmdb.items("meta")] == [(0, META.pack(
-                2, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
+                3, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
                 state.timestamp_last, state.account_timestamp_last, state.transfer_timestamp_last,
-                state.transfers, state.burnt, state.expired, len(state.rows), len(state.holds),
-                state.digest(), len(state.payments.rows), len(state.limits), sums))],
+                state.transfers, state.burnt, state.expired, len(state.holds), state.digest(),
+                *[len(rows) for rows in state.tables()], 0, sums))],
                 where + "meta")
         except LmdbError as error:
             raise Difference(where + "LMDB, " + str(error)) from error

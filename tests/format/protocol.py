@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-from xxh3 import xxh3_64
+from xxh3 import xxh3_64, xxh3_128
 
 MAGIC, VERSION, REPLY = 0x4F524947, 1, 1 << 15
 HEADER = struct.Struct("<QIBBHIIQ")
@@ -18,20 +18,34 @@ HELLO, PING, STATS, CREATE_ACCOUNTS, CREATE_TRANSFERS, LOOKUP_ACCOUNTS, LOOKUP_T
     1, 2, 3, 16, 17, 18, 19)
 GET_ACCOUNT_TRANSFERS, GET_ACCOUNT_BALANCES, QUERY_ACCOUNTS, QUERY_TRANSFERS, READ_CHANGES = (
     20, 21, 22, 23, 24)
-SET_LIMITS, GET_LIMITS = 27, 28
-SNAPSHOT = 32
+SET_LIMITS, GET_LIMITS, GET_VELOCITY = 27, 28, 29
+LEASE, GET_LEASES, SNAPSHOT, CREATE_SCHEDULES, CANCEL_SCHEDULES, GET_SCHEDULES = range(30, 36)
+CUT_OFF, GET_SETTLEMENTS = 36, 37
+FENCED = 1  # a flag of a frame
 U128_MAX = (1 << 128) - 1
 
 LINKED, PENDING, POST, VOID, BALANCING_DEBIT, BALANCING_CREDIT, CLOSING_DEBIT = (
     1, 2, 4, 8, 16, 32, 64)
 IMPORTED, RETURN, KEEP_OPEN, ADJUST, FACT, NO_LIMIT = 256, 512, 1024, 2048, 4096, 8192
-OVER_CAP, NEGATIVE, BLOCKED, OVER_TRANSFER, OVER_BALANCE = 1, 2, 4, 8, 16  # marks
+OVER_CAP, NEGATIVE, BLOCKED, OVER_TRANSFER, OVER_BALANCE, OVER_VELOCITY, HELD = (
+    1, 2, 4, 8, 16, 32, 64)  # marks
 DEBITS_MUST_NOT_EXCEED_CREDITS, CREDITS_MUST_NOT_EXCEED_DEBITS, HISTORY = 2, 4, 8
+SETTLES = 64
 DEBITS, CREDITS, REVERSED = 1, 2, 4  # of an account filter
 QUERY_REVERSED = 1
 BLOCK_DEBITS, BLOCK_CREDITS, FROZEN = 1, 2, 4  # of limits
+SLOTS = range(4)  # of velocity limits
+SECONDS, MINUTES, HOURS, DAYS, MONTHS = range(5)
+CALENDAR, SLIDING, RATE = 1, 2, 3
+OFF, MARK, HOLD, REJECT = range(4)
+COUNT, AMOUNT, OF_CREDITS = 0, 1, 2
 ACCOUNT_CREATED, TRANSFER_CREATED, PENDING_POSTED, PENDING_VOIDED, PENDING_EXPIRED = 1, 2, 3, 4, 5
 LIMITS_SET = 6
+LEASE_CHANGED, SCHEDULE_CREATED, SCHEDULE_CANCELLED, SCHEDULE_FIRED = 7, 8, 9, 10
+CUT_OFF_DONE = 11
+ACQUIRE, RENEW, RELEASE = 1, 2, 3
+BY_SECONDS, BY_MONTHS, BY_YEARS = 1, 2, 3  # rules of schedules
+ACTIVE, OVER, CANCELLED = 1, 2, 3
 
 ACCOUNT_FIELDS = (("id", 16), ("debits_pending", 16), ("debits_posted", 16),
                   ("credits_pending", 16), ("credits_posted", 16), ("user_data_128", 16),
@@ -42,8 +56,30 @@ TRANSFER_FIELDS = (("id", 16), ("debit_account_id", 16), ("credit_account_id", 1
                    ("user_data_32", 4), ("timeout", 4), ("ledger", 4), ("code", 2), ("flags", 2),
                    ("timestamp", 8))
 LIMITS_FIELDS = (("account_id", 16), ("floor", 16), ("balance_max", 16), ("transfer_max", 16),
-                 ("over_capture", 4), ("reserved", 48), ("reserved_1", 2), ("flags", 2),
+                 *(("maximum_%d" % s, 8) for s in SLOTS), *(("rule_%d" % s, 4) for s in SLOTS),
+                 ("over_capture", 4), ("reserved", 2), ("flags", 2), ("timestamp", 8))
+LEASE_FIELDS = (("key", 16), ("owner", 16), ("token", 8), ("deadline", 8), ("timeout_ms", 4),
+                ("row", 4), ("action", 2), ("reserved", 58), ("result", 2), ("flags", 2),
+                ("timestamp", 8))
+# The first half of a schedule; the second one is a transfer.
+SCHEDULE_FIELDS = (("id", 16), ("first", 8), ("end", 8), ("occurrences", 4), ("interval", 4),
+                   *(("retry_%d" % i, 4) for i in range(4)), ("rule", 1), ("day", 1),
+                   ("retries", 1), ("reserved", 5), ("next", 8), ("made", 8), ("last_id", 16),
+                   ("occurrence", 4), ("attempt", 4), ("last_result", 4), ("transfer_code", 2),
+                   ("transfer_flags", 2), ("reserved_1", 4), ("state", 2), ("flags", 2),
+                   ("timestamp", 8))
+FIRING_FIELDS = (("schedule_id", 16), ("transfer_id", 16), ("due", 8), ("next", 8),
+                 ("occurrence", 4), ("occurrence_next", 4), ("attempt", 4), ("attempt_next", 4),
+                 ("result", 4), ("row", 4), ("reserved", 44), ("code", 2), ("flags", 2),
                  ("timestamp", 8))
+CUT_OFF_FIELDS = (("epoch", 8), ("reserved", 104), ("ledger", 4), ("reserved_1", 2), ("flags", 2),
+                  ("timestamp", 8))
+SETTLEMENT_FIELDS = (("account_id", 16), ("debits", 16), ("credits", 16), ("debits_before", 16),
+                     ("credits_before", 16), ("count", 8), ("count_before", 8), ("epoch", 8),
+                     ("begin", 8), ("ledger", 4), ("reserved", 12))
+VELOCITY_USED_FIELDS = (("account_id", 16), *(("used_%d" % s, 8) for s in SLOTS),
+                        *(("maximum_%d" % s, 8) for s in SLOTS), *(("end_%d" % s, 8) for s in SLOTS),
+                        ("reserved", 8), ("timestamp", 8))
 ACCOUNT_FILTER_FIELDS = (("account_id", 16), ("user_data_128", 16), ("user_data_64", 8),
                          ("user_data_32", 4), ("code", 2), ("reserved", 58),
                          ("timestamp_min", 8), ("timestamp_max", 8), ("limit", 4), ("flags", 4))
@@ -90,6 +126,34 @@ def limits(**values):
     return encode(LIMITS_FIELDS, values)
 
 
+def lease(key, owner, action, **values):
+    return encode(LEASE_FIELDS, dict(key=key, owner=owner, action=action, **values))
+
+
+def schedule(made, /, **values):
+    """made: the transfer, as transfer() gives it."""
+    return encode(SCHEDULE_FIELDS, values) + made
+
+
+def fence(key, token, reserved=0):
+    return encode((("key", 16), ("token", 8), ("reserved", 8)),
+                  {"key": key, "token": token, "reserved": reserved})
+
+
+def attempt_id(schedule_id, occurrence, attempt=0):
+    """Id of the transfer of an attempt."""
+    return xxh3_128(schedule_id.to_bytes(16, "little") + struct.pack("<IIQ", occurrence, attempt, 0))
+
+
+def cut_off(ledger, epoch, **values):
+    return encode(CUT_OFF_FIELDS, dict(ledger=ledger, epoch=epoch, **values))
+
+
+def rule(period, unit, window, verdict=OFF, flags=COUNT):
+    """What a slot of velocity limits counts."""
+    return period | unit << 16 | window << 24 | verdict << 28 | flags << 30
+
+
 def account_filter(**values):
     return encode(ACCOUNT_FILTER_FIELDS, values)
 
@@ -104,7 +168,9 @@ def change_filter(**values):
 
 def change(data):
     ordinal, kind, marks = struct.unpack_from("<QII", data)
-    fields = {ACCOUNT_CREATED: ACCOUNT_FIELDS,
+    fields = {ACCOUNT_CREATED: ACCOUNT_FIELDS, CUT_OFF_DONE: CUT_OFF_FIELDS,
+              LEASE_CHANGED: LEASE_FIELDS, SCHEDULE_CREATED: SCHEDULE_FIELDS,
+              SCHEDULE_CANCELLED: FIRING_FIELDS, SCHEDULE_FIRED: FIRING_FIELDS,
               LIMITS_SET: LIMITS_FIELDS}.get(kind, TRANSFER_FIELDS)
     return {"ordinal": ordinal, "kind": kind, "marks": marks,
             "record": decode(fields, data[16:144]),
@@ -176,14 +242,35 @@ class Connection:
         names = ("version", "shard_count", "events_max", "frame_bytes_max", "reserved", "time_ns")
         return dict(zip(names, struct.unpack_from("<HHIIIQ", reply)))
 
-    def create(self, operation, records):
+    def created(self, reply):
         """(timestamp_first, {index: code} of the events that were not created)"""
-        reply = self.call(operation, b"".join(records))
         first, count, reserved = struct.unpack_from("<QII", reply)
         assert reserved == 0 and len(reply) == 16 + 8 * count
         results = [struct.unpack_from("<II", reply, 16 + 8 * i) for i in range(count)]
         assert results == sorted(results)
         return first, dict(results)
+
+    def create(self, operation, records):
+        return self.created(self.call(operation, b"".join(records)))
+
+    def create_fenced(self, fence, *records):
+        """Transfers under a fence, likewise."""
+        expected = self.send(CREATE_TRANSFERS, fence + b"".join(records), flags=FENCED)
+        got, status, request_id, reply = self.reply()
+        assert (got, status, request_id) == (CREATE_TRANSFERS, 0, expected), (got, status)
+        return self.created(reply)
+
+    def lease(self, *events):
+        """The lease of each event."""
+        leases = self.records(LEASE, LEASE_FIELDS, b"".join(events))
+        assert len(leases) == len(events)
+        return leases
+
+    def create_schedules(self, *schedules):
+        return self.create(CREATE_SCHEDULES, schedules)
+
+    def cancel_schedules(self, *ids):
+        return self.create(CANCEL_SCHEDULES, [id.to_bytes(16, "little") for id in ids])
 
     def create_accounts(self, *records):
         return self.create(CREATE_ACCOUNTS, records)
@@ -207,6 +294,26 @@ class Connection:
 
     def get_limits(self, *ids):
         return self.lookup(GET_LIMITS, LIMITS_FIELDS, ids)
+
+    def cut_off(self, *events):
+        return self.create(CUT_OFF, events)
+
+    def get_settlements(self, *ids):
+        return self.lookup(GET_SETTLEMENTS, SETTLEMENT_FIELDS, ids)
+
+    def get_velocity(self, *ids):
+        return self.lookup(GET_VELOCITY, VELOCITY_USED_FIELDS, ids)
+
+    def get_leases(self, *keys):
+        return self.lookup(GET_LEASES, LEASE_FIELDS, keys)
+
+    def get_schedules(self, *ids):
+        """Pairs of a schedule's first half and its transfer."""
+        reply = self.call(GET_SCHEDULES, b"".join(id.to_bytes(16, "little") for id in ids))
+        assert len(reply) % 256 == 0
+        return [(decode(SCHEDULE_FIELDS, reply[at:at + 128]),
+                 decode(TRANSFER_FIELDS, reply[at + 128:at + 256]))
+                for at in range(0, len(reply), 256)]
 
     def stats(self):
         return struct.unpack("<32Q", self.call(STATS))

@@ -10,6 +10,7 @@ log (derived.py). Exit status 0: everything agrees.
 DIRECTORY: where to make data directories; it must be on a file system with direct I/O. Default: the
 current directory.
 """
+import datetime
 import os
 import re
 import shutil
@@ -470,10 +471,11 @@ class Payments:
 # ---- Limits -------------------------------------------------------------------------------------
 
 class Limits(Payments):
-    """Limits of accounts 800 .. 859: set, set again, and what they change. Every run does all of
-    it, and goes on with holds of the run before it. 801, 803 and 804 can be over-captured."""
+    """Limits of accounts 800 .. 864: set, set again, and what they change. Every run does all of
+    it, and goes on with holds of the run before it. 801, 803 and 804 can be over-captured; from 860
+    on velocity is limited, and 862 goes on counting from run to run."""
 
-    ACCOUNTS = range(800, 860)
+    ACCOUNTS = range(800, 865)
     FLAGS = {802: p.DEBITS_MUST_NOT_EXCEED_CREDITS, 803: p.CREDITS_MUST_NOT_EXCEED_DEBITS,
              804: p.HISTORY}
 
@@ -510,19 +512,29 @@ class Limits(Payments):
         self.guarded()
         self.blocked()
         self.many()
+        self.velocity()
         self.all(self.t(240, 800, 801, 100, p.PENDING), self.post(241, 240, 40, p.KEEP_OPEN),
                  self.t(242, 800, 801, 100, p.PENDING))
         self.before = first
         return self
 
     def refused(self):
+        day, months = p.rule(1, p.DAYS, p.CALENDAR), p.rule(1, p.MONTHS, p.SLIDING)
         rows = [dict(account_id=800, timestamp=1, reserved=1),
-                dict(account_id=800, reserved=1 << 383, flags=8),
-                dict(account_id=800, reserved_1=1), dict(flags=8), dict(floor=1),
-                dict(account_id=p.U128_MAX), dict(account_id=9999, over_capture=100001),
+                dict(account_id=800, reserved=1 << 15, flags=8),
+                dict(account_id=800, reserved=1), dict(flags=8), dict(floor=1),
+                dict(account_id=p.U128_MAX, over_capture=100001),
+                dict(account_id=9999, over_capture=100001, rule_0=months),
+                dict(account_id=9999, rule_0=day, rule_1=months, maximum_2=1),
+                dict(account_id=9999, rule_0=day, maximum_1=1, rule_2=months),
+                dict(account_id=800, rule_3=day - 1), dict(account_id=800, rule_0=p.rule(1, 5, 1)),
+                dict(account_id=800, rule_1=p.rule(1, 0, 4)), dict(account_id=800, rule_2=1),
+                dict(account_id=800, rule_2=1 << 16), dict(account_id=800, rule_2=1 << 28),
+                dict(account_id=800, rule_2=1 << 31), dict(account_id=800, rule_1=months),
                 dict(account_id=9999, floor=1), dict(account_id=800, floor=1)]
         found = self.c.set_limits(*[p.limits(**row) for row in rows])[1]
-        assert found == dict(enumerate((3, 4, 4, 5, 6, 7, 9, 8, 10))), found
+        assert found == dict(enumerate((3, 4, 4, 5, 6, 7, 9, 11, 13, 12, 11, 11, 13, 13, 13, 13, 11,
+                                        8, 10))), found
         assert self.c.get_limits(9999, 859) == ([self.rows[859]] if 859 in self.rows else [])
 
     def goes_on(self):
@@ -598,8 +610,316 @@ class Limits(Payments):
     def many(self):
         """More rows than a chunk of a snapshot holds, in one request, some of them twice."""
         rows = [self.set(id, balance_max=self.first + id, transfer_max=id << 100,
-                         over_capture=id % 7, flags=id % 8) for id in self.ACCOUNTS[10:]]
+                         over_capture=id % 7, flags=id % 8) for id in self.ACCOUNTS[10:60]]
         self.sets(*rows, *rows[::5])
+
+    def velocity(self):
+        """Verdicts with windows so long that none of them ends here, and windows that do."""
+        amounts, pends, over, fact = p.AMOUNT, p.PENDING, p.OVER_VELOCITY, p.FACT
+        self.sets(self.set(860), self.set(861), self.set(863), self.set(864))
+        self.sets(
+            self.set(860, maximum_0=100, rule_0=p.rule(65535, p.DAYS, p.CALENDAR, p.REJECT, amounts),
+                     maximum_1=3, rule_1=p.rule(65535, p.DAYS, p.SLIDING, p.HOLD)),
+            self.set(861, maximum_3=150,
+                     rule_3=p.rule(1200, p.MONTHS, p.CALENDAR, p.MARK, amounts | p.OF_CREDITS)),
+            self.set(862, rule_0=p.rule(1, p.SECONDS, p.SLIDING),
+                     rule_1=p.rule(7, p.DAYS, p.CALENDAR, p.OFF, amounts), maximum_2=1000,
+                     rule_2=p.rule(1, p.MINUTES, p.RATE, p.OFF, amounts),
+                     rule_3=p.rule(1, p.MONTHS, p.CALENDAR, p.OFF, amounts | p.OF_CREDITS)),
+            self.set(864, maximum_0=p.U128_MAX >> 64,
+                     rule_0=p.rule(65535, p.DAYS, p.SLIDING, p.REJECT, amounts)),
+            self.set(863, rule_0=p.rule(1, p.HOURS, p.RATE, p.MARK), maximum_1=2,
+                     rule_1=p.rule(2, p.HOURS, p.RATE, p.REJECT)))
+        self.all(self.t(110, 860, 861, 60), self.t(111, 860, 861, 41),
+                 self.t(112, 860, 861, 40, pends), self.t(113, 860, 861, 1, p.NO_LIMIT),
+                 self.t(114, 860, 861, 0), self.t(115, 860, 861, 0),
+                 self.t(116, 860, 861, 0, pends), self.t(117, 860, 861, 70, fact),
+                 self.adjust(118, 112, 1), self.adjust(119, 112, 0), self.t(115, 860, 861, 0),
+                 self.t(115, 860, 861, 0, pends), self.t(116, 860, 861, 0), self.void(120, 115),
+                 self.post(121, 112, 40), self.void(122, 116), c1=132, m5=over | p.HELD, m6=over,
+                 m7=over, c8=132, c9=132, c10=46, c11=46, c12=36)
+        used = self.c.get_velocity(9999, 860, 861, 805)
+        assert [row["account_id"] for row in used] == [860, 861]
+        assert [used[0]["used_%d" % s] for s in p.SLOTS] == [170, 6, 0, 0]
+        assert [used[0]["maximum_%d" % s] for s in p.SLOTS] == [100, 3, 0, 0]
+        assert used[1]["used_3"] == 170 and used[1]["end_3"] == 3155760000 * 10 ** 9
+        self.all(self.t(130, 863, 800, 1), self.t(131, 863, 800, 1), self.t(132, 863, 800, 1),
+                 self.t(133, 862, 800, 5, p.LINKED), self.t(134, 863, 800, 1),
+                 self.t(135, 862, 800, 7), self.t(136, 800, 862, 9, pends),
+                 self.back(137, 135, 7, debit=800, credit=862), m0=over, m1=over, c2=132, c3=1,
+                 c4=132)
+        self.all(self.t(138, 864, 800, 1 << 70), self.t(139, 864, 800, 1, fact),
+                 self.adjust(140, 136, 3), m1=over)
+
+
+# ---- Settlement ---------------------------------------------------------------------------------
+
+class Settling(Payments):
+    """What is posted to accounts 870 .. 914, all of which settle but 872, within the epochs of
+    ledger 978. Every run ends two of them."""
+
+    ACCOUNTS = range(870, 915)
+
+    def __init__(self, c, marks):
+        self.c, self.first, self.epoch, self.begin, self.marks = c, 0, 0, 0, marks
+        self.now, self.past = {}, {}  # debits, credits and count by account, if there were any
+        assert c.create_accounts(*[
+            p.account(id=id, ledger=978, code=1, flags=p.SETTLES if id != 872 else 0)
+            for id in self.ACCOUNTS])[1] == {}
+        assert c.create_accounts(
+            p.account(id=4000, ledger=978, code=1, flags=p.SETTLES | p.LINKED),
+            p.account(id=4001, ledger=978, code=1, flags=2 * p.SETTLES))[1] == {0: 1, 1: 5}
+        self.check()
+
+    def posted(self, id, debits, credits, count):
+        self.now[id] = [sum(two) for two in zip(self.now.get(id, (0, 0, 0)),
+                                                (debits, credits, count))]
+
+    def cut(self):
+        first, results = self.c.cut_off(p.cut_off(self.first + self.epoch, 0),
+                                        p.cut_off(978, self.epoch), p.cut_off(978, self.epoch))
+        assert results == {2: 7}, results
+        self.epoch, self.begin = self.epoch + 1, first + 1
+        self.past, self.now = self.now, {}
+        self.check()
+
+    def check(self):
+        wanted = []
+        for id in (871, 870, *self.ACCOUNTS[3:]):
+            now, past = self.now.get(id, (0, 0, 0)), self.past.get(id, (0, 0, 0))
+            wanted.append(dict(account_id=id, debits=now[0], credits=now[1], debits_before=past[0],
+                               credits_before=past[1], count=now[2], count_before=past[2],
+                               epoch=self.epoch, begin=self.begin, ledger=978, reserved=0))
+        found = self.c.get_settlements(9999, 871, 870, 872, 4000, *self.ACCOUNTS[3:])
+        assert found == wanted, (found, wanted)
+
+    def run(self, first, soon=1):
+        self.first = first
+        self.refused()
+        keep, pends, linked = p.KEEP_OPEN, p.PENDING, p.LINKED
+        self.all(self.t(10, 870, 871, 100), self.t(11, 871, 872, 30),
+                 self.back(12, 10, 40, debit=871, credit=870), self.t(13, 870, 871, 70, pends),
+                 self.post(14, 13, 20, keep), self.t(15, 870, 872, 0),
+                 self.t(16, 871, 870, 5, p.FACT | pends), self.adjust(17, 16, 3), self.void(18, 16),
+                 self.t(19, 870, 871, 9, linked), self.post(20, 13, 1, keep | linked),
+                 self.t(21, 870, 4242, 1), self.void(22, 13, 4, keep), c9=1, c10=1, c11=22)
+        self.posted(870, 120, 40, 4)
+        self.posted(871, 70, 120, 4)
+        self.check()
+        self.cut()
+        self.all(self.post(30, 13, 25), self.t(31, 871, 870, 1 << 100, p.FACT))
+        self.posted(870, 25, 1 << 100, 2)
+        self.posted(871, 1 << 100, 25, 2)
+        self.all(*[self.t(id - 800, 870, id, id) for id in self.ACCOUNTS[3:]])
+        self.posted(870, sum(self.ACCOUNTS[3:]), 0, len(self.ACCOUNTS[3:]))
+        for id in self.ACCOUNTS[3:]:
+            self.posted(id, 0, id, 1)
+        self.check()
+        self.cut()
+        self.many()
+        return self
+
+    def refused(self):
+        epoch, ledger = self.epoch, 978
+        rows = [p.cut_off(0, 9, timestamp=1, reserved=1, flags=1),
+                p.cut_off(0, 9, reserved=1 << 831, flags=1), p.cut_off(0, 9, reserved_1=1, flags=1),
+                p.cut_off(0, 9, flags=1), p.cut_off(0, 9), p.cut_off(ledger, epoch + 1),
+                p.cut_off(ledger, (1 << 64) - 1), p.cut_off(4242, 1)]
+        found = self.c.cut_off(*rows)[1]
+        assert found == dict(enumerate((3, 4, 4, 5, 6, 8, 8, 8))), found
+
+    def many(self):
+        """More epochs than a chunk of a snapshot holds, once."""
+        found = self.c.cut_off(*[p.cut_off(5000 + i, 0) for i in range(170)])[1]
+        assert found in ({}, dict.fromkeys(range(170), 7)), found
+
+    def looked_up(self):
+        return self.c.get_settlements(*self.ACCOUNTS)
+
+
+# ---- Leases and schedules -----------------------------------------------------------------------
+
+class Leasing(Payments):
+    """Who may move what between accounts 920 and 921."""
+
+    ACCOUNTS = (920, 921)
+
+    def __init__(self, c, marks):
+        self.c, self.first, self.marks = c, 0, marks
+        assert c.create_accounts(*[p.account(id=id, ledger=978, code=1) for id in self.ACCOUNTS])[
+            1] == {}
+
+    def fenced(self, key, token, *events):
+        return self.c.create_fenced(p.fence(key, token), *events)[1]
+
+    def move(self, id, **fields):
+        return transfer(self.first + id, 920, 921, 1, **fields)
+
+    def act(self, *events, results=(0,)):
+        leases = self.c.lease(*events)
+        assert tuple(lease["result"] for lease in leases) == results, leases
+        return leases
+
+    def run(self, first):
+        self.first, key, c = first, first, self.c
+        self.refused()
+        mine, other, theirs = self.act(
+            p.lease(key, 1, p.ACQUIRE, timeout_ms=60000), p.lease(key + 1, 1, p.ACQUIRE, timeout_ms=1),
+            p.lease(key, 2, p.ACQUIRE, timeout_ms=60000), results=(0, 0, 11))
+        assert mine["deadline"] == mine["timestamp"] + 60 * 10 ** 9
+        assert other["token"] > mine["token"] > 0
+        assert (theirs["owner"], theirs["token"], theirs["deadline"], theirs["timestamp"]) == (
+            1, 0, mine["deadline"], 0)
+        token = mine["token"]
+        assert self.fenced(key, token, self.move(1), self.move(2, flags=p.PENDING)) == {}
+        again, = self.act(p.lease(key, 1, p.ACQUIRE, timeout_ms=50000))
+        post = transfer(first + 3, 0, 0, p.U128_MAX, pending_id=first + 2, ledger=0, code=0,
+                        flags=p.POST)
+        adjust = transfer(first + 4, 0, 0, 1, pending_id=first + 2, ledger=0, code=0,
+                          flags=p.PENDING | p.ADJUST)
+        assert self.fenced(key, token, self.move(1), self.move(5), post, adjust,
+                           self.move(6, flags=p.LINKED), self.move(7),
+                           transfer(first + 8, 920, 4242, 1)) == {
+            0: 46, 1: 134, 2: 134, 3: 134, 4: 134, 5: 1, 6: 22}
+        assert self.fenced(key, again["token"], self.move(5), post) == {}
+        renewed, late = self.act(p.lease(key, 1, p.RENEW, token=again["token"], timeout_ms=30000),
+                                 p.lease(key, 1, p.RENEW, token=token, timeout_ms=30000),
+                                 results=(0, 12))
+        assert renewed["deadline"] < again["deadline"] and renewed["token"] == again["token"]
+        assert (late["token"], late["deadline"], late["timestamp"]) == (0, 0, 0)
+        found = c.get_leases(key, 4242, key)
+        assert found == 2 * [{**dict.fromkeys((name for name, _ in p.LEASE_FIELDS), 0), "key": key,
+                              "owner": 1, "token": again["token"],
+                              "deadline": renewed["deadline"]}], found
+        released, = self.act(p.lease(key, 1, p.RELEASE, token=again["token"]))
+        assert (released["deadline"], released["token"]) == (0, again["token"])
+        assert self.fenced(key, again["token"], self.move(9)) == {0: 134}
+        self.act(p.lease(key, 1, p.RENEW, token=again["token"], timeout_ms=1),
+                 p.lease(key, 2, p.ACQUIRE, timeout_ms=60000), results=(12, 0))
+        assert self.fenced(4242, token, self.move(9)) == self.fenced(key, 0, self.move(9)) == {
+            0: 134}
+        assert c.create_transfers(self.move(9))[1] == {}
+        assert self.fenced(key, token) == {}
+        time.sleep(0.01)  # the lease of key + 1 is over, and so its row may be another's
+        self.act(*[p.lease(key + 100 + i, 3, p.ACQUIRE, timeout_ms=1) for i in range(100)],
+                 results=(0,) * 100)
+        return self
+
+    def refused(self):
+        most = 86400000
+        events = [dict(key=0, owner=0, action=0, timestamp=1, row=1), dict(key=0, row=1),
+                  dict(deadline=1), dict(flags=1), dict(result=1), dict(reserved=1 << 463),
+                  dict(key=0, owner=0), dict(key=p.U128_MAX, owner=0), dict(owner=0, action=0),
+                  dict(action=0), dict(action=4, timeout_ms=0), dict(timeout_ms=0),
+                  dict(timeout_ms=most + 1, token=1), dict(action=p.RENEW, timeout_ms=0),
+                  dict(action=p.RELEASE, timeout_ms=1), dict(token=1),
+                  dict(action=p.RENEW, timeout_ms=most), dict(action=p.RELEASE, timeout_ms=0)]
+        found = self.c.lease(*[p.lease(**{"key": 4242, "owner": 1, "action": p.ACQUIRE,
+                                          "timeout_ms": 5, **event}) for event in events])
+        assert [lease["result"] for lease in found] == [
+            3, 4, 4, 4, 4, 4, 5, 6, 7, 8, 8, 9, 9, 9, 9, 10, 12, 12], found
+        fence = p.fence(1, 1, reserved=1)
+        for body, status in ((fence, 38), (fence[:31], 16), (p.fence(1, 1) + b"x", 16)):
+            expected = self.c.send(p.CREATE_TRANSFERS, body, flags=p.FENCED)
+            assert self.c.reply()[:3] == (p.CREATE_TRANSFERS, status, expected)
+
+
+class Scheduling(Payments):
+    """What is moved between accounts 930 and 931 by itself; 931 has to have it first."""
+
+    ACCOUNTS = (930, 931, 932)
+
+    def __init__(self, c, marks):
+        self.c, self.first, self.marks, self.ids = c, 0, marks, []
+        assert c.create_accounts(
+            p.account(id=930, ledger=978, code=1),
+            p.account(id=931, ledger=978, code=1, flags=p.DEBITS_MUST_NOT_EXCEED_CREDITS),
+            p.account(id=932, ledger=7, code=1))[1] == {}
+
+    def schedule(self, id, first, rule, interval, debit=930, credit=931, amount=1, flags=0,
+                 **values):
+        self.ids.append(self.first + id)
+        made = p.transfer(debit_account_id=debit, credit_account_id=credit, amount=amount,
+                          ledger=978, code=7, flags=flags, user_data_64=id)
+        return p.schedule(made, id=self.first + id, first=time_ns(first), rule=rule,
+                          interval=interval, **values)
+
+    def wait(self):
+        """Until nothing is due within the next minute."""
+        for _ in range(1000):
+            found = self.c.get_schedules(*self.ids)
+            later = time.time_ns() + 60 * 10 ** 9
+            if all(half["next"] == 0 or half["next"] > later for half, _ in found):
+                return found
+            time.sleep(0.02)
+        raise AssertionError(found)
+
+    def run(self, first):
+        self.first, c, before = first, self.c, len(self.ids)
+        self.refused()
+        events = (
+            self.schedule(1, "2024-01-31", p.BY_MONTHS, 1, day=31, occurrences=14),
+            self.schedule(2, "2024-02-29", p.BY_YEARS, 1, day=29, end=time_ns("2026-03-01")),
+            self.schedule(3, "2024-02-28", p.BY_MONTHS, 3, day=28, occurrences=2,
+                          flags=p.PENDING | p.NO_LIMIT),
+            self.schedule(4, "2024-06-30", p.BY_SECONDS, 86400 * 7, occurrences=100),
+            self.schedule(5, "2024-01-01", p.BY_SECONDS, 60, 931, 930, 10 ** 9, occurrences=1,
+                          retries=2, retry_0=1, retry_1=1),
+            self.schedule(6, "2024-01-01", p.BY_SECONDS, 60, 931, 930, 10 ** 9, occurrences=1,
+                          flags=p.BALANCING_DEBIT),
+            self.schedule(7, "2200-01-31", p.BY_MONTHS, 1, day=31),
+            self.schedule(8, "2200-02-28", p.BY_MONTHS, 1, day=30),
+            self.schedule(9, "2024-01-01", p.BY_SECONDS, (1 << 32) - 1, retries=1, retry_0=1 << 31))
+        assert c.create_schedules(*events)[1] == {}
+        assert c.create_schedules(*events)[1] == dict.fromkeys(range(9), 9)
+        assert c.create_schedules(self.schedule(4, "2024-06-30", p.BY_SECONDS, 86400))[1] == {0: 8}
+        self.ids.pop()
+        found = {half["id"] - first: half for half, _ in self.wait()[before:]}
+        made = [found[i]["made"] for i in range(1, 10)]
+        assert made == [14, 3, 2, 100, 0, 1, 0, 0, 1], made
+        assert [found[i]["state"] for i in range(1, 10)] == [2, 2, 2, 2, 2, 2, 1, 1, 1], found
+        assert found[5]["last_result"] == 54 and found[5]["last_id"] == p.attempt_id(first + 5, 0, 2)
+        ids = [p.attempt_id(first + 1, k) for k in range(15)]
+        assert [row["id"] for row in c.lookup_transfers(*ids)] == ids[:14]
+        assert c.cancel_schedules(first + 8, first + 1, 4242, first + 8)[1] == {1: 22, 2: 21, 3: 22}
+        (half, made), = c.get_schedules(first + 8, 4242)
+        assert (half["state"], half["next"], half["day"]) == (3, 0, 30)
+        assert (made["amount"], made["code"], made["user_data_64"]) == (1, 7, 8)
+        return self
+
+    def refused(self):
+        good = dict(first="2024-01-31", rule=p.BY_MONTHS, interval=1, day=31)
+        rows = ((3, dict(timestamp=1, flags=1)), (5, dict(flags=1, made=1)), (4, dict(next=1)),
+                (4, dict(state=1)), (4, dict(reserved=1 << 39)), (4, dict(transfer_flags=1)),
+                (4, dict(reserved_1=1)), (10, dict(rule=4)), (10, dict(rule=0, interval=0)),
+                (11, dict(interval=0)), (12, dict(first="1970-01-01")),
+                (13, dict(rule=p.BY_SECONDS)), (13, dict(day=0)), (13, dict(day=32)),
+                (13, dict(day=30)), (13, dict(first="2024-02-28", day=31)),
+                (14, dict(end=1)), (15, dict(retries=5)), (15, dict(retry_0=1)),
+                (15, dict(retries=1)), (16, dict(transfer=p.LINKED)), (16, dict(transfer=p.VOID)),
+                (17, dict(credit=930)), (17, dict(debit=0)), (18, dict(debit=4242)),
+                (19, dict(credit=4242)), (20, dict(debit=932, credit=931)))
+        events = []
+        for i, (_, row) in enumerate(rows):
+            row = {**good, **row}
+            flags = row.pop("transfer", 0)
+            event = self.schedule(900 + i, row.pop("first"), row.pop("rule"), row.pop("interval"),
+                                  row.pop("debit", 930), row.pop("credit", 931),
+                                  **{k: v for k, v in row.items() if k != "flags"})
+            fields = p.decode(p.SCHEDULE_FIELDS, event)
+            fields["flags"] = row.get("flags", 0)
+            made = {**p.decode(p.TRANSFER_FIELDS, event[128:]), "flags": flags}
+            events.append(p.schedule(p.transfer(**made), **fields))
+            self.ids.pop()
+        found = self.c.create_schedules(*events)[1]
+        assert found == {i: code for i, (code, _) in enumerate(rows)}, found
+        for id, code in ((0, 6), (p.U128_MAX, 7)):
+            fields = {**p.decode(p.SCHEDULE_FIELDS, events[0]), "timestamp": 0, "flags": 0, "id": id}
+            assert self.c.create_schedules(p.schedule(events[0][128:], **fields))[1] == {0: code}
+
+
+def time_ns(date):
+    return int(datetime.datetime.fromisoformat(date + "T00:00:00+00:00").timestamp()) * 10 ** 9
 
 
 # ---- Reading: queries and changes ---------------------------------------------------------------
@@ -618,6 +938,8 @@ class Followed:
         self.holds = {}  # whose amount is what is left
         self.marks = {}
         self.limits = {}
+        self.epochs = {}  # by ledger number
+        self.leases, self.schedules, self.fired = {}, {}, None
         self.history = {}
 
     def balances(self, account_id):
@@ -665,9 +987,55 @@ class Followed:
             self.close(record, True)
         self.move(record, "pending" if record["flags"] & p.PENDING else "posted", record["amount"])
 
+    def lease(self, lease):
+        known = self.leases.get(lease["key"], {"token": 0})
+        if lease["action"] == p.ACQUIRE:
+            assert lease["token"] > known["token"]
+        else:
+            assert lease["token"] == known["token"] and lease["owner"] == known["owner"]
+        after = 0 if lease["action"] == p.RELEASE else (
+            lease["timestamp"] + lease["timeout_ms"] * 10 ** 6)
+        assert (lease["deadline"], lease["row"], lease["result"]) == (after, 0, 0)
+        self.leases[lease["key"]] = lease
+
+    def fire(self, firing):
+        """An attempt is the one that the one before it has announced."""
+        row = self.schedules[firing["schedule_id"]]
+        assert all(firing[name] == row[name] for name in ("occurrence", "attempt"))
+        assert firing["due"] == row["next"] <= firing["timestamp"]
+        assert firing["transfer_id"] == p.attempt_id(row["id"], row["occurrence"], row["attempt"])
+        following = log_format.Schedules.advance(row, firing)
+        assert following == tuple(firing[name] for name in
+                                  ("occurrence_next", "attempt_next", "next")), firing
+        row["occurrence"], row["attempt"], row["next"] = following
+        self.fired = firing["transfer_id"] if firing["result"] == 0 else None
+
+    def other(self, kind, record):
+        """What is about leases and schedules."""
+        if kind == p.LEASE_CHANGED:
+            self.lease(record)
+        elif kind == p.SCHEDULE_CREATED:
+            assert (record["state"], record["next"], record["flags"]) == (p.ACTIVE, record["first"], 0)
+            self.schedules[record["id"]] = record
+        elif kind == p.SCHEDULE_CANCELLED:
+            told = {"schedule_id": record["schedule_id"], "timestamp": record["timestamp"]}
+            assert record == {**dict.fromkeys(record, 0), **told}
+            assert self.schedules[record["schedule_id"]]["next"] != 0
+            self.schedules[record["schedule_id"]]["next"] = 0
+        else:
+            assert (record["code"], record["flags"], record["row"], record["reserved"]) == (0, 0, 0, 0)
+            self.fire(record)
+
     def apply(self, change):
         kind, record = change["kind"], change["record"]
         self.ordinals.append(change["ordinal"])
+        assert self.fired is None or (kind, record["id"]) == (p.TRANSFER_CREATED, self.fired)
+        self.fired = None
+        if p.LEASE_CHANGED <= kind <= p.SCHEDULE_FIRED:
+            self.other(kind, record)
+            assert change["marks"] == 0
+            assert not any(change[side][name] for side in ("debit", "credit") for name in BALANCES)
+            return
         if kind == p.ACCOUNT_CREATED:
             self.accounts[record["id"]] = record
             self.history[record["id"]] = []
@@ -675,6 +1043,14 @@ class Followed:
             return
         if kind == p.LIMITS_SET:
             self.limits[record["account_id"]] = record
+            assert change["marks"] == 0
+            assert not any(change[side][name] for side in ("debit", "credit") for name in BALANCES)
+            return
+        if kind == p.CUT_OFF_DONE:
+            assert record["epoch"] == self.epochs.get(record["ledger"], 0)
+            assert record["ledger"] != 0 and record["timestamp"] != 0
+            assert (record["reserved"], record["reserved_1"], record["flags"]) == (0, 0, 0)
+            self.epochs[record["ledger"]] = record["epoch"] + 1
             assert change["marks"] == 0
             assert not any(change[side][name] for side in ("debit", "credit") for name in BALANCES)
             return
@@ -926,7 +1302,7 @@ def statuses(address):
 # ---- What the log document says -------------------------------------------------------------------
 
 
-def compare(data, looked_up):
+def compare(data, looked_up, settled=(), scheduled=()):
     """The independent reader against giro verify, against the server's last answers, and against
     what the server derived from its log. Returns what was read, and how many sidecars and snapshots
     there are."""
@@ -942,6 +1318,11 @@ def compare(data, looked_up):
                                                 log_format.BURNT)] + [
                                                     books.expired, len(books.holds)], report.stdout
     assert list(books.accounts.values()) == looked_up
+    assert [books.settlements.answer(row["account_id"], books.row_of[row["account_id"]],
+                                     row["ledger"]) for row in settled] == list(settled)
+    for half, made in scheduled:
+        row = books.schedules.rows[books.schedules.number[half["id"]]]
+        assert row == {**half, **{"of_" + name: made[name] for name in made}}, (row, half)
     for side in ("pending", "posted"):
         assert (sum(a["debits_" + side] for a in looked_up) ==
                 sum(a["credits_" + side] for a in looked_up))
@@ -1150,7 +1531,10 @@ def mutations(data, work):
         return f["pending_id"] in held
 
     def digest_of_limits(f):
-        return digest(f) and f["user_data_32"] >= f["user_data_128"] >> 64 & 0xFFFFFFFF
+        return digest(f) and f["ledger"] == 2  # where side_table is
+
+    def digest_of_settlements(f):
+        return digest(f) and f["ledger"] == 6
 
     def newest_limits(f):
         return f["number"] == newest
@@ -1164,12 +1548,76 @@ def mutations(data, work):
     def over_capture_of_part(f):
         return f["id"] == 12016
 
+    def counted(f):
+        return f["id"] == 12135
+
+    def held_for_velocity(f):
+        return f["id"] == 12115
+
+    def of_cut_off(f):
+        """The second one of ledger 978."""
+        return system(log_format.CUT_OFF)(f) and f["ledger"] == 978 and f["id"] == 1
+
+    def settles(f):
+        return f["kind"] == log_format.ACCOUNT and f["flags"] & p.SETTLES
+
+    def settled(f):
+        return f["id"] == 21010
+
+    def account_without(flag):
+        def change(record):
+            fields = p.decode(p.ACCOUNT_FIELDS, record)
+            fields["flags"] ^= flag
+            return p.encode(p.ACCOUNT_FIELDS, fields)
+        return change
+
+    def cut_off_with(name, value):
+        def change(record):
+            fields = p.decode(p.CUT_OFF_FIELDS, record)
+            fields[name] = value
+            return p.encode(p.CUT_OFF_FIELDS, fields)
+        return change
+
     def limits_with(name, value):
         def change(record):
             fields = p.decode(p.LIMITS_FIELDS, record)
             fields[name] = value(fields) if callable(value) else value
             return p.encode(p.LIMITS_FIELDS, fields)
         return change
+
+    def record_with(fields_of, name, value):
+        def change(record):
+            fields = p.decode(fields_of, record)
+            fields[name] = value(fields[name]) if callable(value) else value
+            return p.encode(fields_of, fields)
+        return change
+
+    def lease_of(action, key=31000):
+        def what(f):
+            return system(log_format.LEASE)(f) and f["id"] == key and p.decode(
+                p.LEASE_FIELDS, forger.records[f["number"]])["action"] == action
+        return what
+
+    def lease_with(name, value):
+        return record_with(p.LEASE_FIELDS, name, value)
+
+    def schedule_with(name, value):
+        return record_with(p.SCHEDULE_FIELDS, name, value)
+
+    def firing_with(name, value):
+        return record_with(p.FIRING_FIELDS, name, value)
+
+    def of_schedule(code, id):
+        return lambda f: system(code)(f) and f["id"] == id
+
+    def one_more(value):
+        return value + 1
+
+    monthly = of_schedule(log_format.SCHEDULE, 41001)
+    made = of_schedule(log_format.TEMPLATE, 41001)
+    fired = of_schedule(log_format.FIRING, 41001)
+    refused = of_schedule(log_format.FIRING, 41005)
+    cancelled = system(log_format.CANCEL)
 
     def limits_more(name, by=1):
         return limits_with(name, lambda fields: fields[name] + by)
@@ -1217,9 +1665,69 @@ def mutations(data, work):
         ("digest, checksum", digest, flip(96)),
         ("digest, first row", digest, flip(104)),
         ("digest, number of rows", digest, flip(108)),
-        ("an unknown system record", first, set_to("code", 6)),
-        ("an unknown system record of limits", of_limits, set_to("code", 6)),
+        ("digest, table", digest, flip(112)),
+        ("an unknown system record", first, set_to("code", 12)),
+        ("an unknown system record of limits", of_limits, set_to("code", 12)),
+        ("digest of settlements, checksum", digest_of_settlements, flip(96)),
+        ("digest of settlements, first row", digest_of_settlements, flip(104)),
+        ("digest of settlements, number of rows", digest_of_settlements, flip(108)),
         ("digest, rows of limits", digest, flip(92)),
+        ("settles", settles, account_without(p.SETTLES)),
+        ("settles, another flag", settles, account_without(p.HISTORY)),
+        ("posted amount", settled, more("amount")),
+        ("posted side", settled, lambda record: record[:16] + record[32:48] + record[16:32] +
+         record[48:]),
+        ("cut-off of no ledger", of_cut_off, cut_off_with("ledger", 0)),
+        ("cut-off of another ledger", of_cut_off, cut_off_with("ledger", 4242)),
+        ("cut-off of an epoch that is over", of_cut_off, cut_off_with("epoch", 0)),
+        ("cut-off of a later epoch", of_cut_off, cut_off_with("epoch", 2)),
+        ("cut-off, timestamp", lambda f: system(log_format.CUT_OFF)(f) and f["ledger"] == 5000,
+         cut_off_with("timestamp", 1)),
+        ("lease, token", lease_of(p.ACQUIRE), lease_with("token", one_more)),
+        ("lease, no key", lease_of(p.ACQUIRE), lease_with("key", 0)),
+        ("lease, no owner", lease_of(p.ACQUIRE), lease_with("owner", 0)),
+        ("lease, row", lease_of(p.ACQUIRE), lease_with("row", 1000)),
+        ("lease, deadline", lease_of(p.ACQUIRE), lease_with("deadline", 1 << 63)),
+        ("lease, timestamp", lease_of(p.ACQUIRE), lease_with("timestamp", 1 << 63)),
+        ("lease of another, current", lease_of(p.ACQUIRE, 32001), lease_with("row", 0)),
+        ("renewed, token", lease_of(p.RENEW), lease_with("token", one_more)),
+        ("renewed, key", lease_of(p.RENEW), lease_with("key", 4242)),
+        ("renewed, released", lease_of(p.RENEW), lease_with("deadline", 0)),
+        ("renewed, row", lease_of(p.RENEW), lease_with("row", one_more)),
+        ("released, deadline", lease_of(p.RELEASE), lease_with("deadline", 1)),
+        ("schedule, no id", monthly, schedule_with("id", 0)),
+        ("schedule, rule", monthly, schedule_with("rule", 4)),
+        ("schedule, no interval", monthly, schedule_with("interval", 0)),
+        ("schedule, day", monthly, schedule_with("day", 30)),
+        ("schedule, first", monthly, schedule_with("first", one_more)),
+        ("schedule, next", monthly, schedule_with("next", one_more)),
+        ("schedule, end", monthly, schedule_with("end", 1)),
+        ("schedule, retries", monthly, schedule_with("retries", 1)),
+        ("schedule, reserved", monthly, schedule_with("reserved", 1 << 39)),
+        ("schedule, code", monthly, schedule_with("transfer_code", 0)),
+        ("schedule, flags", monthly, schedule_with("transfer_flags", p.LINKED)),
+        ("schedule, a second one", of_schedule(log_format.SCHEDULE, 41002),
+         schedule_with("id", 41001)),
+        ("made, id", made, more("id")),
+        ("made, ledger", made, more("ledger")),
+        ("made, account", made, set_to("debit_account_id", 4242)),
+        ("made, one account", made, set_to("debit_account_id", 931)),
+        ("made, pending_id", made, set_to("pending_id", 1)),
+        ("made, timeout", made, set_to("timeout", 1)),
+        ("fired, row", fired, firing_with("row", one_more)),
+        ("fired, unknown row", fired, firing_with("row", 1 << 20)),
+        ("fired, schedule", fired, firing_with("schedule_id", 41002)),
+        ("fired, due", fired, firing_with("due", one_more)),
+        ("fired, next", fired, firing_with("next", 1 << 63)),
+        ("fired, over", fired, firing_with("next", 0)),
+        ("fired, occurrence", fired, firing_with("occurrence", 1)),
+        ("fired, attempt", fired, firing_with("attempt", 1)),
+        ("fired, another occurrence next", fired, firing_with("occurrence_next", 2)),
+        ("fired, transfer", fired, firing_with("transfer_id", one_more)),
+        ("fired, no transfer", refused, firing_with("transfer_id", 0)),
+        ("fired, created", refused, firing_with("result", 0)),
+        ("cancelled, schedule", cancelled, firing_with("schedule_id", 41001)),
+        ("cancelled, over", cancelled, firing_with("row", 0)),
         ("digest of limits, payments", digest_of_limits, flip(88)),
         ("digest of limits, limits", digest_of_limits, flip(92)),
         ("digest of limits, checksum", digest_of_limits, flip(96)),
@@ -1237,6 +1745,18 @@ def mutations(data, work):
         ("limits, block_debits", newest_limits, flip_flags(1)),
         ("limits, frozen", newest_limits, flip_flags(4)),
         ("limits, an unknown flag", newest_limits, flip_flags(1 << 13)),
+        ("velocity, maximum", newest_limits, limits_more("maximum_0")),
+        ("velocity, maximum of no slot", newest_limits, limits_with("maximum_3", 1)),
+        ("velocity, verdict", newest_limits, limits_more("rule_1", -(1 << 28))),
+        ("velocity, period 0", newest_limits, limits_more("rule_0", -1)),
+        ("velocity, unit", newest_limits, limits_with("rule_0", p.rule(1, 5, p.RATE))),
+        ("velocity, months", newest_limits, limits_with("rule_0", p.rule(1, p.MONTHS, p.RATE))),
+        ("velocity, window", newest_limits, limits_with("rule_0", p.rule(1, p.DAYS, 4))),
+        ("velocity, not used", newest_limits, limits_with("rule_3", p.rule(1, p.DAYS, 0))),
+        ("counted", counted, also_with(p.NO_LIMIT)),
+        ("counted, amount", counted, more("amount")),
+        ("held, a post", held_for_velocity, also_with(p.POST)),
+        ("held, not pending", held_for_velocity, without(p.PENDING)),
         ("over-capture, amount", over_capture, more("amount")),
         ("no over-capture by a void", lambda f: f["id"] == 12031, more("amount", 40)),
         ("over-capture, a void", over_capture, set_to(
@@ -1257,11 +1777,14 @@ def mutations(data, work):
         number = forger.find(what)
         forger.write({number: forger.records[number + 1], number + 1: forger.records[number]})
         assert forger.judged()[:2] == (False, False), (number, forger.judged()[2])
+    # The transfer of a schedule in front of it, and that of an attempt.
+    for what in (monthly, fired):
+        number = forger.find(what)
+        forger.write({number: forger.records[number + 1], number + 1: forger.records[number]})
+        assert forger.judged()[:2] == (False, False), (number, forger.judged()[2])
     # What replay does not look at.
     number = forger.find(with_flags(p.KEEP_OPEN))
     forger.write({number: also_with(p.NO_LIMIT)(forger.records[number])})
-    assert forger.judged()[:2] == (True, True), forger.judged()[2]
-    forger.write({newest: limits_with("reserved", 1 << 100)(forger.records[newest])})
     assert forger.judged()[:2] == (True, True), forger.judged()[2]
     # Limits between a payment record and its transfer.
     number = forger.find(marked)
@@ -1326,7 +1849,9 @@ def snapshot_mutations(derived):
     lmdb = lmdb_file.Lmdb(data)
     still_open = set(segment.state.addresses.values())  # whose outcomes may be anything
     for database in lmdb.databases:
-        key, value, at = next(lmdb.items(database))
+        key, value, at = next(lmdb.items(database), (0, b"", 0))
+        if not value:
+            continue
         chunk = database in derived_format.PER_CHUNK
 
         def seal(changed):
@@ -1396,12 +1921,18 @@ def run(work):
     c = server.connect()
     payments = Payments(c).run(1000).closes()
     limits = Limits(c, payments.marks).run(11000).run(12000)
+    settling = Settling(c, payments.marks).run(21000).run(22000)
+    leasing = Leasing(c, payments.marks).run(31000).run(32000)
+    scheduling = Scheduling(c, payments.marks).run(41000).run(42000)
     time.sleep(1.2)
     reads_changes(c, payments.marks)
     assert c.snapshot()[2] == 1
-    looked_up = c.lookup_accounts(*Payments.ACCOUNTS, *Limits.ACCOUNTS)
+    looked_up = c.lookup_accounts(*Payments.ACCOUNTS, *Limits.ACCOUNTS, *Settling.ACCOUNTS,
+                                  *Leasing.ACCOUNTS, *Scheduling.ACCOUNTS)
+    settled = settling.looked_up()
+    scheduled = scheduling.wait()
     assert server.end(signal.SIGTERM) == 0
-    derived, _ = compare(paid, looked_up)
+    derived, _ = compare(paid, looked_up, settled, scheduled)
     assert derived.state.expired == 7 and derived.digests > 0
     mutations(paid, work)
 
@@ -1416,26 +1947,36 @@ def run(work):
     filters(c)
     payments = Payments(c).run(3000)
     limits = Limits(c, payments.marks).run(13000)
+    settling = Settling(c, payments.marks).run(23000)
+    leasing = Leasing(c, payments.marks).run(33000)
+    scheduling = Scheduling(c, payments.marks).run(43000)
     fresh(server.address, reads(c, payments.marks), 600)
     holds = across(c, 2000, None)
     pipelined(c, 1000000, 5)
     holds = across(c, 2100, holds)
     payments.run(4000)
     limits.run(14000)
+    settling.run(24000)
     assert c.snapshot()[2] == 2
     holds = across(c, 2200, holds)
     payments.run(5000).closes()
     limits.run(15000)
+    settling.run(25000)
+    leasing.run(35000)
+    scheduling.run(45000)
     assert c.snapshot()[2] == 3
     time.sleep(1.2)  # the holds that it has expire
     reads(c, payments.marks)
     holds = across(c, 2300, holds, 0)
     payments.run(6000, 3600)
     limits.run(16000, 3600)
-    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51, *Payments.ACCOUNTS, *Limits.ACCOUNTS, 60, 61]
-    looked_up = c.lookup_accounts(*ids)
+    settling.run(26000)
+    ids = [1, 2, 10, 11, 12, 13, 14, 30, 31, 50, 51, *Payments.ACCOUNTS, *Limits.ACCOUNTS,
+           *Settling.ACCOUNTS, *Leasing.ACCOUNTS, *Scheduling.ACCOUNTS, 60, 61]
+    looked_up, settled = c.lookup_accounts(*ids), settling.looked_up()
+    scheduled, leased = scheduling.wait(), c.get_leases(33000, 35000)
     assert server.end(signal.SIGKILL) == -signal.SIGKILL
-    derived, counts = compare(data, looked_up)
+    derived, counts = compare(data, looked_up, settled, scheduled)
     assert derived.log.segment == 3  # the pipelined requests end one, each snapshot another
     assert counts == (3, 2)
 
@@ -1443,19 +1984,25 @@ def run(work):
     assert "snapshot of segment 3" in server.text, server.text
     c = server.connect()
     assert c.lookup_accounts(*ids) == looked_up
+    assert c.get_settlements(*Settling.ACCOUNTS) == settled
+    assert c.get_schedules(*scheduling.ids) == scheduled and c.get_leases(33000, 35000) == leased
     reads(c, payments.marks)
     c.send(p.CREATE_ACCOUNTS, p.account(id=40, ledger=978, code=1))
     assert c.reply()[1] == 19
     assert raw(server.address, b"\x00" * 8) == ([10], True)
     assert codes(c, transfer(300, 10, 11, 1)) == [0]
-    payments.c = limits.c = c
+    payments.c = limits.c = settling.c = leasing.c = scheduling.c = c
     payments.run(7000, 3600)
     limits.run(17000, 3600)
+    settling.run(27000)
+    leasing.run(37000)
+    scheduling.run(47000)
     fresh(server.address, reads(c, payments.marks), 602)
     across(c, 2400, holds, 0)
-    looked_up = c.lookup_accounts(*ids)
+    looked_up, settled = c.lookup_accounts(*ids), settling.looked_up()
+    scheduled = scheduling.wait()
     assert server.end(signal.SIGTERM) == 0
-    derived, counts = compare(data, looked_up)
+    derived, counts = compare(data, looked_up, settled, scheduled)
     assert derived.log.verdict == "clean" and derived.digests > 2
     assert counts == (3, 2)
     assert all(segment in derived.snapshots for segment, _, _, _ in derived.entries)

@@ -38,6 +38,25 @@ static void limits_check(const struct ledger *ledger)
     }
 }
 
+/* Every account that settles has its row, and no other account has one. */
+static void settlements_check(const struct ledger *ledger)
+{
+    const struct settlements *settlements = &ledger->settlements;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ledger->accounts.count; i++) {
+        const bool settles = (ledger->accounts.rows[i].flags & GIRO_ACCOUNT_SETTLES) != 0;
+        const uint32_t number = settlements->by_account[i];
+        MUST((number != 0) == settles);
+        MUST(number == 0 || settlements->rows[number - 1].account_row == i);
+        count += settles;
+    }
+    MUST(count == settlements->count);
+    MUST(settlements->epoch_count <= SETTLEMENTS_EPOCHS_MAX);
+    for (uint32_t i = 0; i < settlements->epoch_count; i++)
+        MUST(settlements_epoch(settlements, settlements->epochs[i].ledger) ==
+             &settlements->epochs[i]);
+}
+
 static void hold_check(const struct ledger *ledger, const struct hold *hold)
 {
     MUST(holds_find(&ledger->holds, hold->record.id) == hold);
@@ -65,11 +84,12 @@ void books_check(const struct ledger *ledger)
         open++;
         deadlines += hold->expires_at != 0;
     }
-    MUST(open == holds->count && deadlines == holds->heap_count);
-    for (uint32_t i = 0; i < holds->heap_count; i++)
-        MUST(holds->slots[holds->heap[i]].heap_position == i);
+    MUST(open == holds->count && deadlines == holds->deadlines.count);
+    for (uint32_t i = 0; i < holds->deadlines.count; i++)
+        MUST(holds->deadlines.places[holds->deadlines.heap[i].slot] == i + 1);
     payments_check(ledger);
     limits_check(ledger);
+    settlements_check(ledger);
 }
 
 /* ---- Work -------------------------------------------------------------------------------- */

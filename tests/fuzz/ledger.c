@@ -1,5 +1,6 @@
-/* Fuzzes the ledger against the model: any sequence of requests of accounts, transfers and limits,
- * expiries, jumps of the clock and records that leave the memory.
+/* Fuzzes the ledger against the model: any sequence of requests of accounts, transfers, limits,
+ * cut-offs, leases and schedules, expiries, firings, jumps of the clock and records that leave the
+ * memory.
  *
  *   input   | clock is late, window is small, 1 | steps of 16 bytes each
  *
@@ -20,7 +21,9 @@
 #include <string.h>
 
 enum {
-    EVENTS_MAX = 40, /* of one request */
+    EVENTS_MAX = 40,    /* of one request */
+    SCHEDULES_MAX = 24, /* ... of which each has two records, and the window has room for 63 */
+    FIRE_MAX = 17,
     LEDGERS = 3,
 };
 
@@ -33,6 +36,9 @@ static giro_u128 floors[MODEL_ACCOUNTS_MAX]; /* the largest that an account ever
 static enum step_kind kind_of(const struct step *step)
 {
     uint8_t kind = step->kind % 16;
+    uint8_t late = step->kind % 32;
+    if (late == STEP_CUT_OFF || (late >= STEP_LEASE && late <= STEP_FENCED))
+        return (enum step_kind)late;
     return kind <= STEP_FORGET || kind == STEP_LIMITS ? (enum step_kind)kind : STEP_TRANSFER;
 }
 
@@ -54,6 +60,16 @@ static const char *account_result_name(uint32_t code)
 static const char *limits_result_name(uint32_t code)
 {
     return giro_limits_result_name((enum giro_limits_result)code);
+}
+
+static const char *cut_off_result_name(uint32_t code)
+{
+    return giro_cut_off_result_name(code);
+}
+
+static const char *schedule_result_name(uint32_t code)
+{
+    return giro_schedule_result_name(code);
 }
 
 static const char *transfer_result_name(uint32_t code)
@@ -136,6 +152,39 @@ static void limits_compare(const struct fixture *fixture, giro_u128 id)
     MUST(expected == NULL || memcmp(expected, &found, sizeof found) == 0);
 }
 
+static void settlements_compare(const struct fixture *fixture)
+{
+    for (uint32_t i = 0; i < model->now.accounts_count; i++) {
+        struct giro_settlement expected = {0};
+        struct giro_settlement found = {0};
+        giro_u128 id = model->now.accounts[i].id;
+        MUST(fixture_settlement(fixture, id, &found) == model_settlement(model, id, &expected));
+        MUST(memcmp(&found, &expected, sizeof found) == 0, "of account %u", i);
+    }
+}
+
+/* A lease that is over may be forgotten as soon as there was another event of leases. */
+static void leases_compare(const struct fixture *fixture)
+{
+    for (uint32_t i = 0; i < model->leases_count; i++) {
+        const struct giro_lease *expected = &model->leases[i];
+        struct giro_lease found;
+        bool there = fixture_lease_of(fixture, expected->key, &found);
+        MUST(there || expected->deadline <= model->lease_timestamp_last, "lease %u", i);
+        MUST(!there || memcmp(&found, expected, sizeof found) == 0, "lease %u", i);
+    }
+}
+
+static void schedules_compare(const struct fixture *fixture)
+{
+    MUST(fixture->ledger->schedules.count == model->schedules_count);
+    for (uint32_t i = 0; i < model->schedules_count; i++) {
+        struct giro_schedule found;
+        MUST(fixture_schedule(fixture, model->schedules[i].id, &found));
+        MUST(memcmp(&found, &model->schedules[i], sizeof found) == 0, "schedule %u", i);
+    }
+}
+
 /* ---- Requests ---------------------------------------------------------------------------- */
 
 static void accounts_request(struct fixture *fixture, const struct step *steps, uint32_t count)
@@ -158,9 +207,12 @@ static void transfers_request(struct fixture *fixture, const struct step *steps,
         events[i] = step_transfer(&steps[i], fixture->ledger, fixture->clock_ns);
         ids[i] = events[i].id;
     }
-    model_create_transfers(model, events, count, fixture->clock_ns, expected);
+    const struct giro_fence fence = step_fence(&steps[0], fixture->ledger);
+    fixture->fence = kind_of(&steps[0]) == STEP_FENCED ? &fence : NULL;
+    model_create_fenced(model, fixture->fence, events, count, fixture->clock_ns, expected);
     codes_compare(fixture_create_transfers(fixture, events, count), expected, count,
                   transfer_result_name);
+    fixture->fence = NULL;
     transfers_compare(fixture, ids, count);
     for (uint32_t i = 0; i < count; i++) {
         payment_compare(fixture, events[i].id);
@@ -184,13 +236,80 @@ static void limits_request(struct fixture *fixture, const struct step *steps, ui
     }
 }
 
-/* Seconds, or to the next deadline, or to just before it. */
+static void cut_off_request(struct fixture *fixture, const struct step *steps, uint32_t count)
+{
+    static struct giro_cut_off events[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    for (uint32_t i = 0; i < count; i++)
+        events[i] = step_cut_off(&steps[i], fixture->ledger);
+    model_cut_off(model, events, count, fixture->clock_ns, expected);
+    codes_compare(fixture_cut_off(fixture, events, count), expected, count, cut_off_result_name);
+}
+
+static void leases_request(struct fixture *fixture, const struct step *steps, uint32_t count)
+{
+    static struct giro_lease events[EVENTS_MAX];
+    static struct giro_lease expected[EVENTS_MAX];
+    uint64_t timestamp = fixture->clock_ns;
+    for (uint32_t i = 0; i < count; i++)
+        events[i] = step_lease(&steps[i], fixture->ledger);
+    (void)fixture_lease(fixture, events, count);
+    model_lease(model, events, count, timestamp, fixture->address_first, expected);
+    for (uint32_t i = 0; i < count; i++)
+        MUST(memcmp(&fixture->replies[i], &expected[i], sizeof expected[i]) == 0,
+             "event %u of %u: %s, expected %s", i, count,
+             giro_lease_result_name(fixture->replies[i].result),
+             giro_lease_result_name(expected[i].result));
+}
+
+static void schedules_request(struct fixture *fixture, const struct step *steps, uint32_t count)
+{
+    static struct giro_schedule events[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    if (count > SCHEDULES_MAX)
+        count = SCHEDULES_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        events[i] = step_schedule(&steps[i], fixture->clock_ns);
+    model_create_schedules(model, events, count, fixture->clock_ns, expected);
+    codes_compare(fixture_create_schedules(fixture, events, count), expected, count,
+                  schedule_result_name);
+}
+
+static void cancels_request(struct fixture *fixture, const struct step *steps, uint32_t count)
+{
+    giro_u128 ids[EVENTS_MAX];
+    uint32_t expected[EVENTS_MAX];
+    if (count > SCHEDULES_MAX)
+        count = SCHEDULES_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = step_id(steps[i].id);
+    model_cancel_schedules(model, ids, count, fixture->clock_ns, expected);
+    codes_compare(fixture_cancel_schedules(fixture, ids, count), expected, count,
+                  schedule_result_name);
+}
+
+static void fire(struct fixture *fixture, const struct step *step)
+{
+    static struct giro_firing expected[LEDGER_FIRE_MAX];
+    uint32_t count = model_fire(model, fixture->clock_ns, step->id % FIRE_MAX, expected);
+    MUST(fixture_fire(fixture, step->id % FIRE_MAX) == count);
+    for (uint32_t i = 0; i < count; i++) {
+        MUST(memcmp(&fixture->firings[i], &expected[i], sizeof expected[i]) == 0, "attempt %u", i);
+        transfers_compare(fixture, &expected[i].transfer_id, 1);
+        payment_compare(fixture, expected[i].transfer_id);
+    }
+}
+
+/* Seconds, or to the next deadline, or to just before it, or to the next schedule. */
 static void clock_move(struct fixture *fixture, const struct step *step)
 {
     const struct hold *next = holds_earliest(&fixture->ledger->holds);
+    const struct deadline *due = deadlines_first(&fixture->ledger->schedules.deadlines);
     uint64_t to = fixture->clock_ns + step->amount * (GIRO_NS_PER_S / 4) + step->id;
-    if (step->timeout % 2 == 1 && next != NULL)
+    if (step->timeout % 4 == 1 && next != NULL)
         to = next->expires_at - step->id % 3;
+    if (step->timeout % 4 == 3 && due != NULL)
+        to = due->time - step->id % 3;
     if (to > fixture->clock_ns && to < GIRO_TIMESTAMP_MAX - STEPS_MAX)
         fixture->clock_ns = to;
 }
@@ -204,6 +323,9 @@ static void between_requests(struct fixture *fixture, const struct step *step)
         MUST(fixture_expire(fixture, max) == expected);
         break;
     }
+    case STEP_FIRE:
+        fire(fixture, step);
+        break;
     case STEP_CLOCK:
         clock_move(fixture, step);
         break;
@@ -217,8 +339,10 @@ static uint32_t request_run(struct fixture *fixture, const struct step *steps, u
 {
     enum step_kind kind = kind_of(&steps[0]);
     uint32_t count = 1;
-    if (kind != STEP_ACCOUNT && kind != STEP_TRANSFER && kind != STEP_LIMITS) {
+    if (kind == STEP_EXPIRE || kind == STEP_CLOCK || kind == STEP_FORGET || kind == STEP_FIRE) {
         between_requests(fixture, &steps[0]);
+        accounts_compare(fixture);
+        schedules_compare(fixture);
         return 1;
     }
     while (count < left && count < EVENTS_MAX && kind_of(&steps[count]) == kind &&
@@ -228,9 +352,20 @@ static uint32_t request_run(struct fixture *fixture, const struct step *steps, u
         accounts_request(fixture, steps, count);
     else if (kind == STEP_LIMITS)
         limits_request(fixture, steps, count);
+    else if (kind == STEP_CUT_OFF)
+        cut_off_request(fixture, steps, count);
+    else if (kind == STEP_LEASE)
+        leases_request(fixture, steps, count);
+    else if (kind == STEP_SCHEDULE)
+        schedules_request(fixture, steps, count);
+    else if (kind == STEP_CANCEL)
+        cancels_request(fixture, steps, count);
     else
         transfers_request(fixture, steps, count);
     accounts_compare(fixture);
+    leases_compare(fixture);
+    schedules_compare(fixture);
+    settlements_compare(fixture);
     return count;
 }
 
@@ -252,6 +387,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input_take(&input, steps, count * STEP_BYTES);
     model->now.accounts_count = 0;
     model->now.transfers_count = 0;
+    model->epochs_count = 0;
+    model->leases_count = 0;
+    model->lease_timestamp_last = 0;
+    model->schedules_count = 0;
     memset(model->limits, 0, sizeof model->limits);
     memset(floors, 0, sizeof floors);
     fixture_init(&fixture, &config);
@@ -342,6 +481,87 @@ static const struct step sample_steps[] = {
     {.id = 19, .debit = 1, .credit = 3, .amount = 1, .flags = GIRO_TRANSFER_FACT},
 };
 
+/* Two accounts that settle and one that does not; cut-offs between a transfer, a part of a hold and a
+ * chain that breaks; a retry of a cut-off. */
+static const struct step cut_off_steps[] = {
+    {.kind = STEP_ACCOUNT,
+     .id = 1,
+     .spoilt = 9,
+     .user_data = 1 << 6,
+     .flags = GIRO_ACCOUNT_SETTLES},
+    {.kind = STEP_ACCOUNT,
+     .id = 2,
+     .spoilt = 9,
+     .user_data = 1 << 6,
+     .flags = GIRO_ACCOUNT_SETTLES},
+    {.kind = STEP_ACCOUNT, .id = 3, .spoilt = 9},
+    {.id = 1, .debit = 1, .credit = 2, .amount = 60, .spoilt = 9},
+    {.id = 2, .debit = 2, .credit = 1, .amount = 30, .flags = GIRO_TRANSFER_PENDING},
+    {.kind = STEP_CUT_OFF, .spoilt = 249},
+    {.id = 3,
+     .pending = 2,
+     .amount = 5,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_POST_PENDING | GIRO_TRANSFER_KEEP_OPEN},
+    {.kind = STEP_CUT_OFF, .spoilt = 249, .user_data = 1 << 6},
+    {.kind = STEP_CUT_OFF, .spoilt = 249, .timeout = 1},
+    {.id = 4,
+     .debit = 1,
+     .credit = 3,
+     .amount = 8,
+     .spoilt = 9,
+     .user_data = 1 << 6,
+     .flags = GIRO_TRANSFER_LINKED},
+    {.id = 5, .debit = 1, .credit = 9, .amount = 8, .spoilt = 9},
+    {.id = 6, .debit = 1, .credit = 3, .amount = 9, .spoilt = 9},
+    {.kind = STEP_CUT_OFF, .spoilt = 249},
+};
+
+/* A lease that is renewed, lets a transfer pass and is released; schedules that make plain transfers and
+ * holds, are refused and try again, and are cancelled. */
+static const struct step object_steps[] = {
+    {.kind = STEP_ACCOUNT, .id = 1, .spoilt = 9, .user_data = 1 << 6},
+    {.kind = STEP_ACCOUNT, .id = 2, .spoilt = 9, .user_data = 1 << 6},
+    {.kind = STEP_ACCOUNT,
+     .id = 3,
+     .spoilt = 9,
+     .flags = GIRO_ACCOUNT_DEBITS_MUST_NOT_EXCEED_CREDITS},
+    {.kind = STEP_LEASE, .debit = 5, .timeout = 200, .spoilt = 9},
+    {.kind = STEP_LEASE, .debit = 5, .code = 1, .timeout = 250, .spoilt = 9},
+    {.kind = STEP_FENCED, .id = 1, .debit = 5, .credit = 2, .amount = 9, .spoilt = 9},
+    {.kind = STEP_SCHEDULE,
+     .id = 1,
+     .debit = 1,
+     .credit = 2,
+     .amount = 5,
+     .pending = 3,
+     .code = 1,
+     .timestamp = 64,
+     .spoilt = 9,
+     .user_data = 1 << 6},
+    {.kind = STEP_SCHEDULE,
+     .id = 3,
+     .debit = 3,
+     .credit = 2,
+     .amount = 7,
+     .pending = 2,
+     .code = 1,
+     .timeout = 3,
+     .timestamp = 66,
+     .spoilt = 9,
+     .flags = GIRO_TRANSFER_PENDING},
+    {.kind = STEP_FIRE, .id = 16},
+    {.kind = STEP_CLOCK, .timeout = 3},
+    {.kind = STEP_FIRE, .id = 16},
+    {.id = 2, .debit = 1, .credit = 3, .amount = 60, .spoilt = 9},
+    {.kind = STEP_CLOCK, .amount = 16},
+    {.kind = STEP_FIRE, .id = 1},
+    {.kind = STEP_FIRE, .id = 16},
+    {.kind = STEP_CANCEL, .id = 1},
+    {.kind = STEP_LEASE, .debit = 5, .code = 2, .spoilt = 9},
+    {.kind = STEP_FIRE, .id = 16},
+};
+
 static void samples_write(void)
 {
     static uint8_t sample[1 + sizeof sample_steps];
@@ -349,6 +569,14 @@ static void samples_write(void)
     fuzz_sample("holds", sample, sizeof sample);
     sample[0] = 7; /* late, small window, nothing in memory */
     fuzz_sample("holds_fetched", sample, sizeof sample);
+    memcpy(sample + 1, cut_off_steps, sizeof cut_off_steps);
+    fuzz_sample("cut_offs_fetched", sample, 1 + sizeof cut_off_steps);
+    sample[0] = 0;
+    fuzz_sample("cut_offs", sample, 1 + sizeof cut_off_steps);
+    memcpy(sample + 1, object_steps, sizeof object_steps);
+    fuzz_sample("schedules", sample, 1 + sizeof object_steps);
+    sample[0] = 6;
+    fuzz_sample("schedules_fetched", sample, 1 + sizeof object_steps);
     fuzz_samples_end();
 }
 

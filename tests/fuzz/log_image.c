@@ -205,7 +205,7 @@ static void companion_insert(struct rng *rng, uint32_t at)
                 .account_id = named.credit_account_id,
                 .transfer_max = rng_below(rng, 100),
                 .over_capture = rng_below(rng, GIRO_OVER_CAPTURE_MAX + 2),
-                .reserved_1 = RECORD_SYSTEM_LIMITS,
+                .reserved = RECORD_SYSTEM_LIMITS,
                 .flags = (uint16_t)(RECORD_SYSTEM << RECORD_KIND_SHIFT | rng_below(rng, 8)),
                 .timestamp = named.timestamp,
             }};
@@ -363,15 +363,24 @@ static void sample_write(uint32_t number)
     history_close(&history);
 }
 
-/* Payments and limits: every kind of their records, in blocks of a few. */
+/* Whether a record is of one request with the one behind it. */
+static bool announces(const union record *record)
+{
+    const uint16_t system = record_system(record);
+    return system == RECORD_SYSTEM_PAYMENT || system == RECORD_SYSTEM_SCHEDULE ||
+           (system == RECORD_SYSTEM_FIRING && record->firing.transfer_result == 0);
+}
+
+/* Payments, limits, cut-offs, leases and schedules: every kind of their records, in blocks of a few. */
 static void sample_payments_write(void)
 {
-    static const char text[] = "account A1 | created\n"
+    static const char text[] = "account A1 settles | created\n"
                                "account A2 debits_must_not_exceed_credits | created\n"
                                "account A3 | created\n"
                                "\ntransfer T1 A1 A2 100 | created\n"
                                "\nlimits A2 floor=5 | set\n"
                                "limits A3 over_capture=2000 transfer_max=90 | set\n"
+                               "\ncut_off 1 0 | done\n"
                                "\npending T2 A1 A3 50 timeout=9 | created\n"
                                "adjust T3 T2 10 timeout=20 | created\n"
                                "post T4 T2 20 keep_open | created\n"
@@ -384,10 +393,21 @@ static void sample_payments_write(void)
                                "pending T11 A1 A3 7 timeout=1 | created\n"
                                "\nlimits A3 frozen | set\n"
                                "\ntransfer T12 A1 A3 200 fact | created\n"
+                               "\ncut_off 1 1 | done\n"
+                               "cut_off 2 0 | done\n"
                                "at now+3s\n"
                                "expire | 1\n"
                                "pending T13 A1 A2 8 | created\n"
-                               "adjust T14 T13 1 | created\n";
+                               "adjust T14 T13 1 | created\n"
+                               "\nacquire K1 O1 1000 as=a | done\n"
+                               "\nrenew K1 O1 $a 2000 | done\n"
+                               "release K1 O1 $a | done\n"
+                               "\nrepeat S1 A1 A2 3 first=now each=1s retry=1 | done\n"
+                               "repeat S2 A2 A1 900 first=now each=1s pending retry=1:2 | done\n"
+                               "fire | 2\n"
+                               "cancel S1 | done\n"
+                               "at now+1s\n"
+                               "fire | 1\n";
     static uint8_t sample[IMAGE_PREFIX_BYTES + IMAGE_BYTES_MAX];
     const struct fixture_config config = {.log_records = 1 << 10};
     struct directory_meta meta = {0};
@@ -399,7 +419,8 @@ static void sample_payments_write(void)
     for (uint64_t address = 1; address < fixture.address_next; address++) {
         if (fixture.log[address].transfer.timestamp == 0)
             continue; /* where a header would be */
-        if (parts.record_count % 8 == 0)
+        if (parts.record_count == 0 ||
+            (parts.record_count % 8 == 0 && !announces(&parts.records[parts.record_count - 1])))
             parts.block_count++;
         parts.records[parts.record_count++] = fixture.log[address];
         parts.blocks[parts.block_count - 1].records++;

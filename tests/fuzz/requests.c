@@ -52,7 +52,8 @@ enum {
     STEP_FLUSH,
     STEP_GET_LIMITS = STEP_LIMITS + 1,
     STEP_LOOKUP_PAYMENTS,
-    STEP_OUTCOMES,   /* transfers whose outcomes are asked for */
+    STEP_OUTCOMES, /* transfers whose outcomes are asked for */
+    STEP_GET_SETTLEMENTS = STEP_CUT_OFF + 1,
     STEP_KINDS = 24, /* the others are transfers */
 };
 
@@ -245,6 +246,8 @@ static void created_compare(uint8_t operation, const void *events, uint32_t coun
         model_create_accounts(model, events, count, head.timestamp_first, expected);
     else if (operation == FRAME_SET_LIMITS)
         model_set_limits(model, events, count, head.timestamp_first, expected);
+    else if (operation == FRAME_CUT_OFF)
+        model_cut_off(model, events, count, head.timestamp_first, expected);
     else
         model_create_transfers(model, events, count, head.timestamp_first, expected);
     codes_compare(reply + results_at, head.result_count, expected, count);
@@ -290,12 +293,15 @@ static bool payment_expected(giro_u128 id, struct giro_payment *out)
 static const void *record_expected(uint8_t operation, giro_u128 id)
 {
     static struct giro_payment payment;
+    static struct giro_settlement settlement;
     if (operation == FRAME_LOOKUP_ACCOUNTS)
         return model_account(model, id);
     if (operation == FRAME_LOOKUP_TRANSFERS)
         return model_transfer(model, id);
     if (operation == FRAME_GET_LIMITS)
         return model_limits(model, id);
+    if (operation == FRAME_GET_SETTLEMENTS)
+        return model_settlement(model, id, &settlement) ? &settlement : NULL;
     return payment_expected(id, &payment) ? &payment : NULL;
 }
 
@@ -412,6 +418,23 @@ static void limits_change_compare(const struct giro_change *change)
     MUST(memcmp(&change->credit, &none, sizeof none) == 0 && change->marks == 0);
 }
 
+/* The ledger is in a later epoch than the one that was ended, or in the next one since then. */
+static void cut_off_change_compare(const struct giro_change *change)
+{
+    static const struct giro_balances none;
+    const struct giro_cut_off *cut_off = &change->record.cut_off;
+    uint32_t place = 0;
+    while (place < model->epochs_count && model->epochs[place].ledger != cut_off->ledger)
+        place++;
+    MUST(place < model->epochs_count);
+    const struct model_epoch *epoch = &model->epochs[place];
+    MUST(cut_off->epoch < epoch->epoch && cut_off->timestamp <= epoch->begin);
+    MUST((cut_off->epoch + 1 == epoch->epoch) == (cut_off->timestamp == epoch->begin));
+    MUST(cut_off->reserved_1 == 0 && cut_off->flags == 0 && change->marks == 0);
+    MUST(memcmp(&change->debit, &none, sizeof none) == 0);
+    MUST(memcmp(&change->credit, &none, sizeof none) == 0);
+}
+
 static void changes_compare(const void *filter_bytes, const char *reply, uint32_t reply_bytes)
 {
     struct giro_change_filter filter;
@@ -427,7 +450,9 @@ static void changes_compare(const void *filter_bytes, const char *reply, uint32_
         struct giro_change change;
         memcpy(&change, reply + sizeof head + i * sizeof change, sizeof change);
         MUST(change.ordinal >= next && change.ordinal < head.ordinal_next);
-        MUST(change.kind >= GIRO_CHANGE_ACCOUNT_CREATED && change.kind <= GIRO_CHANGE_LIMITS_SET);
+        MUST(change.kind >= GIRO_CHANGE_ACCOUNT_CREATED && change.kind <= GIRO_CHANGE_CUT_OFF);
+        if (change.kind == GIRO_CHANGE_CUT_OFF)
+            cut_off_change_compare(&change);
         if (change.kind == GIRO_CHANGE_LIMITS_SET)
             limits_change_compare(&change);
         next = change.ordinal + 1;
@@ -458,6 +483,7 @@ static void body_check(const struct frame_header *request, const void *asked, co
     case FRAME_CREATE_TRANSFERS:
     case FRAME_CREATE_TRANSFERS_OUTCOMES:
     case FRAME_SET_LIMITS:
+    case FRAME_CUT_OFF:
         created_compare(request->operation, asked, request->body_bytes / GIRO_RECORD_BYTES, reply,
                         bytes);
         break;
@@ -465,6 +491,7 @@ static void body_check(const struct frame_header *request, const void *asked, co
     case FRAME_LOOKUP_TRANSFERS:
     case FRAME_LOOKUP_PAYMENTS:
     case FRAME_GET_LIMITS:
+    case FRAME_GET_SETTLEMENTS:
         expiries_sync();
         lookup_compare(request->operation, asked, request->body_bytes / sizeof(giro_u128), reply,
                        bytes);
@@ -571,7 +598,9 @@ static void frame_run(struct frame_header header, const void *from)
 static uint32_t step_kind_of(const struct step *step)
 {
     uint32_t kind = step->kind % STEP_KINDS;
-    return kind <= STEP_OUTCOMES ? kind : STEP_TRANSFER;
+    const bool known =
+        kind <= STEP_OUTCOMES || kind == STEP_CUT_OFF || kind == STEP_GET_SETTLEMENTS;
+    return known ? kind : STEP_TRANSFER;
 }
 
 static void query_run(const struct step *step)
@@ -629,10 +658,12 @@ static void lookup_run(const struct step *step)
 {
     giro_u128 ids[EVENTS_MAX];
     const uint32_t kind = step_kind_of(step);
-    const bool accounts = kind == STEP_LOOKUP_ACCOUNTS || kind == STEP_GET_LIMITS;
+    const bool accounts =
+        kind == STEP_LOOKUP_ACCOUNTS || kind == STEP_GET_LIMITS || kind == STEP_GET_SETTLEMENTS;
     const uint8_t operation = kind == STEP_LOOKUP_ACCOUNTS    ? FRAME_LOOKUP_ACCOUNTS
                               : kind == STEP_LOOKUP_TRANSFERS ? FRAME_LOOKUP_TRANSFERS
                               : kind == STEP_GET_LIMITS       ? FRAME_GET_LIMITS
+                              : kind == STEP_GET_SETTLEMENTS  ? FRAME_GET_SETTLEMENTS
                                                               : FRAME_LOOKUP_PAYMENTS;
     uint32_t count = step->amount % EVENTS_MAX;
     for (uint32_t i = 0; i < count; i++)
@@ -672,6 +703,9 @@ static void event_make(const struct step *step, char *event)
     case STEP_LIMITS:
         *(struct giro_limits *)(void *)event = step_limits(step);
         break;
+    case STEP_CUT_OFF:
+        *(struct giro_cut_off *)(void *)event = step_cut_off(step, shard.ledger);
+        break;
     default:
         *(struct giro_transfer *)(void *)event = step_transfer(step, shard.ledger, clock_now);
     }
@@ -682,6 +716,7 @@ static uint32_t create_run(const struct step *steps, uint32_t left)
     const uint32_t kind = step_kind_of(&steps[0]);
     const uint8_t operation = kind == STEP_ACCOUNT    ? FRAME_CREATE_ACCOUNTS
                               : kind == STEP_LIMITS   ? FRAME_SET_LIMITS
+                              : kind == STEP_CUT_OFF  ? FRAME_CUT_OFF
                               : kind == STEP_OUTCOMES ? FRAME_CREATE_TRANSFERS_OUTCOMES
                                                       : FRAME_CREATE_TRANSFERS;
     uint32_t count = 0;
@@ -723,6 +758,7 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
     case STEP_LOOKUP_ACCOUNTS:
     case STEP_LOOKUP_TRANSFERS:
     case STEP_GET_LIMITS:
+    case STEP_GET_SETTLEMENTS:
     case STEP_LOOKUP_PAYMENTS:
         lookup_run(&steps[0]);
         break;
@@ -810,6 +846,7 @@ static void ledgers_reset(void)
     MUST(ledger_create(&follows, &shard.follower->ledger) == 0);
     shard.ledger->window = shard.log.window;
     model->now.accounts_count = 0;
+    model->epochs_count = 0;
     model->now.transfers_count = 0;
     memset(model->limits, 0, sizeof model->limits);
     model_expired = 0;
@@ -870,7 +907,10 @@ static void samples_write(void)
     static const struct step steps[] = {
         {.kind = STEP_ACCOUNT, .id = 1, .spoilt = 9, .user_data = 1 << 6},
         {.kind = STEP_ACCOUNT, .id = 2, .spoilt = 9, .user_data = 1 << 6, .flags = 8},
-        {.kind = STEP_ACCOUNT, .id = 3, .spoilt = 9, .flags = GIRO_ACCOUNT_HISTORY},
+        {.kind = STEP_ACCOUNT,
+         .id = 3,
+         .spoilt = 9,
+         .flags = GIRO_ACCOUNT_HISTORY | GIRO_ACCOUNT_SETTLES},
         {.id = 1, .debit = 1, .credit = 2, .amount = 60, .spoilt = 9},
         {.id = 2, .debit = 2, .credit = 3, .amount = 9, .flags = GIRO_TRANSFER_PENDING},
         {.kind = STEP_DIGEST, .id = 3},
@@ -907,6 +947,8 @@ static void samples_write(void)
         {.kind = STEP_LIMITS, .id = 3, .debit = 255, .credit = 255, .pending = 20},
         {.kind = STEP_GET_LIMITS, .id = 1, .debit = 1, .amount = 3},
         {.kind = STEP_LOOKUP_PAYMENTS, .id = 1, .debit = 1, .amount = 9},
+        {.kind = STEP_CUT_OFF, .spoilt = 249},
+        {.kind = STEP_GET_SETTLEMENTS, .id = 1, .debit = 1, .amount = 3},
         {.kind = STEP_QUERY, .credit = 9},
         {.kind = STEP_QUERY, .credit = 9, .spoilt = 4, .flags = 1},
         {.kind = STEP_CHANGES, .amount = 15},

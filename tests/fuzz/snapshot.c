@@ -58,7 +58,7 @@ static void ledger_check(const struct ledger *ledger, const struct snapshot_meta
     MUST(sums.debits_posted == sums.credits_posted);
     MUST(sums.debits_pending == sums.credits_pending);
     MUST(checksum_equal(ledger_digest(ledger), meta->digest));
-    MUST(ledger->accounts.count == meta->accounts);
+    MUST(ledger->accounts.count == meta->rows[LEDGER_ACCOUNTS]);
     for (uint32_t i = 0; i < ledger->holds.slots_used; i++)
         MUST(holds_outcome(&ledger->holds, ledger->holds.slots[i].address) == HOLD_OPEN);
     books_check(ledger);

@@ -113,6 +113,24 @@ struct giro_account step_account(const struct step *step, const struct ledger *l
     return event;
 }
 
+/* A slot of velocity limits, or none, out of what only transfers use. */
+static void slot_set(struct giro_limits *event, const struct step *step)
+{
+    uint32_t number = step->ledger % GIRO_VELOCITY_SLOTS;
+    event->velocity[number] = (struct giro_velocity){
+        .period = step->code / 8,
+        .unit = step->code % 8,
+        .window = step->user_data & 3,
+        .verdict = step->user_data >> 2 & 3,
+        .flags = step->user_data >> 4 & 3,
+    };
+    event->velocity_max[number] = (uint64_t)amount_of(step->amount);
+    if (event->velocity[number].window == GIRO_WINDOW_NONE && step->spoilt != 3) {
+        event->velocity[number] = (struct giro_velocity){0};
+        event->velocity_max[number] = 0;
+    }
+}
+
 struct giro_limits step_limits(const struct step *step)
 {
     struct giro_limits event = {
@@ -124,14 +142,134 @@ struct giro_limits step_limits(const struct step *step)
         .flags = step->flags & GIRO_LIMITS_FLAGS_ALL,
         .timestamp = step->timestamp < 250 ? 0 : step->timestamp,
     };
+    slot_set(&event, step);
     if (step->spoilt == 2)
         event.flags = step->flags;
     if (step->spoilt == 3)
-        event.reserved[step->code % sizeof event.reserved] = step->ledger;
+        event.velocity[step->code % GIRO_VELOCITY_SLOTS].window = step->ledger & 0xf;
     if (step->spoilt == 4)
-        event.reserved_1 = step->code;
+        event.reserved = step->code;
     if (step->spoilt == 5)
         event.over_capture = GIRO_OVER_CAPTURE_MAX + step->code - 2u;
+    return event;
+}
+
+struct giro_cut_off step_cut_off(const struct step *step, const struct ledger *ledger)
+{
+    struct giro_cut_off event = {.ledger =
+                                     step->ledger % 16 < 14 ? 1 + step->ledger % 2 : step->ledger};
+    const struct epoch *epoch = settlements_epoch(&ledger->settlements, event.ledger);
+    event.epoch = epoch != NULL ? epoch->epoch : 0;
+    if (step->timeout % 8 == 1)
+        event.epoch = step->amount;
+    if (step->spoilt < sizeof event.reserved)
+        event.reserved[step->spoilt] = step->code / 128;
+    if (step->spoilt == 250)
+        event.reserved_1 = step->code;
+    if (step->spoilt == 251)
+        event.flags = step->flags;
+    if (step->spoilt == 252)
+        event.timestamp = step->timestamp;
+    if (step->spoilt == 253)
+        event.ledger = 0;
+    return event;
+}
+
+/* Whether a lease of this key is known; then it is copied. */
+static bool lease_of(const struct ledger *ledger, giro_u128 key, struct giro_lease *out)
+{
+    return ledger_get_leases(ledger, &key, 1, out) == 1;
+}
+
+struct giro_lease step_lease(const struct step *step, const struct ledger *ledger)
+{
+    struct giro_lease known = {0};
+    struct giro_lease event = {
+        .key = step_account_id(step->debit) % 8,
+        .owner = 1 + step->credit % 3,
+        .timeout_ms = 1 + step->timeout * 20u,
+        .action = (uint16_t)(step->code % 16 < 15 ? 1 + step->code % 3 : step->code),
+    };
+    bool there = lease_of(ledger, event.key, &known);
+    if (event.action != GIRO_LEASE_ACQUIRE || step->spoilt == 240)
+        event.token = known.token + (step->spoilt == 241);
+    if (event.action != GIRO_LEASE_ACQUIRE && there && step->spoilt % 8 != 0)
+        event.owner = known.owner;
+    if (event.action == GIRO_LEASE_RELEASE)
+        event.timeout_ms = step->spoilt == 242;
+    if (step->spoilt < sizeof event.reserved)
+        event.reserved[step->spoilt] = step->amount / 128;
+    if (step->spoilt == 243)
+        event.deadline = step->timestamp;
+    if (step->spoilt == 244)
+        event.row = step->amount;
+    if (step->spoilt == 245)
+        event.flags = step->flags;
+    if (step->spoilt == 246)
+        event.result = step->flags;
+    if (step->spoilt == 247)
+        event.timestamp = step->timestamp;
+    if (step->spoilt == 248)
+        event.key = GIRO_U128_MAX;
+    if (step->spoilt == 249)
+        event.timeout_ms = GIRO_LEASE_TIMEOUT_MS_MAX + step->amount % 2;
+    return event;
+}
+
+struct giro_fence step_fence(const struct step *step, const struct ledger *ledger)
+{
+    struct giro_lease known = {0};
+    const giro_u128 key = step_account_id(step->debit) % 8;
+    (void)lease_of(ledger, key, &known);
+    return (struct giro_fence){.key = key, .token = known.token + (step->spoilt == 241)};
+}
+
+/* The first of a month, so that day 1 fits, or any time. */
+static void rule_choose(const struct step *step, uint64_t clock_ns, struct giro_schedule *event)
+{
+    const uint64_t february_2020 = 18293 * 86400 * GIRO_NS_PER_S;
+    event->interval = step->spoilt == 230 ? UINT32_MAX : step->code % 4;
+    event->rule = (uint8_t)(step->ledger % 16 < 14 ? GIRO_SCHEDULE_SECONDS : step->ledger % 5);
+    event->first = clock_ns + step->timestamp * (GIRO_NS_PER_S / 8) - 8 * GIRO_NS_PER_S;
+    if (event->rule == GIRO_SCHEDULE_SECONDS)
+        return;
+    event->first = february_2020 + step->timestamp;
+    event->day = step->amount % 4 != 0 ? 1 : step->amount;
+}
+
+struct giro_schedule step_schedule(const struct step *step, uint64_t clock_ns)
+{
+    struct giro_schedule event = {
+        .id = step_id(step->id),
+        .occurrences = 1 + step->pending % 8,
+        .retries = step->timeout % 4 == 3 ? step->timeout % 5 : 0,
+        .transfer = {.debit_account_id = step_account_id(step->debit),
+                     .credit_account_id = step_account_id(step->credit),
+                     .amount = amount_of(step->amount),
+                     .timeout = (step->flags & GIRO_TRANSFER_PENDING) != 0 ? step->timeout % 4 : 0,
+                     .ledger = step->spoilt == 231 ? 2 : 1,
+                     .code = step->spoilt != 232,
+                     .flags =
+                         step->flags & (GIRO_TRANSFER_PENDING | GIRO_TRANSFER_BALANCING_DEBIT |
+                                        GIRO_TRANSFER_BALANCING_CREDIT | GIRO_TRANSFER_NO_LIMIT)},
+    };
+    rule_choose(step, clock_ns, &event);
+    for (uint32_t i = 0; i < event.retries && i < GIRO_SCHEDULE_RETRIES_MAX; i++)
+        event.retry_s[i] = step->spoilt == 233 ? UINT32_MAX : 1 + step->pending % 2;
+    if (step->spoilt % 16 == 15)
+        event.end = event.first + step->pending * (GIRO_NS_PER_S / 8);
+    if (step->spoilt == 234)
+        event.transfer.flags = step->flags;
+    if (step->spoilt >= 235 && step->spoilt < 240)
+        event.reserved[step->spoilt - 235] = step->amount;
+    if (step->spoilt == 240)
+        event.next = step->amount;
+    if (step->spoilt == 241)
+        event.timestamp = step->amount;
+    if (step->spoilt == 242)
+        event.flags = step->flags;
+    if (step->spoilt == 243)
+        event.transfer.pending_id = step->pending;
     return event;
 }
 

@@ -14,6 +14,12 @@ enum step_kind {
     STEP_CLOCK,
     STEP_FORGET,
     STEP_LIMITS = 14, /* between them: kinds of the requests' own */
+    STEP_CUT_OFF = 21,
+    STEP_LEASE = 24,
+    STEP_SCHEDULE = 25,
+    STEP_CANCEL = 26,
+    STEP_FIRE = 27,
+    STEP_FENCED = 28, /* a transfer of a request that carries a lease */
 };
 
 /* One event, or what happens between two requests. */
@@ -47,6 +53,16 @@ struct giro_account step_account(const struct step *step, const struct ledger *l
                                  uint64_t clock_ns);
 
 struct giro_limits step_limits(const struct step *step);
+
+/* Mostly of the epoch that a ledger is in. */
+struct giro_cut_off step_cut_off(const struct step *step, const struct ledger *ledger);
+
+/* Mostly of a lease that is there, under its token. */
+struct giro_lease step_lease(const struct step *step, const struct ledger *ledger);
+struct giro_fence step_fence(const struct step *step, const struct ledger *ledger);
+
+/* Of some seconds from now on, or of months. */
+struct giro_schedule step_schedule(const struct step *step, uint64_t clock_ns);
 
 /* A mutator for inputs of one byte of options and steps. */
 size_t steps_mutate(uint8_t *data, size_t size, size_t size_max, unsigned seed);

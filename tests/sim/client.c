@@ -13,6 +13,7 @@ enum {
     PIPELINE_MAX = 8,
     BULK_EVENTS_MAX = 600,
     BULK_TRANSFERS_MAX = MODEL_TRANSFERS_MAX / 2, /* beyond it no more large requests */
+    SCHEDULES_UNDER_WAY = 200, /* in requests that are not executed yet, at most */
     RETRY_NS = 20 * 1000 * 1000,
     QUERY_LIMIT_MAX = 2000,
 };
@@ -23,6 +24,7 @@ enum client_kind { CLIENT_WORKER, CLIENT_SUBSCRIBER, CLIENT_STRANGER };
 struct request {
     uint64_t id; /* of the last time it was sent */
     uint8_t operation;
+    uint16_t flags;
     uint32_t body_bytes;
     char *body;
     bool sent;
@@ -68,6 +70,11 @@ static struct {
         struct giro_result results[LEDGER_EVENTS_MAX];
         bool valid;
     } created;
+    struct {
+        char body[FRAME_BODY_BYTES_MAX];
+        uint32_t bytes;
+        bool valid;
+    } told;
 } all;
 
 static void client_next(struct client *client);
@@ -152,7 +159,50 @@ static void make_transfers(struct request *request)
         count = 0;
     uint8_t operation =
         chance_below(4) == 0 ? FRAME_CREATE_TRANSFERS_OUTCOMES : FRAME_CREATE_TRANSFERS;
-    body_set(request, operation, events, count * sizeof events[0]);
+    struct {
+        struct giro_fence fence;
+        struct giro_transfer events[LEDGER_RANDOM_EVENTS];
+    } fenced;
+    if (!ledger_random_fence(&all.random, &fenced.fence)) {
+        body_set(request, operation, events, count * sizeof events[0]);
+        return;
+    }
+    memcpy(fenced.events, events, count * sizeof events[0]);
+    body_set(request, operation, &fenced, sizeof fenced.fence + count * sizeof events[0]);
+    request->flags = FRAME_FLAG_FENCED;
+}
+
+static void make_leases(struct request *request)
+{
+    struct giro_lease events[LEDGER_RANDOM_EVENTS];
+    random_prepare();
+    uint32_t count = ledger_random_leases(&all.random, events);
+    body_set(request, FRAME_LEASE, events, count * sizeof events[0]);
+}
+
+static void make_cancels(struct request *request)
+{
+    giro_u128 ids[LEDGER_RANDOM_EVENTS];
+    random_prepare();
+    uint32_t count = ledger_random_cancels(&all.random, ids);
+    body_set(request, FRAME_CANCEL_SCHEDULES, ids, count * sizeof ids[0]);
+}
+
+/* Each comes to its end: where the clock jumps by years, no end would be in sight. */
+static void make_schedules(struct request *request)
+{
+    struct giro_schedule events[LEDGER_RANDOM_EVENTS];
+    if (judge_model()->schedules_count + SCHEDULES_UNDER_WAY > MODEL_SCHEDULES_MAX) {
+        make_cancels(request);
+        return;
+    }
+    random_prepare();
+    uint32_t count = ledger_random_schedules(&all.random, events);
+    for (uint32_t i = 0; i < count; i++) {
+        if (events[i].occurrences == 0)
+            events[i].occurrences = 1 + (uint32_t)chance_below(6);
+    }
+    body_set(request, FRAME_CREATE_SCHEDULES, events, count * sizeof events[0]);
 }
 
 static void make_limits(struct request *request)
@@ -163,15 +213,51 @@ static void make_limits(struct request *request)
     body_set(request, FRAME_SET_LIMITS, events, count * sizeof events[0]);
 }
 
+static void make_cut_off(struct request *request)
+{
+    struct giro_cut_off events[LEDGER_RANDOM_EVENTS];
+    random_prepare();
+    uint32_t count = ledger_random_cut_offs(&all.random, events);
+    body_set(request, FRAME_CUT_OFF, events, count * sizeof events[0]);
+}
+
+/* An id of what an operation looks up, or of nothing. */
+static giro_u128 lookup_id(uint8_t operation)
+{
+    switch (operation) {
+    case FRAME_LOOKUP_ACCOUNTS:
+    case FRAME_GET_LIMITS:
+    case FRAME_GET_SETTLEMENTS:
+        return 1 + chance_below(140);
+    case FRAME_GET_LEASES:
+        return chance_below(LEDGER_RANDOM_KEYS + 2);
+    case FRAME_GET_SCHEDULES:
+        return ledger_random_id(chance_below(all.random.schedule_next + 2));
+    default:
+        return ledger_random_id(chance_below(all.random.id_next + 1));
+    }
+}
+
 static void make_lookup(struct request *request, uint8_t operation)
 {
     giro_u128 ids[40];
     uint32_t count = (uint32_t)chance_below(sizeof ids / sizeof ids[0]);
     for (uint32_t i = 0; i < count; i++)
-        ids[i] = operation == FRAME_LOOKUP_ACCOUNTS || operation == FRAME_GET_LIMITS
-                     ? 1 + chance_below(140)
-                     : ledger_random_id(chance_below(all.random.id_next + 1));
+        ids[i] = lookup_id(operation);
     body_set(request, operation, ids, count * sizeof ids[0]);
+}
+
+static void make_lease_or_schedule(struct request *request)
+{
+    uint64_t chance = chance_below(16);
+    if (chance < 7)
+        make_leases(request);
+    else if (chance < 11)
+        make_schedules(request);
+    else if (chance < 12)
+        make_cancels(request);
+    else
+        make_lookup(request, chance < 14 ? FRAME_GET_LEASES : FRAME_GET_SCHEDULES);
 }
 
 static uint32_t limit_choose(void)
@@ -264,8 +350,14 @@ static void request_make(struct client *client, struct request *request)
         make_accounts(request);
     else if (chance < 11)
         make_limits(request);
+    else if (chance < 14)
+        make_cut_off(request);
+    else if (chance < 26)
+        make_lease_or_schedule(request);
     else if (chance < 70)
         make_transfers(request);
+    else if (chance < 72)
+        make_lookup(request, FRAME_GET_SETTLEMENTS);
     else if (chance < 76)
         make_lookup(request, chance < 75 ? FRAME_LOOKUP_ACCOUNTS : FRAME_GET_LIMITS);
     else if (chance < 82)
@@ -284,11 +376,11 @@ static void request_make(struct client *client, struct request *request)
 
 /* ---- Sending ----------------------------------------------------------------------------- */
 
-static void frame_send(struct client *client, uint8_t operation, uint64_t id, const void *body,
-                       uint32_t body_bytes)
+static void frame_send(struct client *client, uint8_t operation, uint16_t flags, uint64_t id,
+                       const void *body, uint32_t body_bytes)
 {
     static _Alignas(16) char frame[FRAME_BYTES_MAX];
-    struct frame_header header = {.operation = operation, .request_id = id};
+    struct frame_header header = {.operation = operation, .flags = flags, .request_id = id};
     memcpy(frame, &header, sizeof header);
     if (body_bytes > 0)
         memcpy(frame + sizeof header, body, body_bytes);
@@ -309,7 +401,8 @@ static void request_send(struct client *client, struct request *request)
     request->expected = NULL;
     client_counts.requests++;
     client_counts.operations[request->operation]++;
-    frame_send(client, request->operation, request->id, request->body, request->body_bytes);
+    frame_send(client, request->operation, request->flags, request->id, request->body,
+               request->body_bytes);
     machine_at(machine_now() + all.plan.patience_ns, false, client_timed_out, client, request->id);
 }
 
@@ -385,7 +478,7 @@ static void client_connect(void *context, uint64_t generation)
         return;
     }
     struct frame_hello hello = {.version_min = 1, .version_max = 1, .client = "simulated"};
-    frame_send(client, FRAME_HELLO, 0, &hello, sizeof hello);
+    frame_send(client, FRAME_HELLO, 0, 0, &hello, sizeof hello);
     if (client->kind == CLIENT_STRANGER)
         client_next(client);
 }
@@ -426,6 +519,13 @@ void client_created(const struct ledger_output *output, uint64_t timestamp)
     all.created.valid = true;
 }
 
+void client_told(const void *body, uint32_t bytes)
+{
+    memcpy(all.told.body, body, bytes);
+    all.told.bytes = bytes;
+    all.told.valid = true;
+}
+
 static void created_expect(struct request *request)
 {
     static char body[FRAME_BODY_BYTES_MAX];
@@ -454,7 +554,9 @@ void client_executed(int fd, const struct frame_header *header)
     static char body[FRAME_BODY_BYTES_MAX];
     struct request *request = request_of(fd, header->request_id);
     bool created = all.created.valid;
+    bool told = all.told.valid;
     all.created.valid = false;
+    all.told.valid = false;
     if (request == NULL || header->operation != request->operation)
         return;
     if (judge_position() < request->floor)
@@ -470,10 +572,22 @@ void client_executed(int fd, const struct frame_header *header)
     switch (request->operation) {
     case FRAME_CREATE_ACCOUNTS:
     case FRAME_SET_LIMITS:
+    case FRAME_CUT_OFF:
+    case FRAME_CREATE_SCHEDULES:
+    case FRAME_CANCEL_SCHEDULES:
     case FRAME_CREATE_TRANSFERS:
     case FRAME_CREATE_TRANSFERS_OUTCOMES:
         if (created)
             created_expect(request);
+        break;
+    case FRAME_LEASE:
+    case FRAME_GET_LEASES:
+        request->created = told;
+        if (told)
+            expect(request, all.told.body, all.told.bytes);
+        break;
+    case FRAME_GET_SCHEDULES:
+        expect(request, body, judge_get_schedules(ids, count, body));
         break;
     case FRAME_LOOKUP_ACCOUNTS:
         expect(request, body, judge_lookup_accounts(ids, count, body));
@@ -483,6 +597,9 @@ void client_executed(int fd, const struct frame_header *header)
         break;
     case FRAME_GET_LIMITS:
         expect(request, body, judge_get_limits(ids, count, body));
+        break;
+    case FRAME_GET_SETTLEMENTS:
+        expect(request, body, judge_get_settlements(ids, count, body));
         break;
     case FRAME_LOOKUP_PAYMENTS:
         expect(request, body, judge_lookup_payments(ids, count, body));
@@ -572,6 +689,13 @@ static const char *query_judge(struct client *client, const struct request *requ
     }
 }
 
+static const char *settlements_judge(const char *body, uint32_t bytes)
+{
+    static struct giro_settlement settlements[FRAME_EVENTS_MAX];
+    memcpy(settlements, body, bytes);
+    return judge_settlements_told(settlements, bytes / (uint32_t)sizeof settlements[0]);
+}
+
 /* Accounts without the flag history have no balances of the past. */
 static bool no_history(const struct request *request)
 {
@@ -579,6 +703,17 @@ static bool no_history(const struct request *request)
     memcpy(&filter, request->body, sizeof filter);
     const struct giro_account *account = model_account(judge_model(), filter.account_id);
     return account != NULL && (account->flags & GIRO_ACCOUNT_HISTORY) == 0;
+}
+
+/* Whether its reply is one that the ledger has given. */
+static bool changes_something(uint8_t operation)
+{
+    static const uint8_t operations[] = {
+        FRAME_CREATE_ACCOUNTS,  FRAME_CREATE_TRANSFERS, FRAME_CREATE_TRANSFERS_OUTCOMES,
+        FRAME_SET_LIMITS,       FRAME_CUT_OFF,          FRAME_LEASE,
+        FRAME_CREATE_SCHEDULES, FRAME_CANCEL_SCHEDULES,
+    };
+    return memchr(operations, operation, sizeof operations) != NULL;
 }
 
 static const char *reply_judge(struct client *client, struct request *request,
@@ -596,10 +731,7 @@ static const char *reply_judge(struct client *client, struct request *request,
     judge_floor_raise(is_followers(request->operation) ? request->asked : request->settles);
     if (is_query(request->operation))
         return query_judge(client, request, body, header->body_bytes);
-    if (request->operation == FRAME_CREATE_ACCOUNTS ||
-        request->operation == FRAME_CREATE_TRANSFERS ||
-        request->operation == FRAME_CREATE_TRANSFERS_OUTCOMES ||
-        request->operation == FRAME_SET_LIMITS) {
+    if (changes_something(request->operation)) {
         if (!request->created)
             return "it was not executed, and is said to be";
         client_counts.events += request->body_bytes / GIRO_RECORD_BYTES;
@@ -608,8 +740,10 @@ static const char *reply_judge(struct client *client, struct request *request,
         return NULL;
     if (header->body_bytes != request->expected_bytes)
         return "its size is wrong";
-    return memcmp(body, request->expected, request->expected_bytes) == 0 ? NULL
-                                                                         : "its body is wrong";
+    if (memcmp(body, request->expected, request->expected_bytes) != 0)
+        return "its body is wrong";
+    return request->operation == FRAME_GET_SETTLEMENTS ? settlements_judge(body, header->body_bytes)
+                                                       : NULL;
 }
 
 static void reply_take(struct client *client, const struct frame_header *header, const char *body)
@@ -694,7 +828,8 @@ static void client_arrived(void *context, const char *bytes, size_t size)
 static void stranger_send(struct client *client)
 {
     static _Alignas(16) char frame[4096];
-    static const uint8_t operations[] = {1, 2, 3, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 77};
+    static const uint8_t operations[] = {1,  2,  3,  16, 17, 18, 19, 20, 21, 22, 23,
+                                         24, 30, 31, 32, 33, 34, 35, 36, 37, 77};
     struct frame_header header = {
         .operation = operations[chance_below(sizeof operations)],
         .request_id = random_next(RANDOM_CLIENTS),

@@ -73,4 +73,7 @@ void client_executed(int fd, const struct frame_header *request);
 /* The last create that the ledger executed, for the frame that is being executed. */
 void client_created(const struct ledger_output *output, uint64_t timestamp);
 
+/* The body of the reply, of leases: whoever calls has judged it. */
+void client_told(const void *body, uint32_t bytes);
+
 #endif

@@ -184,6 +184,60 @@ void __wrap_ledger_set_limits(struct ledger *ledger, const struct giro_limits *e
     client_created(output, timestamp);
 }
 
+void __wrap_ledger_cut_off(struct ledger *ledger, const struct giro_cut_off *events, uint32_t count,
+                           uint64_t timestamp, struct ledger_output *output)
+{
+    ledger_cut_off(ledger, events, count, timestamp, output);
+    judge_cut_off(ledger, events, count, timestamp, output);
+    client_created(output, timestamp);
+}
+
+void __wrap_ledger_lease(struct ledger *ledger, const struct giro_lease *events, uint32_t count,
+                         uint64_t timestamp, void *replies, struct ledger_output *output)
+{
+    ledger_lease(ledger, events, count, timestamp, replies, output);
+    judge_leases(ledger, events, count, timestamp, replies, output);
+    client_told(replies, count * (uint32_t)sizeof *events);
+}
+
+/* Which of the leases that are over are still known follows from no rule: whatever the judge lets pass
+ * is what the client must get. */
+uint32_t __wrap_ledger_get_leases(const struct ledger *ledger, const giro_u128 *keys,
+                                  uint32_t count, void *leases)
+{
+    uint32_t found = ledger_get_leases(ledger, keys, count, leases);
+    judge_get_leases(keys, count, leases, found);
+    client_told(leases, found * (uint32_t)sizeof(struct giro_lease));
+    return found;
+}
+
+void __wrap_ledger_create_schedules(struct ledger *ledger, const struct giro_schedule *events,
+                                    uint32_t count, uint64_t timestamp,
+                                    struct ledger_output *output)
+{
+    ledger_create_schedules(ledger, events, count, timestamp, output);
+    judge_schedules(ledger, events, count, timestamp, output);
+    client_created(output, timestamp);
+}
+
+void __wrap_ledger_cancel_schedules(struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                                    uint64_t timestamp, struct ledger_output *output)
+{
+    ledger_cancel_schedules(ledger, ids, count, timestamp, output);
+    judge_cancels(ledger, ids, count, timestamp, output);
+    client_created(output, timestamp);
+}
+
+uint32_t __wrap_ledger_fire(struct ledger *ledger, uint64_t timestamp, uint32_t events_max,
+                            const struct record_cache *cache, uint64_t *addresses,
+                            struct ledger_output *output)
+{
+    uint32_t missing = ledger_fire(ledger, timestamp, events_max, cache, addresses, output);
+    if (missing == 0)
+        judge_firing(ledger, timestamp, events_max, output);
+    return missing;
+}
+
 void __wrap_ledger_expire(struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                           struct ledger_output *output)
 {

@@ -6,13 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum entry_kind { ENTRY_ACCOUNTS, ENTRY_LIMITS, ENTRY_TRANSFERS, ENTRY_EXPIRY };
+enum entry_kind {
+    ENTRY_ACCOUNTS,
+    ENTRY_LIMITS,
+    ENTRY_CUT_OFF,
+    ENTRY_LEASES,
+    ENTRY_SCHEDULES,
+    ENTRY_CANCELS,
+    ENTRY_TRANSFERS,
+    ENTRY_FIRING,
+    ENTRY_EXPIRY,
+};
 
 struct entry {
     enum entry_kind kind;
     uint32_t count;
     uint64_t timestamp;
     void *events;
+    uint64_t address; /* in the log, of leases */
+    bool fenced;      /* of transfers: by this lease */
+    struct giro_fence fence;
     struct checksum digest; /* of the ledger behind it */
 };
 
@@ -21,6 +34,13 @@ struct version {
     uint32_t entry;
     uint32_t number; /* of the account in the model */
     struct giro_account row;
+};
+
+/* What a client was told of an epoch that was over. */
+struct told {
+    giro_u128 account_id;
+    uint64_t epoch;
+    struct model_posted posted;
 };
 
 /* Both of these grow. */
@@ -38,9 +58,14 @@ static struct {
     uint32_t version_capacity;
     struct giro_balances balances[MODEL_ACCOUNTS_MAX]; /* what the changes add up to */
     giro_u128 left[MODEL_TRANSFERS_MAX];               /* of a hold, by the model's number */
+    struct told *told;
+    uint32_t told_count;
+    uint32_t told_capacity;
     struct checksum digest_empty;
     bool digest_empty_known;
 } judge;
+
+struct judge_counts judge_counts;
 
 static void *grown(void *array, uint32_t count, uint32_t *capacity, size_t size)
 {
@@ -68,6 +93,7 @@ void judge_reset(void)
         free(judge.entries[i].events);
     judge.entry_count = 0;
     judge.floor = 0;
+    judge.told_count = 0;
     judge.digest_empty_known = false;
     derived_reset();
 }
@@ -213,11 +239,78 @@ static void limits_follow(uint32_t entry, const struct giro_limits *events, uint
     }
 }
 
+static void cut_off_follow(uint32_t entry, const struct giro_cut_off *events, uint32_t count,
+                           uint64_t timestamp, uint32_t *codes)
+{
+    model_cut_off(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (codes[i] != 0)
+            continue;
+        struct giro_cut_off *cut_off = &change_add(entry, GIRO_CHANGE_CUT_OFF)->cut_off;
+        *cut_off = events[i];
+        cut_off->timestamp = timestamp + i;
+    }
+}
+
+/* What leases were answered with last. */
+static struct giro_lease lease_replies[LEDGER_EVENTS_MAX];
+
+static void leases_follow(uint32_t entry, const struct giro_lease *events, uint32_t count,
+                          uint64_t timestamp)
+{
+    model_lease(&judge.model, events, count, timestamp, judge.entries[entry].address,
+                lease_replies);
+    for (uint32_t i = 0; i < count; i++) {
+        if (lease_replies[i].result == 0)
+            change_add(entry, GIRO_CHANGE_LEASE)->lease = lease_replies[i];
+    }
+}
+
+static void schedules_follow(uint32_t entry, const struct giro_schedule *events, uint32_t count,
+                             uint64_t timestamp, uint32_t *codes)
+{
+    uint32_t before = judge.model.schedules_count;
+    model_create_schedules(&judge.model, events, count, timestamp, codes);
+    for (uint32_t i = before; i < judge.model.schedules_count; i++)
+        change_add(entry, GIRO_CHANGE_SCHEDULE_CREATED)->schedule = judge.model.schedules[i];
+}
+
+static void cancels_follow(uint32_t entry, const giro_u128 *ids, uint32_t count, uint64_t timestamp,
+                           uint32_t *codes)
+{
+    model_cancel_schedules(&judge.model, ids, count, timestamp, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        if (codes[i] == 0)
+            change_add(entry, GIRO_CHANGE_SCHEDULE_CANCELLED)->firing = (struct giro_firing){
+                .schedule_id = ids[i],
+                .timestamp = timestamp + i,
+            };
+    }
+}
+
+/* The last firings that were judged. */
+static struct giro_firing firings[LEDGER_FIRE_MAX];
+
+/* A transfer that was created follows its attempt. Returns how many attempts there were. */
+static uint32_t firing_follow(uint32_t entry, uint64_t timestamp, uint32_t max)
+{
+    uint32_t next = judge.model.now.transfers_count;
+    uint32_t count = model_fire(&judge.model, timestamp, max, firings);
+    for (uint32_t i = 0; i < count; i++) {
+        change_add(entry, GIRO_CHANGE_SCHEDULE_FIRED)->firing = firings[i];
+        if (firings[i].transfer_result == 0)
+            transfer_follow(entry, &judge.model.transfers[next++]);
+    }
+    return count;
+}
+
 static void transfers_follow(uint32_t entry, const struct giro_transfer *events, uint32_t count,
                              uint64_t timestamp, uint32_t *codes)
 {
+    const struct entry *it = &judge.entries[entry];
     uint32_t before = judge.model.now.transfers_count;
-    model_create_transfers(&judge.model, events, count, timestamp, codes);
+    model_create_fenced(&judge.model, it->fenced ? &it->fence : NULL, events, count, timestamp,
+                        codes);
     for (uint32_t i = before; i < judge.model.now.transfers_count; i++) {
         if (judge.model.now.status[i] != MODEL_BURNT)
             transfer_follow(entry, &judge.model.transfers[i]);
@@ -265,6 +358,21 @@ static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
         break;
     case ENTRY_LIMITS:
         limits_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_CUT_OFF:
+        cut_off_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_LEASES:
+        leases_follow(entry, it->events, it->count, it->timestamp);
+        break;
+    case ENTRY_SCHEDULES:
+        schedules_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_CANCELS:
+        cancels_follow(entry, it->events, it->count, it->timestamp, codes);
+        break;
+    case ENTRY_FIRING:
+        count = firing_follow(entry, it->timestamp, it->count);
         break;
     case ENTRY_TRANSFERS:
         transfers_follow(entry, it->events, it->count, it->timestamp, codes);
@@ -336,12 +444,88 @@ void judge_limits(const struct ledger *ledger, const struct giro_limits *events,
     digest_keep(ledger);
 }
 
+void judge_cut_off(const struct ledger *ledger, const struct giro_cut_off *events, uint32_t count,
+                   uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_CUT_OFF, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output)
 {
     uint32_t *codes = entry_add(ENTRY_TRANSFERS, events, count * sizeof *events, count, timestamp);
+    struct entry *entry = &judge.entries[judge.entry_count - 1];
+    entry->fenced = output->fence != NULL;
+    if (entry->fenced)
+        memcpy(&entry->fence, output->fence, sizeof entry->fence);
     entry_follow(judge.entry_count - 1, codes);
     results_compare(codes, count, output);
+    judge_counts.fenced += entry->fenced;
+    for (uint32_t i = 0; i < count; i++)
+        judge_counts.not_held += codes[i] == GIRO_TRANSFER_LEASE_NOT_HELD;
+    digest_keep(ledger);
+}
+
+void judge_leases(const struct ledger *ledger, const struct giro_lease *events, uint32_t count,
+                  uint64_t timestamp, const void *replies, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_LEASES, events, count * sizeof *events, count, timestamp);
+    judge.entries[judge.entry_count - 1].address = output->address;
+    entry_follow(judge.entry_count - 1, codes);
+    for (uint32_t i = 0; i < count; i++) {
+        const char *reply = (const char *)replies + i * sizeof lease_replies[0];
+        if (memcmp(reply, &lease_replies[i], sizeof lease_replies[0]) != 0)
+            machine_fail("entry %u, event %u: the lease is not as the model has it",
+                         judge.entry_count - 1, i);
+    }
+    judge_counts.leases += output->record_count;
+    digest_keep(ledger);
+}
+
+void judge_schedules(const struct ledger *ledger, const struct giro_schedule *events,
+                     uint32_t count, uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_SCHEDULES, events, count * sizeof *events, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    judge_counts.schedules += output->record_count / 2;
+    digest_keep(ledger);
+}
+
+void judge_cancels(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                   uint64_t timestamp, const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_CANCELS, ids, count * sizeof *ids, count, timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    results_compare(codes, count, output);
+    digest_keep(ledger);
+}
+
+/* There is always room for what schedules make. */
+void judge_firing(const struct ledger *ledger, uint64_t timestamp, uint32_t events_max,
+                  const struct ledger_output *output)
+{
+    uint32_t *codes = entry_add(ENTRY_FIRING, NULL, 0, events_max, timestamp);
+    uint32_t expected = entry_follow(judge.entry_count - 1, codes);
+    uint32_t fired = 0;
+    for (uint32_t i = 0; i < output->record_count; i++) {
+        struct giro_firing firing = output->records[i].firing;
+        if (record_system(&output->records[i]) != RECORD_SYSTEM_FIRING)
+            continue;
+        firing.row = 0;
+        firing.code = 0;
+        firing.flags = 0;
+        judge_counts.attempts++;
+        judge_counts.made += firing.transfer_result == 0;
+        if (fired == expected || memcmp(&firing, &firings[fired++], sizeof firing) != 0)
+            machine_fail("entry %u: attempt %u is not as the model has it", judge.entry_count - 1,
+                         fired);
+    }
+    if (fired != expected)
+        machine_fail("%u schedules were fired, and the model fires %u", fired, expected);
     digest_keep(ledger);
 }
 
@@ -400,6 +584,85 @@ static void limits_state(const struct ledger *ledger, giro_u128 id)
                      (uint64_t)id);
 }
 
+/* ... and all its epochs together are what is posted to the account. */
+static void settlement_state(const struct ledger *ledger, const struct giro_account *account)
+{
+    struct giro_settlement known = {0};
+    struct giro_settlement found = {0};
+    bool settles = model_settlement(&judge.model, account->id, &known);
+    if (ledger_get_settlements(ledger, &account->id, 1, &found) != settles ||
+        memcmp(&known, &found, sizeof found) != 0)
+        machine_fail("the settlement of account %" PRIu64 " is not as the model has it",
+                     (uint64_t)account->id);
+    struct model_posted sum = {0};
+    for (uint64_t epoch = 0; settles && epoch <= found.epoch; epoch++) {
+        struct model_posted posted = model_posted(&judge.model, account->id, epoch);
+        sum.debits += posted.debits;
+        sum.credits += posted.credits;
+    }
+    if (settles && (sum.debits != account->debits_posted || sum.credits != account->credits_posted))
+        machine_fail("the epochs of account %" PRIu64 " do not add up to its balances",
+                     (uint64_t)account->id);
+}
+
+/* A lease that is over may be forgotten as soon as there was another event of leases. */
+static bool lease_is_known(const struct giro_lease *lease)
+{
+    return lease->deadline > judge.model.lease_timestamp_last;
+}
+
+static void leases_state(const struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < judge.model.leases_count; i++) {
+        const struct giro_lease *known = &judge.model.leases[i];
+        struct giro_lease found;
+        bool there = ledger_get_leases(ledger, &known->key, 1, &found) == 1;
+        if ((!there && lease_is_known(known)) ||
+            (there && memcmp(&found, known, sizeof found) != 0))
+            machine_fail("the lease of %" PRIu64 " is not as the model has it",
+                         (uint64_t)known->key);
+    }
+}
+
+static void schedules_state(const struct ledger *ledger)
+{
+    if (ledger->schedules.count != judge.model.schedules_count)
+        machine_fail("%u schedules, and the model has %u", ledger->schedules.count,
+                     judge.model.schedules_count);
+    for (uint32_t i = 0; i < judge.model.schedules_count; i++) {
+        const struct giro_schedule *known = &judge.model.schedules[i];
+        struct giro_schedule found;
+        if (ledger_get_schedules(ledger, &known->id, 1, &found) != 1 ||
+            memcmp(&found, known, sizeof found) != 0)
+            machine_fail("schedule %" PRIu64 " is not as the model has it", (uint64_t)known->id);
+    }
+}
+
+void judge_attempts(void)
+{
+    for (uint32_t i = 0; i < judge.model.schedules_count; i++) {
+        const struct giro_schedule *schedule = &judge.model.schedules[i];
+        struct giro_firing last = {.next = schedule->first};
+        uint64_t made = 0;
+        for (uint32_t j = 0; j < judge.change_count; j++) {
+            const struct judge_change *change = &judge.changes[j];
+            if (change->kind != GIRO_CHANGE_SCHEDULE_FIRED ||
+                change->firing.schedule_id != schedule->id)
+                continue;
+            if (change->firing.occurrence != last.occurrence_next ||
+                change->firing.attempt != last.attempt_next || change->firing.due != last.next)
+                machine_fail("schedule %" PRIu64 " has left out an attempt, or repeated it",
+                             (uint64_t)schedule->id);
+            last = change->firing;
+            made += last.transfer_result == 0;
+        }
+        if (made != schedule->made)
+            machine_fail("schedule %" PRIu64 " says that it made %" PRIu64
+                         " transfers, and it made %" PRIu64,
+                         (uint64_t)schedule->id, schedule->made, made);
+    }
+}
+
 void judge_state(const struct ledger *ledger)
 {
     const struct model_state *now = &judge.model.now;
@@ -412,11 +675,14 @@ void judge_state(const struct ledger *ledger)
             machine_fail("account %" PRIu64 " is not as the model has it",
                          (uint64_t)now->accounts[i].id);
         limits_state(ledger, now->accounts[i].id);
+        settlement_state(ledger, &ledger->accounts.rows[i]);
     }
     for (uint32_t i = 0; i < now->transfers_count; i++) {
         open += now->status[i] == MODEL_PENDING;
         payment_state(ledger, i);
     }
+    leases_state(ledger);
+    schedules_state(ledger);
     if (ledger->holds.count != open)
         machine_fail("%u open holds, and the model has %u", ledger->holds.count, open);
 }
@@ -447,6 +713,8 @@ void judge_recovered(const struct ledger *ledger, bool tail_lost)
                      position, judge.entry_count, judge.floor);
     if (position < judge.entry_count)
         entries_cut((uint32_t)position);
+    if (tail_lost)
+        judge.told_count = 0;
     judge.floor = (uint32_t)position;
     judge_state(ledger);
 }
@@ -549,6 +817,93 @@ uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out)
     return bytes;
 }
 
+uint32_t judge_get_schedules(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_schedule *schedule = model_schedule(&judge.model, ids[i]);
+        if (schedule == NULL)
+            continue;
+        memcpy(out + bytes, schedule, sizeof *schedule);
+        bytes += (uint32_t)sizeof *schedule;
+    }
+    return bytes;
+}
+
+void judge_get_leases(const giro_u128 *keys, uint32_t count, const void *found,
+                      uint32_t found_count)
+{
+    const char *next = found;
+    const char *end = next + found_count * sizeof(struct giro_lease);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct giro_lease *known = model_lease_of(&judge.model, keys[i]);
+        if (known == NULL)
+            continue;
+        if (next < end && memcmp(next, known, sizeof *known) == 0)
+            next += sizeof *known;
+        else if (lease_is_known(known))
+            machine_fail("a lookup leaves the lease of %" PRIu64 " out", (uint64_t)keys[i]);
+    }
+    if (next != end)
+        machine_fail("a lookup tells of a lease that is none");
+}
+
+uint32_t judge_get_settlements(const giro_u128 *ids, uint32_t count, char *out)
+{
+    uint32_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_settlement settlement;
+        if (!model_settlement(&judge.model, ids[i], &settlement))
+            continue;
+        memcpy(out + bytes, &settlement, sizeof settlement);
+        bytes += (uint32_t)sizeof settlement;
+    }
+    return bytes;
+}
+
+/* False when another client was told something else. */
+static bool epoch_told(giro_u128 account_id, uint64_t epoch, const struct model_posted *posted)
+{
+    for (uint32_t i = 0; i < judge.told_count; i++) {
+        const struct told *told = &judge.told[i];
+        if (told->account_id == account_id && told->epoch == epoch)
+            return told->posted.debits == posted->debits &&
+                   told->posted.credits == posted->credits && told->posted.count == posted->count;
+    }
+    judge.told = grown(judge.told, judge.told_count, &judge.told_capacity, sizeof *judge.told);
+    judge.told[judge.told_count++] =
+        (struct told){.account_id = account_id, .epoch = epoch, .posted = *posted};
+    return true;
+}
+
+const char *judge_settlements_told(const struct giro_settlement *settlements, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct giro_settlement told;
+        memcpy(&told, &settlements[i], sizeof told);
+        const struct giro_account *account = model_account(&judge.model, told.account_id);
+        const struct model_posted before = {
+            .debits = told.debits_before,
+            .credits = told.credits_before,
+            .count = told.count_before,
+        };
+        struct model_posted sum = {.debits = told.debits, .credits = told.credits};
+        if (account == NULL)
+            return "a settlement of no account";
+        if (told.epoch > 0 && !epoch_told(told.account_id, told.epoch - 1, &before))
+            return "an epoch that is over is not what it was";
+        for (uint32_t j = 0; j < judge.told_count; j++) {
+            if (judge.told[j].account_id != told.account_id || judge.told[j].epoch >= told.epoch)
+                continue;
+            sum.debits += judge.told[j].posted.debits;
+            sum.credits += judge.told[j].posted.credits;
+        }
+        if (sum.debits > account->debits_posted || sum.credits > account->credits_posted)
+            return "the epochs of an account are more than is posted to it";
+    }
+    return NULL;
+}
+
 uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out)
 {
     const unsigned told_by_hold = GIRO_TRANSFER_VOID_PENDING | GIRO_TRANSFER_ADJUST;
@@ -582,8 +937,8 @@ static bool has_user_data(giro_u128 data_128, uint64_t data_64, uint32_t data_32
 
 static bool is_transfer(const struct judge_change *change)
 {
-    return change->kind != GIRO_CHANGE_ACCOUNT_CREATED && change->kind != GIRO_CHANGE_LIMITS_SET &&
-           change->kind != GIRO_CHANGE_PENDING_EXPIRED;
+    return change->kind == GIRO_CHANGE_TRANSFER_CREATED ||
+           change->kind == GIRO_CHANGE_PENDING_POSTED || change->kind == GIRO_CHANGE_PENDING_VOIDED;
 }
 
 static bool account_filter_matches(const void *context, const struct judge_change *change)
@@ -770,14 +1125,34 @@ const char *judge_query_accounts(const struct giro_query_filter *filter, uint32_
 
 /* ---- Changes ----------------------------------------------------------------------------- */
 
+/* Of leases and schedules. NULL: it is another kind. */
+static const void *change_record(const struct judge_change *change)
+{
+    if (change->kind == GIRO_CHANGE_LEASE)
+        return &change->lease;
+    if (change->kind == GIRO_CHANGE_SCHEDULE_CREATED)
+        return &change->schedule;
+    return change->kind == GIRO_CHANGE_SCHEDULE_CANCELLED ||
+                   change->kind == GIRO_CHANGE_SCHEDULE_FIRED
+               ? &change->firing
+               : NULL;
+}
+
 static bool change_equals(const struct judge_change *expected, const struct giro_change *change)
 {
+    const struct giro_balances none = {0};
     if (change->kind != (uint32_t)expected->kind)
         return false;
+    if (change_record(expected) != NULL)
+        return memcmp(&change->record, change_record(expected), sizeof change->record) == 0 &&
+               change->marks == 0 && memcmp(&change->debit, &none, sizeof none) == 0 &&
+               memcmp(&change->credit, &none, sizeof none) == 0;
     if (expected->kind == GIRO_CHANGE_ACCOUNT_CREATED)
         return memcmp(&change->record.account, &expected->account, sizeof expected->account) == 0;
     if (expected->kind == GIRO_CHANGE_LIMITS_SET)
         return memcmp(&change->record.limits, &expected->limits, sizeof expected->limits) == 0;
+    if (expected->kind == GIRO_CHANGE_CUT_OFF)
+        return memcmp(&change->record.cut_off, &expected->cut_off, sizeof expected->cut_off) == 0;
     struct giro_transfer transfer = change->record.transfer;
     if (expected->kind == GIRO_CHANGE_PENDING_EXPIRED) {
         const struct giro_transfer *known = &expected->transfer;

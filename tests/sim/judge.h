@@ -23,13 +23,30 @@
 struct judge_change {
     uint32_t entry;
     enum giro_change_kind kind;
-    struct giro_account account;   /* of GIRO_CHANGE_ACCOUNT_CREATED */
-    struct giro_limits limits;     /* of GIRO_CHANGE_LIMITS_SET */
+    struct giro_account account; /* of GIRO_CHANGE_ACCOUNT_CREATED */
+    struct giro_limits limits;   /* of GIRO_CHANGE_LIMITS_SET */
+    struct giro_cut_off cut_off; /* of GIRO_CHANGE_CUT_OFF */
+    struct giro_lease lease;     /* of GIRO_CHANGE_LEASE */
+    struct giro_schedule
+        schedule;              /* of GIRO_CHANGE_SCHEDULE_CREATED, where its first half is read */
+    struct giro_firing firing; /* of GIRO_CHANGE_SCHEDULE_CANCELLED, _FIRED */
     struct giro_transfer transfer; /* of the others */
     uint32_t marks;
     struct giro_balances debit;
     struct giro_balances credit;
 };
+
+/* Since the process began. */
+struct judge_counts {
+    uint64_t leases;   /* acquired, renewed, released */
+    uint64_t fenced;   /* requests of transfers */
+    uint64_t not_held; /* events that were refused for want of the lease */
+    uint64_t schedules;
+    uint64_t attempts;
+    uint64_t made; /* transfers */
+};
+
+extern struct judge_counts judge_counts;
 
 void judge_reset(void);
 
@@ -44,8 +61,18 @@ void judge_accounts(const struct ledger *ledger, const struct giro_account *even
                     uint64_t timestamp, const struct ledger_output *output);
 void judge_limits(const struct ledger *ledger, const struct giro_limits *events, uint32_t count,
                   uint64_t timestamp, const struct ledger_output *output);
+void judge_cut_off(const struct ledger *ledger, const struct giro_cut_off *events, uint32_t count,
+                   uint64_t timestamp, const struct ledger_output *output);
 void judge_transfers(const struct ledger *ledger, const struct giro_transfer *events,
                      uint32_t count, uint64_t timestamp, const struct ledger_output *output);
+void judge_leases(const struct ledger *ledger, const struct giro_lease *events, uint32_t count,
+                  uint64_t timestamp, const void *replies, const struct ledger_output *output);
+void judge_schedules(const struct ledger *ledger, const struct giro_schedule *events,
+                     uint32_t count, uint64_t timestamp, const struct ledger_output *output);
+void judge_cancels(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
+                   uint64_t timestamp, const struct ledger_output *output);
+void judge_firing(const struct ledger *ledger, uint64_t timestamp, uint32_t events_max,
+                  const struct ledger_output *output);
 void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                   const struct ledger_output *output);
 
@@ -54,6 +81,13 @@ void judge_recovered(const struct ledger *ledger, bool tail_lost);
 
 /* Whether two ledgers are the same, and as the model has it. */
 void judge_state(const struct ledger *ledger);
+
+/* Whether every schedule has fired once for each attempt, in order, whatever crashed in between. */
+void judge_attempts(void);
+
+/* What is told of leases. */
+void judge_get_leases(const giro_u128 *keys, uint32_t count, const void *found,
+                      uint32_t found_count);
 
 /* ---- Judging replies: each returns NULL, or what is wrong ------------------------------------ */
 
@@ -65,7 +99,13 @@ uint32_t judge_outcomes(const struct giro_result *results, uint32_t result_count
 uint32_t judge_lookup_accounts(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_transfers(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_get_limits(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_get_schedules(const giro_u128 *ids, uint32_t count, char *out);
 uint32_t judge_lookup_payments(const giro_u128 *ids, uint32_t count, char *out);
+uint32_t judge_get_settlements(const giro_u128 *ids, uint32_t count, char *out);
+
+/* Settlements that a client has got: whatever happens, what they say of an epoch that is over stays, and
+ * what was said of any epochs of an account is no more than is posted to it. */
+const char *judge_settlements_told(const struct giro_settlement *settlements, uint32_t count);
 
 /* A query that was asked at a position and is answered now; raises the floor by what it tells. */
 const char *judge_account_transfers(const struct giro_account_filter *filter, uint32_t asked,

@@ -271,6 +271,7 @@ struct moment {
     uint64_t step;         /* 0: never */
     bool done;             /* when the clients have all they want */
     bool even;             /* when the follower has followed all there is */
+    bool fired;            /* when no schedule is due any more */
 };
 
 static bool moment_fits(const struct moment *moment)
@@ -290,13 +291,22 @@ static bool moment_fits(const struct moment *moment)
     }
 }
 
+/* By the server's clock, which never goes back. */
+static bool schedules_are_due(void)
+{
+    const struct ledger *ledger = hooks_ledger();
+    uint64_t wall = machine_wall();
+    return ledger_fire_due(ledger, wall > ledger->timestamp_last ? wall : ledger->timestamp_last);
+}
+
 static bool moment_has_come(void *context)
 {
     const struct moment *moment = context;
     return life_state() != LIFE_RUNS ||
            (moment->time != 0 && machine_now() >= moment->time && moment_fits(moment)) ||
            (moment->step != 0 && machine_steps() >= moment->step) ||
-           (moment->done && clients_done()) || (moment->even && hooks_follower_is_even());
+           (moment->done && clients_done()) || (moment->even && hooks_follower_is_even()) ||
+           (moment->fired && !schedules_are_due());
 }
 
 static bool started_or_ended(void *unused)
@@ -531,6 +541,7 @@ static void life_run(uint32_t life)
 static void state_compare(void)
 {
     const struct ledger *follower = hooks_follower_ledger();
+    judge_attempts();
     judge_state(hooks_ledger());
     if (follower != NULL && hooks_follower_is_even())
         judge_state(follower);
@@ -552,6 +563,10 @@ static void last_life_run(void)
         machine_fail("with everything well again, not every client got its answers%s%s",
                      life_state() != LIFE_RUNS ? ": " : "",
                      life_state() != LIFE_RUNS ? end_error.text : "");
+    even = (struct moment){.time = machine_now() + 600 * NS_PER_S, .fired = true};
+    (void)machine_run(moment_has_come, &even);
+    if (schedules_are_due())
+        machine_fail("what schedules have missed is not made up for");
     even = (struct moment){.time = machine_now() + 600 * NS_PER_S, .even = true};
     (void)machine_run(moment_has_come, &even);
     if (!hooks_follower_is_even())
@@ -634,6 +649,10 @@ static void summary_print(double seconds)
            ", aborts %" PRIu64 ", refused starts %" PRIu64 ", heals %" PRIu64 "\n",
            totals.lives, disk->power_failures, totals.kills, totals.stops, totals.aborts,
            totals.refused_starts, totals.heals);
+    printf("leases %" PRIu64 ", fenced requests %" PRIu64 ", not held %" PRIu64
+           "; schedules %" PRIu64 ", attempts %" PRIu64 ", made %" PRIu64 "\n",
+           judge_counts.leases, judge_counts.fenced, judge_counts.not_held, judge_counts.schedules,
+           judge_counts.attempts, judge_counts.made);
     printf("sectors unstable %" PRIu64 ": old %" PRIu64 ", torn %" PRIu64 ", garbage %" PRIu64
            "; names lost %" PRIu64 "\n",
            disk->sectors_unstable, disk->sectors_old, disk->sectors_torn, disk->sectors_garbage,

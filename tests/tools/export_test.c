@@ -1,5 +1,6 @@
 /* The formats of giro export, change by change. What a server really sends, and what hledger says to
  * it, is in export_end_to_end.sh. */
+#include "engine/result.h"
 #include "tools/export_hledger.h"
 #include "tools/export_rows.h"
 
@@ -202,12 +203,31 @@ Test(export_rows, csv_has_a_name_for_every_column)
                           .floor = 100,
                           .transfer_max = GIRO_U128_MAX,
                           .over_capture = 2000,
+                          .velocity_max = {0, UINT64_MAX, 0, 5},
+                          .velocity = {{0},
+                                       {.period = 1,
+                                        .unit = GIRO_PERIOD_DAYS,
+                                        .window = GIRO_WINDOW_CALENDAR,
+                                        .verdict = GIRO_VERDICT_REJECT,
+                                        .flags = GIRO_VELOCITY_AMOUNT},
+                                       {0},
+                                       {.period = 30,
+                                        .unit = GIRO_PERIOD_MINUTES,
+                                        .window = GIRO_WINDOW_SLIDING,
+                                        .verdict = GIRO_VERDICT_HOLD,
+                                        .flags = GIRO_VELOCITY_CREDITS}},
                           .flags = GIRO_LIMITS_FROZEN,
                           .timestamp = 1000000003},
     };
     export_csv_change(&fixture.output, &created);
     export_csv_change(&fixture.output, &change);
+    const struct giro_change cut_off = {
+        .ordinal = 3,
+        .kind = GIRO_CHANGE_CUT_OFF,
+        .record.cut_off = {.ledger = 7, .epoch = UINT64_MAX, .timestamp = 1000000004},
+    };
     export_csv_change(&fixture.output, &limits);
+    export_csv_change(&fixture.output, &cut_off);
     cr_assert_str_eq(
         text(&fixture),
         "ordinal,kind,timestamp,time,id,debit_account_id,credit_account_id,amount,pending_id,"
@@ -215,14 +235,76 @@ Test(export_rows, csv_has_a_name_for_every_column)
         "debit_account_debits_pending,debit_account_debits_posted,debit_account_credits_pending,"
         "debit_account_credits_posted,credit_account_debits_pending,credit_account_debits_posted,"
         "credit_account_credits_pending,credit_account_credits_posted,"
-        "floor,balance_max,transfer_max,over_capture\n"
+        "floor,balance_max,transfer_max,over_capture,velocity_0,velocity_1,velocity_2,"
+        "velocity_3,action,owner,token,deadline,occurrence,attempt,due,next,transfer_id,result,"
+        "epoch\n"
         "0,account_created,1000000001,1970-01-01T00:00:01.000000001Z,1,,,,,0,0,0,7,3,history,,,,,,,"
-        ",,,,,,,\n"
+        ",,,,,,,,,,,,,,,,,,,,,,\n"
         "1,transfer_created,1000000002,1970-01-01T00:00:01.000000002Z,100,1,2,"
         "340282366920938463463374607431768211455,0,18446744073709551616,18446744073709551615,"
-        "4294967295,7,5,pending|closing_debit|no_limit,60,over_cap|negative,4,5,0,0,0,0,4,5,,,,\n"
+        "4294967295,7,5,pending|closing_debit|no_limit,60,over_cap|negative,4,5,0,0,0,0,4,5,"
+        ",,,,,,,,,,,,,,,,,,\n"
         "2,limits_set,1000000003,1970-01-01T00:00:01.000000003Z,2,,,,,,,,,,frozen,,,,,,,,,,,100,0,"
-        "340282366920938463463374607431768211455,2000\n");
+        "340282366920938463463374607431768211455,2000,,18446744073709551615:1d:calendar:debits:"
+        "amount:reject,,5:30m:sliding:credits:count:hold,,,,,,,,,,,\n"
+        "3,cut_off,1000000004,1970-01-01T00:00:01.000000004Z,,,,,,,,,7,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"
+        ",,"
+        "18446744073709551615\n");
+    end(&fixture);
+}
+
+/* Leases and schedules: what an attempt led to is in the line of the transfer behind it. */
+Test(export_rows, csv_has_leases_and_schedules)
+{
+    struct fixture fixture;
+    struct giro_schedule schedule = {.id = 7,
+                                     .first = 5,
+                                     .interval = 1,
+                                     .rule = GIRO_SCHEDULE_SECONDS,
+                                     .next = 5,
+                                     .transfer_code = 9,
+                                     .transfer_flags = GIRO_TRANSFER_PENDING,
+                                     .state = GIRO_SCHEDULE_ACTIVE,
+                                     .timestamp = 3};
+    struct giro_change created = {.ordinal = 2, .kind = GIRO_CHANGE_SCHEDULE_CREATED};
+    memcpy(created.record.schedule, &schedule, sizeof created.record.schedule);
+    const struct giro_change rows[] = {
+        {.ordinal = 1,
+         .kind = GIRO_CHANGE_LEASE,
+         .record.lease = {.key = 500,
+                          .owner = GIRO_U128_MAX,
+                          .token = 77,
+                          .deadline = 8,
+                          .timeout_ms = 6,
+                          .action = GIRO_LEASE_RENEW,
+                          .timestamp = 2}},
+        created,
+        {.ordinal = 4,
+         .kind = GIRO_CHANGE_SCHEDULE_FIRED,
+         .record.firing = {.schedule_id = 7,
+                           .transfer_id = GIRO_U128_MAX,
+                           .due = 5,
+                           .next = 6,
+                           .occurrence = 1,
+                           .attempt = 2,
+                           .transfer_result = GIRO_TRANSFER_EXCEEDS_CREDITS,
+                           .timestamp = 9}},
+        {.ordinal = 5,
+         .kind = GIRO_CHANGE_SCHEDULE_CANCELLED,
+         .record.firing = {.schedule_id = 7, .timestamp = 10}},
+    };
+    begin(&fixture);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        export_csv_change(&fixture.output, &rows[i]);
+    cr_assert_str_eq(text(&fixture),
+                     "1,lease,2,1970-01-01T00:00:00.000000002Z,500,,,,,,,,,,,,,,,,,,,,,,,,,,,,,"
+                     "renew,340282366920938463463374607431768211455,77,8,,,,,,,\n"
+                     "2,schedule_created,3,1970-01-01T00:00:00.000000003Z,7,,,,,,,,,9,pending,,,,,,"
+                     ",,,,,,,,,,,,,,,,,,,,5,,,\n"
+                     "4,schedule_fired,9,1970-01-01T00:00:00.000000009Z,7,,,,,,,,,,,,,,,,,,,,,,,,,,"
+                     ",,,,,,,1,2,5,6,340282366920938463463374607431768211455,exceeds_credits,\n"
+                     "5,schedule_cancelled,10,1970-01-01T00:00:00.000000010Z,7,,,,,,,,,,,,,,,,,,,,,"
+                     ",,,,,,,,,,,,,,,,,,\n");
     end(&fixture);
 }
 
@@ -245,7 +327,11 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"debit_account_credits_posted\":null,\"credit_account_debits_pending\":null,"
         "\"credit_account_debits_posted\":null,\"credit_account_credits_pending\":null,"
         "\"credit_account_credits_posted\":null,\"floor\":null,\"balance_max\":null,"
-        "\"transfer_max\":null,\"over_capture\":null}\n");
+        "\"transfer_max\":null,\"over_capture\":null,\"velocity_0\":null,\"velocity_1\":null,"
+        "\"velocity_2\":null,\"velocity_3\":null,"
+        "\"action\":null,\"owner\":null,\"token\":null,\"deadline\":null,\"occurrence\":null,"
+        "\"attempt\":null,\"due\":null,\"next\":null,\"transfer_id\":null,\"result\":null,"
+        "\"epoch\":null}\n");
     export_jsonl_change(&fixture.output, &change);
     cr_assert_str_eq(
         text(&fixture),
@@ -258,7 +344,41 @@ Test(export_rows, json_has_strings_where_numbers_may_exceed_a_double)
         "\"debit_account_credits_posted\":\"0\",\"credit_account_debits_pending\":\"0\","
         "\"credit_account_debits_posted\":\"0\",\"credit_account_credits_pending\":\"0\","
         "\"credit_account_credits_posted\":\"5\",\"floor\":null,\"balance_max\":null,"
-        "\"transfer_max\":null,\"over_capture\":null}\n");
+        "\"transfer_max\":null,\"over_capture\":null,\"velocity_0\":null,\"velocity_1\":null,"
+        "\"velocity_2\":null,\"velocity_3\":null,"
+        "\"action\":null,\"owner\":null,\"token\":null,\"deadline\":null,\"occurrence\":null,"
+        "\"attempt\":null,\"due\":null,\"next\":null,\"transfer_id\":null,\"result\":null,"
+        "\"epoch\":null}\n");
+    const struct giro_change limits = {
+        .kind = GIRO_CHANGE_LIMITS_SET,
+        .record.limits = {.account_id = 2,
+                          .velocity_max = {5},
+                          .velocity = {{.period = 30,
+                                        .unit = GIRO_PERIOD_MINUTES,
+                                        .window = GIRO_WINDOW_RATE,
+                                        .verdict = GIRO_VERDICT_MARK}}},
+    };
+    export_jsonl_change(&fixture.output, &limits);
+    const char *end_of_line = strstr(text(&fixture), "\"over_capture\"");
+    cr_assert_not_null(end_of_line);
+    cr_assert_str_eq(
+        end_of_line,
+        "\"over_capture\":0,\"velocity_0\":\"5:30m:rate:debits:count:"
+        "mark\",\"velocity_1\":null,\"velocity_2\":null,"
+        "\"velocity_3\":null,"
+        "\"action\":null,\"owner\":null,\"token\":null,\"deadline\":null,\"occurrence\":null,"
+        "\"attempt\":null,\"due\":null,\"next\":null,\"transfer_id\":null,\"result\":null,"
+        "\"epoch\":null}\n");
+    const struct giro_change cut_off = {
+        .kind = GIRO_CHANGE_CUT_OFF,
+        .record.cut_off = {.ledger = 7, .epoch = 5, .timestamp = 1000000004},
+    };
+    export_jsonl_change(&fixture.output, &cut_off);
+    end_of_line = strstr(text(&fixture), "{\"ordinal\":0,\"kind\":\"cut_off\"");
+    cr_assert_not_null(end_of_line);
+    cr_expect_not_null(strstr(end_of_line, "\"id\":null,"));
+    cr_expect_not_null(strstr(end_of_line, "\"ledger\":7,\"code\":null,\"flags\":null,"));
+    cr_expect_not_null(strstr(end_of_line, "\"result\":null,\"epoch\":\"5\"}\n"));
     end(&fixture);
 }
 

@@ -23,6 +23,9 @@ has "NOT PROVEN"
 
 expect 0 "${import[@]}" "$berka/accounts.ini" account.asc
 has "4,500 created, 0 already there, 0 refused"
+awk -f "$berka/overdrafts.awk" trans.asc >overdrafts.giro
+expect 0 "$giro" repl --connect "$address" <overdrafts.giro
+has "39 of 39 accounts have these limits now"
 expect 0 "${import[@]}" "$berka/transfers.ini" trans.asc
 has "12 created, 1,229 already there, 0 refused"
 has "49,102 created, 0 already there, 0 refused"
@@ -92,4 +95,19 @@ has "Is the server running?"
 cd /
 server_stop || fail "the server did not stop cleanly"
 expect 0 "$giro" verify --data "$work/ledger"
+
+# Accounts do not go below zero, and each overdraft is as large as it has to be: with a haler less,
+# one row of each of these accounts is refused, and nothing else.
+rm -rf -- "$work/ledger"
+server_start
+cd -- "$work"
+awk -F'floor=' 'NF == 2 { $0 = $1 FS ($2 - 1) substr($0, length) } { print }' \
+    overdrafts.giro >less.giro
+import=("$giro" import --connect "$address" --mapping)
+expect 0 "${import[@]}" "$berka/accounts.ini" account.asc
+expect 0 "$giro" repl --connect "$address" <less.giro
+has "39 of 39 accounts have these limits now"
+expect 1 "${import[@]}" "$berka/transfers.ini" trans.asc
+has "49,063 created, 0 already there, 39 refused"
+has "39 exceeds_credits"
 echo passed

@@ -10,10 +10,12 @@ update=${3-}
 # shellcheck source=tests/tools/server.sh
 . "$2/tests/tools/server.sh"
 
-# The output of the repl without the column of timestamps; deadlines are shown as TIME.
+# The output of the repl without the last column, if it has timestamps; deadlines are shown as TIME,
+# tokens as N.
 masked() {
-    sed -E 's/ +timestamp$//; s/ +[0-9]{4}(-[0-9]{2}){2}T[0-9:.]+Z$//
-        s/[0-9]{4}(-[0-9]{2}){2}T[0-9:.]+Z/TIME/g; s/ +$//'
+    sed -E 's/until [0-9]{4}(-[0-9]{2}){2}T[0-9:.]+Z/until TIME/; s/ +(timestamp|begin)$//
+        s/ +[0-9]{4}(-[0-9]{2}){2}T[0-9:.]+Z$//
+        s/[0-9]{4}(-[0-9]{2}){2}T[0-9:.]+Z/TIME/g; s/token [0-9]+/token N/g; s/ +$//'
 }
 
 # The last table of a script has all accounts. In each ledger debits and credits are equal, nothing
@@ -51,7 +53,8 @@ script_run() {
     local status=0
     local refused=0
     "$giro" repl --connect "$address" --continue <"$script" >"$work/out" 2>&1 || status=$?
-    grep -qE '^  [0-9]+\. id ' "$work/out" && refused=1
+    # What exists has not failed.
+    ! grep -E '^  [0-9]+\. (id|key) [0-9]+: [a-z_]+$' "$work/out" | grep -qv ': exists$' || refused=1
     [ "$status" -eq "$refused" ] || {
         cat "$work/out" >&2
         fail "$script: exit status $status"
@@ -70,6 +73,6 @@ for script in "$scripts"/*.giro; do
     rm -rf -- "$work/ledger"
     count=$((count + 1))
 done
-[ "$count" -ge 8 ] || fail "only $count scripts were found"
+[ "$count" -ge 12 ] || fail "only $count scripts were found"
 [ "$(find "$scripts" -name '*.out' | wc -l)" -eq "$count" ] || fail "an output has no script"
 echo passed

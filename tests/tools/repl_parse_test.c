@@ -64,6 +64,16 @@ Test(repl_parse, points_at_what_is_wrong)
         {"query_transfers limit", 21, "= is expected here, as in limit=1"},
         {"changes code=1", 8, "unknown field \"code\"; there are ordinal, limit, wait_ms"},
         {"changes wait=1", 8, "unknown field \"wait\": did you mean wait_ms?"},
+        {"cut_off", 7, "a field such as ledger=1 is expected here"},
+        {"cut_off epoch=1", 8, "ledger is missing: give ledger=NUMBER"},
+        {"cut_off ledger=1", 8, "epoch is missing: give epoch=NUMBER, the one that ends"},
+        {"cut_off ledger=1 epoch=0, ledger=2", 26, "epoch is missing: give epoch=NUMBER"},
+        {"cut_off ledger=1 ledger=2", 17, "ledger is given twice: a comma begins the next event"},
+        {"cut_off ledger=4294967296 epoch=0", 15, "\"4294967296\" is too large"},
+        {"cut_off ledger=1 epoch=18446744073709551616", 23, "\"18446744073709551616\" is too la"},
+        {"cut_off id=1", 8, "unknown field \"id\"; there are ledger, epoch"},
+        {"get_settlements", 15, "a field such as id=1 is expected here"},
+        {"get_settlements id=1 id=2", 21, "id is given twice: a comma begins the next id"},
         {"set_limits", 10, "a field such as account_id=1 is expected here"},
         {"set_limits id=1", 11, "unknown field \"id\"; there are account_id, floor"},
         {"set_limits account_id=1 flor=5", 24, "unknown field \"flor\": did you mean floor?"},
@@ -73,8 +83,63 @@ Test(repl_parse, points_at_what_is_wrong)
         {"set_limits account_id=1 account_id=2", 24,
          "account_id is given twice: a comma begins the next event"},
         {"set_limit account_id=1", 0, "unknown command \"set_limit\": did you mean set_limits?"},
+        {"set_limits account_id=1 velocity=", 33, "the maximum is missing: write MAXIMUM:PERIOD"},
+        {"set_limits account_id=1 velocity=100", 36, "the period is missing: write MAXIMUM:PERIO"},
+        {"set_limits account_id=1 velocity=100:1d", 39, "the window is missing: write MAXIMUM:PER"},
+        {"set_limits account_id=1 velocity=100::rate", 37, "the period is missing: write MAXIMUM:"},
+        {"set_limits account_id=1 velocity=5:1d:rate:debits:count", 55, "the verdict is missing"},
+        {"set_limits account_id=1 velocity=5.00:1d:rate:debits:amount:off", 33,
+         "\"5.00\": amounts are whole minor units"},
+        {"set_limits account_id=1 velocity=18446744073709551616:1d:rate:debits:amount:off", 33,
+         "\"18446744073709551616\" is too large: at most 18446744073709551615 fits here"},
+        {"set_limits account_id=1 velocity=5:1w:rate:debits:count:off", 35,
+         "\"1w\" is no period: give a number and s, m, h, d or mo, as in 1d; a week is 7d"},
+        {"set_limits account_id=1 velocity=5:d:rate:debits:count:off", 35, "\"d\" is no period"},
+        {"set_limits account_id=1 velocity=5:1:rate:debits:count:off", 35, "\"1\" is no period"},
+        {"set_limits account_id=1 velocity=5:65536d:rate:debits:count:off", 35,
+         "\"65536d\" is too long: at most 65535 of a unit"},
+        {"set_limits account_id=1 velocity=5:1d:calender:debits:count:off", 38,
+         "unknown window \"calender\": did you mean calendar?"},
+        {"set_limits account_id=1 velocity=5:1d:rate:both:count:off", 43,
+         "unknown side \"both\"; there are debits, credits"},
+        {"set_limits account_id=1 velocity=5:1d:rate:debits:sum:off", 50,
+         "unknown measure \"sum\"; there are count, amount"},
+        {"set_limits account_id=1 velocity=5:1d:rate:debits:count:block", 56,
+         "unknown verdict \"block\"; there are off, mark, hold, reject"},
+        {"set_limits account_id=1 velocity=5:1d:rate:debits:count:hold:x", 56,
+         "unknown verdict \"hold:x\""},
+        {"set_limits account_id=1 velocity=none velocity=none velocity=none velocity=none "
+         "velocity=none",
+         89, "an account has no more than 4 velocity limits"},
+        {"get_velocity", 12, "a field such as id=1 is expected here"},
+        {"get_velocity account_id=1", 13, "unknown field \"account_id\"; there are id"},
         {"get_limits", 10, "a field such as id=1 is expected here"},
         {"get_limits account_id=1", 11, "unknown field \"account_id\"; there are id"},
+        {"lease", 5, "a field such as key=1 is expected here"},
+        {"lease owner=7", 6, "key is missing: give key=NUMBER"},
+        {"lease key=1 action=aquire", 19, "unknown action \"aquire\": did you mean acquire?"},
+        {"lease key=1 action=", 19, "a value for action is missing here"},
+        {"lease key=1 timeout=30", 20, "\"30\" is no time: give a number and ms, s, m, h or d"},
+        {"lease key=1 timeout=1mo", 20, "\"1mo\" is no time"},
+        {"lease key=1 timeout=4294967295d", 20, "\"4294967295d\" is no time"},
+        {"lease key=1 key=2", 12, "key is given twice: a comma begins the next event"},
+        {"get_leases id=1", 11, "unknown field \"id\"; there are key"},
+        {"get_leases key=1 key=2", 17, "key is given twice: a comma begins the next id"},
+        {"create_schedules first=2027-01-31", 17, "id is missing: give id=NUMBER, or id=new"},
+        {"create_schedules id=1 every=31", 28, "\"31\" is no interval: give a number and s, m"},
+        {"create_schedules id=1 every=1w", 28, "\"1w\" is no interval"},
+        {"create_schedules id=1 every=", 28, "\"\" is no interval"},
+        {"create_schedules id=1 every=5ms", 28, "\"5ms\" is no interval"},
+        {"create_schedules id=1 every=50000d", 28, "\"50000d\" is no interval"},
+        {"create_schedules id=1 retry=1mo", 28, "\"1mo\" is no time: give numbers and s, m, h"},
+        {"create_schedules id=1 retry=1d,3", 31, "\"3\" is no time"},
+        {"create_schedules id=1 retry=1d,2d,3d,4d,5d", 40, "a schedule has no more than 4 retries"},
+        {"create_schedules id=1 day=256", 26, "\"256\" is too large: at most 255 fits here"},
+        {"create_schedules id=1 first=2027-02-30", 28, "\"2027-02-30\" is"},
+        {"create_schedules id=1 flags=linked", 28, "unknown flag \"linked\"; there are pending"},
+        {"create_schedules id=1 pending_id=2", 22, "unknown field \"pending_id\""},
+        {"cancel_schedules id=new", 20, "\"new\" is not a number"},
+        {"wait 1s 2s 3s 4s 5s", 17, "this is too much: see help wait"},
         {"get_limits id=new", 14, "\"new\" is not a number"},
         {"get_limits id=1 id=2", 16, "id is given twice: a comma begins the next id"},
         {"snapshot now", 9, "nothing follows snapshot"},
@@ -149,6 +214,21 @@ Test(repl_parse, reads_transfers)
     repl_statement_free(&statement);
 }
 
+Test(repl_parse, reads_cut_offs)
+{
+    struct repl_statement statement = parsed("cut_off ledger=978 epoch=0, epoch=max ledger=0x2");
+    const struct giro_cut_off expected[] = {{.ledger = 978}, {.ledger = 2, .epoch = UINT64_MAX}};
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_CUT_OFF);
+    cr_expect_eq(memcmp(statement.records.cut_offs, expected, sizeof expected), 0);
+    repl_statement_free(&statement);
+    statement = parsed("get_settlements id=1, id=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_GET_SETTLEMENTS);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
+    repl_statement_free(&statement);
+}
+
 Test(repl_parse, reads_limits)
 {
     struct repl_statement statement =
@@ -171,6 +251,123 @@ Test(repl_parse, reads_limits)
     cr_assert_eq(statement.count, 2);
     cr_expect_eq(statement.verb, REPL_GET_LIMITS);
     cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_velocity_limits)
+{
+    struct repl_statement statement =
+        parsed("set_limits account_id=1 velocity=100000:1d:calendar:debits:amount:reject floor=5\n"
+               " velocity=max:65535s:sliding:credits:count:off # the second\n"
+               " velocity=none velocity = 0x10:3mo:calendar:credits:amount:hold\n"
+               ", account_id=2 velocity=0:1m:rate:debits:count:mark, account_id=3 velocity=none");
+    const struct giro_limits expected[] = {
+        {.account_id = 1,
+         .floor = 5,
+         .velocity_max = {100000, UINT64_MAX, 0, 16},
+         .velocity = {{.period = 1,
+                       .unit = GIRO_PERIOD_DAYS,
+                       .window = GIRO_WINDOW_CALENDAR,
+                       .verdict = GIRO_VERDICT_REJECT,
+                       .flags = GIRO_VELOCITY_AMOUNT},
+                      {.period = 65535,
+                       .unit = GIRO_PERIOD_SECONDS,
+                       .window = GIRO_WINDOW_SLIDING,
+                       .verdict = GIRO_VERDICT_OFF,
+                       .flags = GIRO_VELOCITY_CREDITS},
+                      {0},
+                      {.period = 3,
+                       .unit = GIRO_PERIOD_MONTHS,
+                       .window = GIRO_WINDOW_CALENDAR,
+                       .verdict = GIRO_VERDICT_HOLD,
+                       .flags = GIRO_VELOCITY_AMOUNT | GIRO_VELOCITY_CREDITS}}},
+        {.account_id = 2,
+         .velocity = {{.period = 1,
+                       .unit = GIRO_PERIOD_MINUTES,
+                       .window = GIRO_WINDOW_RATE,
+                       .verdict = GIRO_VERDICT_MARK}}},
+        {.account_id = 3},
+    };
+    cr_assert_eq(statement.count, 3);
+    cr_expect_eq(memcmp(statement.records.limits, expected, sizeof expected), 0);
+    repl_statement_free(&statement);
+    statement = parsed("set_limits account_id=1 velocity=5:2h:rate:debits:count:off");
+    cr_expect_eq(statement.records.limits->velocity[0].unit, GIRO_PERIOD_HOURS);
+    repl_statement_free(&statement);
+    statement = parsed("get_velocity id=1, id=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_GET_VELOCITY);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_leases)
+{
+    struct repl_statement statement =
+        parsed("lease action=acquire key=2:576 owner=7 timeout=30s # the first\n"
+               ", key=1 action = renew owner=8 timeout=500ms token=max, key=3 action=release");
+    const struct giro_lease expected[] = {
+        {.key = (giro_u128)2 << 96 | 576,
+         .owner = 7,
+         .timeout_ms = 30000,
+         .action = GIRO_LEASE_ACQUIRE},
+        {.key = 1, .owner = 8, .token = UINT64_MAX, .timeout_ms = 500, .action = GIRO_LEASE_RENEW},
+        {.key = 3, .action = GIRO_LEASE_RELEASE},
+    };
+    cr_expect_eq(statement.verb, REPL_LEASE);
+    cr_assert_eq(statement.count, 3);
+    cr_expect_eq(memcmp(statement.records.leases, expected, sizeof expected), 0);
+    repl_statement_free(&statement);
+    statement = parsed("get_leases key=1, key=2:576");
+    cr_assert_eq(statement.count, 2);
+    cr_expect_eq(statement.verb, REPL_GET_LEASES);
+    cr_expect(statement.records.ids[1] == ((giro_u128)2 << 96 | 576));
+    repl_statement_free(&statement);
+}
+
+Test(repl_parse, reads_schedules)
+{
+    const uint64_t day_ns = 86400 * GIRO_NS_PER_S;
+    struct repl_statement statement = parsed(
+        "create_schedules id=1 first=1970-01-31 every=1mo retry=1d,3d amount=999 ledger=1 code=2\n"
+        " debit_account_id=3 credit_account_id=4 user_data_64=5 occurrences=12 end=1971-01-01,\n"
+        "id=2 first=1970-01-28T06:00:00Z every=2y day=31 flags=pending|no_limit timeout=60,\n"
+        "id=3 every=90m retry=30s, id=new first=1970-03-05 every=1mo");
+    const struct giro_schedule expected[] = {
+        {.id = 1,
+         .first = 30 * day_ns,
+         .end = 365 * day_ns,
+         .occurrences = 12,
+         .interval = 1,
+         .retry_s = {86400, 3 * 86400},
+         .rule = GIRO_SCHEDULE_MONTHS,
+         .day = 31,
+         .retries = 2,
+         .transfer = {.debit_account_id = 3,
+                      .credit_account_id = 4,
+                      .amount = 999,
+                      .user_data_64 = 5,
+                      .ledger = 1,
+                      .code = 2}},
+        {.id = 2,
+         .first = 27 * day_ns + day_ns / 4,
+         .interval = 2,
+         .rule = GIRO_SCHEDULE_YEARS,
+         .day = 31,
+         .transfer = {.timeout = 60, .flags = GIRO_TRANSFER_PENDING | GIRO_TRANSFER_NO_LIMIT}},
+        {.id = 3, .interval = 5400, .retry_s = {30}, .rule = GIRO_SCHEDULE_SECONDS, .retries = 1},
+    };
+    cr_expect_eq(statement.verb, REPL_CREATE_SCHEDULES);
+    cr_assert_eq(statement.count, 4);
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        cr_expect_eq(memcmp(&statement.records.schedules[i], &expected[i], sizeof expected[i]), 0,
+                     "row %zu", i);
+    cr_expect(statement.id_is_new[3]);
+    cr_expect_eq(statement.records.schedules[3].day, 5);
+    repl_statement_free(&statement);
+    statement = parsed("wait 500ms");
+    cr_expect_eq(statement.verb, REPL_WAIT);
+    cr_expect_eq(statement.argument_count, 1);
     repl_statement_free(&statement);
 }
 
