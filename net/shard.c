@@ -541,21 +541,18 @@ static void damage_tell(const struct shard *shard, const struct log_fetch *fetch
             (uint32_t)(fetch->damaged_at % segment_bytes), shard->directory.path);
 }
 
-/* What schedules wait for was fetched. A record that cannot be read is taken for one with another
- * id: theirs are hashes of 128 bits, and nobody would be helped if no schedule fired any more. */
+/* What schedules wait for was fetched. While a record cannot be read nobody knows whether it has the
+ * id of an attempt: then none is made, and it is tried again later. */
 static void event_firing_fetched(struct shard *shard)
 {
-    struct log_fetch *fetch = &shard->firing.fetch;
-    const union record nobody = {0};
-    enum log_fetch_state state = log_fetch_step(fetch);
+    enum log_fetch_state state = log_fetch_step(&shard->firing.fetch);
     if (state == LOG_FETCH_AGAIN)
         return;
     shard->firing_fetches = false;
     if (state != LOG_FETCH_DAMAGED)
         return;
-    damage_tell(shard, fetch);
-    for (uint32_t i = fetch->next; i < fetch->count; i++)
-        record_cache_put(&fetch->cache, fetch->addresses[i], &nobody);
+    damage_tell(shard, &shard->firing.fetch);
+    shard->firing_paused_until = shard->monotonic_ns + FIRE_DAMAGED_PAUSE_NS;
 }
 
 static void event_fetched(struct shard *shard, struct shard_fetch *fetch)

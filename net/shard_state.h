@@ -14,7 +14,8 @@ enum {
     SHARD_FETCHES = 4,
     /* A chunk of ids, each with the few records that chance may put beside it. */
     FIRE_CACHE_RECORDS = 16 * LEDGER_FIRE_MAX,
-    FIRE_PAUSE_NS = 2 * 1000 * 1000,        /* after a batch that was not full */
+    FIRE_PAUSE_NS = 2 * 1000 * 1000,            /* after a batch that was not full */
+    FIRE_DAMAGED_PAUSE_NS = 1000 * 1000 * 1000, /* after a record that cannot be read */
     SHARD_PROGRESS_NS = 1000 * 1000 * 1000, /* between messages about something that takes long */
 };
 
