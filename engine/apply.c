@@ -281,9 +281,8 @@ void cancel_apply(struct ledger *ledger, const struct giro_firing *firing, uint6
 void settlement_add(struct ledger *ledger, uint32_t account_row)
 {
     const uint32_t number = ledger->accounts.rows[account_row].ledger;
-    const struct epoch *epoch = settlements_epoch(&ledger->settlements, number);
     const struct settlement row = {
-        .epoch = epoch != NULL ? epoch->epoch : 0,
+        .epoch = settlements_epoch_number(&ledger->settlements, number),
         .account_row = account_row,
     };
     settlements_append(&ledger->settlements, &row);
@@ -316,9 +315,8 @@ static struct settlement *settlement_change(struct ledger *ledger, uint32_t acco
     const uint32_t number = ledger->settlements.by_account[account_row] - 1;
     struct settlement *row = &ledger->settlements.rows[number];
     journal_change(&ledger->journal, LEDGER_SETTLEMENTS, number, address)->before.settlement = *row;
-    const struct epoch *epoch = settlements_epoch(&ledger->settlements, account->ledger);
     if (!PLANTED(KEEP_EPOCH))
-        settlement_roll(row, epoch != NULL ? epoch->epoch : 0);
+        settlement_roll(row, settlements_epoch_number(&ledger->settlements, account->ledger));
     row->count++;
     return row;
 }

@@ -124,9 +124,8 @@ static bool settlement_formed(const struct ledger *ledger, const struct settleme
         (row->reserved[0] | row->reserved[1] | row->reserved[2]) != 0)
         return false;
     const struct giro_account *account = &ledger->accounts.rows[row->account_row];
-    const struct epoch *epoch = settlements_epoch(&ledger->settlements, account->ledger);
     return (account->flags & GIRO_ACCOUNT_SETTLES) != 0 && settlement_sums_formed(row) &&
-           row->epoch <= (epoch != NULL ? epoch->epoch : 0);
+           row->epoch <= settlements_epoch_number(&ledger->settlements, account->ledger);
 }
 
 /* Of any table but accounts. */

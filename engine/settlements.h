@@ -67,6 +67,14 @@ void settlements_pop(struct settlements *settlements, uint32_t account_row);
 /* The epoch of a ledger number; NULL: 0, as it was never cut off. */
 const struct epoch *settlements_epoch(const struct settlements *settlements, uint32_t ledger);
 
+/* Its number. */
+static inline uint64_t settlements_epoch_number(const struct settlements *settlements,
+                                                uint32_t ledger)
+{
+    const struct epoch *epoch = settlements_epoch(settlements, ledger);
+    return epoch != NULL ? epoch->epoch : 0;
+}
+
 /* Puts an epoch into the place of its ledger's one, or behind them all. */
 void settlements_cut(struct settlements *settlements, const struct epoch *epoch);
 
