@@ -16,6 +16,9 @@
  *            returns     every second one returns the one before it
  *            all         all of them
  *
+ * Two figures of execution: `execute` is all the time of a run, in which the kernel makes zeros of the
+ * memory that the index grows into, which scatters; `batches` is the median of its batches.
+ *
  * With several, each round runs each of them once, so that whatever else the machine does meets all
  * alike; every run has a ledger of its own, made anew. The records of all are in the same memory. */
 #include "engine/ledger.h"
@@ -115,6 +118,7 @@ struct bench {
     struct giro_transfer *events;
     uint64_t *addresses;
     struct giro_result *results;
+    double *batches; /* seconds a transfer in each */
 };
 
 /* One run of one workload. */
@@ -132,6 +136,7 @@ struct run {
 /* What came out of a run. */
 struct outcome {
     double execute_ns; /* a transfer */
+    double batches_ns; /* a transfer of the median batch; of schedules: as execute_ns */
     double replay_ns;
     double index_bytes;
     uint64_t rejected;
@@ -185,8 +190,9 @@ static bool bench_make(struct bench *bench)
     bench->events = memory_reserve(LEDGER_EVENTS_MAX * sizeof *bench->events);
     bench->addresses = memory_reserve(LEDGER_FETCH_MAX * sizeof *bench->addresses);
     bench->results = memory_reserve(LEDGER_EVENTS_MAX * sizeof *bench->results);
+    bench->batches = memory_reserve((bench->transfers / bench->batch + 1) * sizeof *bench->batches);
     if (bench->window == NULL || bench->events == NULL || bench->addresses == NULL ||
-        bench->results == NULL)
+        bench->results == NULL || bench->batches == NULL)
         return false;
     memset(bench->window, 0, records * sizeof *bench->window);
     return true;
@@ -318,15 +324,30 @@ static void run_prepare(struct run *run)
     memset(run->bench->events, 0, LEDGER_EVENTS_MAX * sizeof *run->bench->events);
 }
 
+static int compare_doubles(const void *left, const void *right)
+{
+    double a = *(const double *)left;
+    double b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Sorts the values. */
+static double median_of(double *values, uint64_t count)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
 /* ---- What is timed ----------------------------------------------------------------------- */
 
-/* Returns the seconds that execution took. */
-static double transfers_execute(struct run *run)
+/* Returns the seconds that execution took; *out_median: of a transfer in the median batch. */
+static double transfers_execute(struct run *run, double *out_median)
 {
     const struct bench *bench = run->bench;
     const bool velocity = run->workload == VELOCITY_1 || run->workload == VELOCITY_4;
     const uint64_t step_ns = velocity ? VELOCITY_SPAN_NS / bench->transfers + 1 : 1;
     double seconds = 0;
+    uint64_t batches = 0;
     for (uint64_t sent = 0, count; sent < bench->transfers; sent += count) {
         count = chunk(sent, bench->transfers, bench->batch);
         for (uint32_t i = 0; i < count; i++) {
@@ -338,9 +359,12 @@ static double transfers_execute(struct run *run)
         if (ledger_create_transfers(run->ledger, bench->events, (uint32_t)count, run->timestamp,
                                     NULL, bench->addresses, &run->output) != 0)
             abort(); /* everything is in the window */
-        seconds += seconds_now() - start;
+        const double took = seconds_now() - start;
+        seconds += took;
+        bench->batches[batches++] = took / (double)count;
         request_end(run, count * step_ns);
     }
+    *out_median = median_of(bench->batches, batches);
     return seconds;
 }
 
@@ -390,10 +414,13 @@ static struct outcome run_measure(const struct bench *bench, enum workload workl
         .address = 1,
     };
     run_prepare(&run);
-    const double execute_s = workload == SCHEDULES ? schedules_fire(&run) : transfers_execute(&run);
+    double batch_s = 0;
+    const double execute_s =
+        workload == SCHEDULES ? schedules_fire(&run) : transfers_execute(&run, &batch_s);
     struct ledger *replayed = ledger_make(bench);
     const struct outcome outcome = {
         .execute_ns = execute_s * per_transfer,
+        .batches_ns = workload == SCHEDULES ? execute_s * per_transfer : batch_s * 1e9,
         .replay_ns = run_replay(&run, replayed) * per_transfer,
         .index_bytes = (double)index_memory_bytes(&run.ledger->transfers) /
                        (double)run.ledger->transfers.count,
@@ -407,18 +434,10 @@ static struct outcome run_measure(const struct bench *bench, enum workload workl
 
 /* ---- Rounds and report ------------------------------------------------------------------- */
 
-static int compare_doubles(const void *left, const void *right)
-{
-    double a = *(const double *)left;
-    double b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 /* Prints the spread. Returns the median. */
 static double spread_print(const char *name, double *values, uint32_t count)
 {
-    qsort(values, count, sizeof *values, compare_doubles);
-    double median = (values[(count - 1) / 2] + values[count / 2]) / 2;
+    double median = median_of(values, count);
     printf("%-8s %7.1f %7.1f %7.1f  %6.2f", name, values[0], median, values[count - 1],
            1e3 / median);
     return median;
@@ -429,15 +448,19 @@ static bool workload_print(enum workload workload, const struct outcome *outcome
                            double *plain_ns)
 {
     double execute[ROUNDS_MAX];
+    double batches[ROUNDS_MAX];
     double replay[ROUNDS_MAX];
     bool equal = true;
     for (uint32_t i = 0; i < count; i++) {
         execute[i] = outcomes[i].execute_ns;
+        batches[i] = outcomes[i].batches_ns;
         replay[i] = outcomes[i].replay_ns;
         equal &= outcomes[i].equal;
     }
     printf("%-10s ", workload_names[workload]);
-    double median = spread_print("execute", execute, count);
+    (void)spread_print("execute", execute, count);
+    printf("\n%-10s ", "");
+    double median = spread_print("batches", batches, count);
     if (workload == PLAIN)
         *plain_ns = median;
     if (*plain_ns != 0)

@@ -1,12 +1,12 @@
 /* The ledger: requests, their chains and chunks, undo, expiry.
  *
- * Reading order: engine/rules.c (what stands against one event, and its execution), undo, the request
- * loop with its chains, expiry. What an accepted record does is in engine/apply.h, shared with replay
+ * Reading order: engine/plain.h and engine/rules.c (what stands against one event, and its execution),
+ * undo, the request loop with its chains, expiry. What an accepted record does is in engine/apply.h, shared with replay
  * (engine/replay.c); limits, leases and schedules are in engine/objects.c; what is answered without a
  * change in engine/lookup.c. */
 #include "engine/ledger.h"
 
-#include "engine/apply.h"
+#include "engine/plain.h"
 #include "engine/planted.h"
 #include "engine/rules.h"
 #include "engine/stage.h"
@@ -392,29 +392,49 @@ static bool chain_exists(const struct ledger *ledger, const struct request *requ
     return false; /* the chain is open */
 }
 
-static uint32_t event_execute(struct ledger *ledger, const struct request *request, uint32_t index)
+static uint32_t transfer_run(struct ledger *ledger, const struct request *request, uint32_t index)
 {
-    const union record *event = &request->events[index];
+    const struct giro_transfer *event = &request->events[index].transfer;
+    const struct ledger_event *prepared = &ledger->events[index];
     struct ledger_output *output = request->output;
     union record *records = &output->records[output->record_count];
-    bool imported = (event->transfer.flags & request->flag_imported) != 0;
-    uint64_t now = request->timestamp + index;
+    const uint64_t address = output->address + output->record_count;
+    const uint64_t now = request->timestamp + index;
+    const uint64_t timestamp =
+        (event->flags & GIRO_TRANSFER_IMPORTED) != 0 ? event->timestamp : now;
+    if (is_plain(ledger, event) && output->fence == NULL) {
+        uint32_t code = transfer_identity(ledger, request->cache, event, prepared->id_hash);
+        if (code == 0)
+            code = plain_execute(ledger, event, prepared, timestamp, &records[0].transfer, address);
+        output->record_count += code == 0;
+        return code;
+    }
     struct execution execution = {
         .cache = request->cache,
-        .event = &event->transfer,
-        .prepared = &ledger->events[index],
+        .event = event,
+        .prepared = prepared,
         .fence = output->fence,
         .now = now,
-        .timestamp = imported ? event->transfer.timestamp : now,
+        .timestamp = timestamp,
         .records = records,
-        .address = output->address + output->record_count,
+        .address = address,
         .record_count = 1,
     };
-    uint32_t code = request->kind == RECORD_ACCOUNT
-                        ? account_execute(ledger, &event->account, execution.timestamp, records)
-                        : transfer_execute(ledger, &execution);
+    uint32_t code = transfer_execute(ledger, &execution);
     if (code == 0)
         output->record_count += execution.record_count;
+    return code;
+}
+
+static uint32_t account_run(struct ledger *ledger, const struct request *request, uint32_t index)
+{
+    const struct giro_account *event = &request->events[index].account;
+    struct ledger_output *output = request->output;
+    const uint64_t timestamp =
+        (event->flags & GIRO_ACCOUNT_IMPORTED) != 0 ? event->timestamp : request->timestamp + index;
+    uint32_t code =
+        account_execute(ledger, event, timestamp, &output->records[output->record_count]);
+    output->record_count += code == 0;
     return code;
 }
 
@@ -452,7 +472,8 @@ static void event_run(struct ledger *ledger, const struct request *request, uint
     else
         code = event_check(request, i);
     if (code == 0)
-        code = event_execute(ledger, request, i);
+        code = request->kind == RECORD_ACCOUNT ? account_run(ledger, request, i)
+                                               : transfer_run(ledger, request, i);
     if (code != 0) {
         if (chain->open && !chain->broken && !chain->committed)
             chain_break(ledger, request, i, chain);
@@ -462,7 +483,7 @@ static void event_run(struct ledger *ledger, const struct request *request, uint
     }
     if (code == 0 && request->output->outcomes != NULL)
         outcome_add(ledger, request->output, i);
-    if (!linked)
+    if (!linked && chain->open)
         *chain = (struct chain){0};
 }
 
