@@ -628,6 +628,17 @@ static giro_u128 rate_arrival(const struct giro_velocity *slot, uint64_t max, ui
     return (giro_u128)(end > time ? end : time) + spent / max + (spent % max != 0);
 }
 
+/* What counts within a calendar or sliding window that contains the time. */
+static giro_u128 window_sum(const struct giro_velocity *slot, const struct model_counter *counter,
+                            uint64_t time)
+{
+    if (slot->window != GIRO_WINDOW_SLIDING)
+        return counter->current;
+    uint64_t period = period_ns(slot);
+    uint64_t rest = counter->end - time < period ? counter->end - time : period;
+    return counter->current + (giro_u128)counter->previous * rest / period;
+}
+
 static bool counter_over(const struct giro_velocity *slot, uint64_t max,
                          const struct model_counter *before, uint64_t n, uint64_t time)
 {
@@ -637,13 +648,7 @@ static bool counter_over(const struct giro_velocity *slot, uint64_t max,
         return rate_arrival(slot, max, before->end, n, time) - time > period_ns(slot);
     }
     struct model_counter counter = counter_at(slot, *before, time);
-    giro_u128 sum = counter.current;
-    if (slot->window == GIRO_WINDOW_SLIDING) {
-        uint64_t period = period_ns(slot);
-        uint64_t rest = counter.end - time < period ? counter.end - time : period;
-        sum += (giro_u128)counter.previous * rest / period;
-    }
-    return sum + n > max;
+    return window_sum(slot, &counter, time) + n > max;
 }
 
 static void counter_add(const struct giro_velocity *slot, uint64_t max,
@@ -661,6 +666,41 @@ static void counter_add(const struct giro_velocity *slot, uint64_t max,
     }
     *counter = counter_at(slot, *counter, time);
     counter->current = n < UINT64_MAX - counter->current ? counter->current + n : UINT64_MAX;
+}
+
+/* A rate has used what the time until it is even with itself is worth. */
+static uint64_t counter_used(const struct giro_velocity *slot, uint64_t max,
+                             const struct model_counter *counter, uint64_t time)
+{
+    giro_u128 used = 0;
+    if (slot->window == GIRO_WINDOW_RATE) {
+        giro_u128 ahead = counter->end > time ? counter->end - time : 0;
+        used = ahead * max / period_ns(slot) + (ahead * max % period_ns(slot) != 0);
+    } else {
+        used = window_sum(slot, counter, time);
+    }
+    return used < UINT64_MAX ? (uint64_t)used : UINT64_MAX;
+}
+
+bool model_velocity(const struct model *model, giro_u128 account_id, uint64_t time,
+                    struct giro_velocity_used *out)
+{
+    const struct giro_account *account = model_account(model, account_id);
+    const struct giro_limits *limits = model_limits(model, account_id);
+    if (limits == NULL)
+        return false;
+    *out = (struct giro_velocity_used){.account_id = account_id, .timestamp = time};
+    for (uint32_t i = 0; i < GIRO_VELOCITY_SLOTS; i++) {
+        const struct giro_velocity *slot = &limits->velocity[i];
+        struct model_counter counter = model->now.counters[account - model->now.accounts][i];
+        out->maximum[i] = limits->velocity_max[i];
+        if (slot->window == GIRO_WINDOW_NONE || counter.end == 0)
+            continue;
+        counter = counter_at(slot, counter, time);
+        out->used[i] = counter_used(slot, limits->velocity_max[i], &counter, time);
+        out->end[i] = counter.end;
+    }
+    return true;
 }
 
 /* What a transfer adds to a slot that counts it. An adjust is not one more transfer. */

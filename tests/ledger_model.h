@@ -130,6 +130,10 @@ const struct giro_transfer *model_transfer(const struct model *model, giro_u128 
 /* What an account is limited to; NULL when that was never set. */
 const struct giro_limits *model_limits(const struct model *model, giro_u128 account_id);
 
+/* What of an account's velocity limits is used at a time; false when it was never limited. */
+bool model_velocity(const struct model *model, giro_u128 account_id, uint64_t time,
+                    struct giro_velocity_used *out);
+
 /* NULL when the key was never leased. Once a lease is over the ledger may have forgotten it. */
 const struct giro_lease *model_lease_of(const struct model *model, giro_u128 key);
 
