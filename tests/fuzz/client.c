@@ -23,7 +23,7 @@ enum {
     REQUEST_BYTES = 8,
     FRAMES = 3, /* in flight */
     COUNT_MAX = 12,
-    BODY_BYTES_MAX = 4096,
+    BODY_BYTES_MAX = REQUESTS * COUNT_MAX * 256, /* schedules, of all requests */
     ACTS_MAX = 64,
 };
 
@@ -33,6 +33,7 @@ struct asking {
     char *events;
     char *output;
     struct giro_outcome *outcomes;
+    struct giro_fence fence;
     bool queued;
     bool done;
 };
@@ -60,6 +61,14 @@ static const enum giro_operation operations[] = {
     GIRO_CREATE_TRANSFERS_OUTCOMES,
     GIRO_SET_LIMITS,
     GIRO_GET_LIMITS,
+    GIRO_GET_VELOCITY,
+    GIRO_LEASE,
+    GIRO_GET_LEASES,
+    GIRO_CREATE_SCHEDULES,
+    GIRO_CANCEL_SCHEDULES,
+    GIRO_GET_SCHEDULES,
+    GIRO_CUT_OFF,
+    GIRO_GET_SETTLEMENTS,
 };
 
 enum { OPERATIONS = sizeof operations / sizeof operations[0] };
@@ -67,7 +76,24 @@ enum { OPERATIONS = sizeof operations / sizeof operations[0] };
 static bool is_lookup(enum giro_operation operation)
 {
     return operation == GIRO_LOOKUP_ACCOUNTS || operation == GIRO_LOOKUP_TRANSFERS ||
-           operation == GIRO_LOOKUP_PAYMENTS || operation == GIRO_GET_LIMITS;
+           operation == GIRO_LOOKUP_PAYMENTS || operation == GIRO_GET_LIMITS ||
+           operation == GIRO_GET_VELOCITY || operation == GIRO_GET_LEASES ||
+           operation == GIRO_GET_SCHEDULES || operation == GIRO_GET_SETTLEMENTS;
+}
+
+/* Whether it is answered with results of those events that were not done. */
+static bool is_create(enum giro_operation operation)
+{
+    return operation == GIRO_CREATE_ACCOUNTS || operation == GIRO_CREATE_TRANSFERS ||
+           operation == GIRO_CREATE_TRANSFERS_OUTCOMES || operation == GIRO_SET_LIMITS ||
+           operation == GIRO_CREATE_SCHEDULES || operation == GIRO_CANCEL_SCHEDULES ||
+           operation == GIRO_CUT_OFF;
+}
+
+/* Of what a lookup finds. */
+static size_t row_bytes(enum giro_operation operation)
+{
+    return operation == GIRO_GET_SCHEDULES ? sizeof(struct giro_schedule) : GIRO_RECORD_BYTES;
 }
 
 /* Whether it has a filter, and no events. */
@@ -96,15 +122,32 @@ static void request_sizes(const struct giro_request *request, uint32_t limit, si
     case GIRO_CREATE_TRANSFERS:
     case GIRO_CREATE_TRANSFERS_OUTCOMES:
     case GIRO_SET_LIMITS:
+    case GIRO_CUT_OFF:
         *out_events = request->count * sizeof(struct giro_transfer);
         *out_output = request->count * sizeof(struct giro_result);
+        return;
+    case GIRO_CREATE_SCHEDULES:
+        *out_events = request->count * sizeof(struct giro_schedule);
+        *out_output = request->count * sizeof(struct giro_result);
+        return;
+    case GIRO_CANCEL_SCHEDULES:
+        *out_events = request->count * sizeof(giro_u128);
+        *out_output = request->count * sizeof(struct giro_result);
+        return;
+    case GIRO_LEASE:
+        *out_events = request->count * sizeof(struct giro_lease);
+        *out_output = request->count * sizeof(struct giro_lease);
         return;
     case GIRO_LOOKUP_ACCOUNTS:
     case GIRO_LOOKUP_TRANSFERS:
     case GIRO_LOOKUP_PAYMENTS:
     case GIRO_GET_LIMITS:
+    case GIRO_GET_VELOCITY:
+    case GIRO_GET_LEASES:
+    case GIRO_GET_SCHEDULES:
+    case GIRO_GET_SETTLEMENTS:
         *out_events = request->count * sizeof(giro_u128);
-        *out_output = (size_t)request->count * GIRO_RECORD_BYTES;
+        *out_output = request->count * row_bytes(request->operation);
         return;
     case GIRO_READ_CHANGES:
         *out_events = sizeof(struct giro_change_filter);
@@ -114,7 +157,8 @@ static void request_sizes(const struct giro_request *request, uint32_t limit, si
     case GIRO_QUERY_TRANSFERS:
         *out_events = sizeof(struct giro_query_filter);
         break;
-    default:
+    case GIRO_GET_ACCOUNT_TRANSFERS:
+    case GIRO_GET_ACCOUNT_BALANCES:
         *out_events = sizeof(struct giro_account_filter);
     }
     *out_output = (size_t)limit * GIRO_RECORD_BYTES;
@@ -152,7 +196,8 @@ static void request_take(struct input *input, struct asking *asking)
     uint32_t number = 1 + (uint32_t)input_number(input, 1) % COUNT_MAX;
     uint8_t flags = (uint8_t)input_number(input, 1);
     bool first_same = (input_number(input, 5) & 1) != 0;
-    bool counts = request_is_create(request) || is_lookup(request->operation);
+    bool counts = is_create(request->operation) || request->operation == GIRO_LEASE ||
+                  is_lookup(request->operation);
     request->count = counts ? number : has_filter(request) ? 1 : 0;
     request_sizes(request, number, &events_bytes, &output_bytes);
     asking->events = calloc(1, events_bytes + 1);
@@ -170,8 +215,11 @@ static void request_take(struct input *input, struct asking *asking)
     filter_fill(request, asking->events, number, flags);
     request->events.any = asking->events;
     request->output.any = asking->output;
-    if (request_is_create(request) && (flags & 128) != 0)
+    if (is_create(request->operation) && (flags & 128) != 0)
         request->output.any = NULL;
+    asking->fence = (struct giro_fence){.key = 1, .token = flags & 32};
+    if (request_is_of_transfers(request) && (flags & 64) != 0)
+        request->fence = &asking->fence;
     request->internal = (struct giro_request_internal){
         .deadline_ns = UINT64_MAX, .outstanding = true, .alone = request_travels_alone(request)};
     asking->queued = true;
@@ -209,6 +257,34 @@ static void outcomes_check(const struct giro_request *request)
     MUST(failed == request->result_count);
 }
 
+/* One reply an event, each of its key. */
+static void leases_check(const struct giro_request *request)
+{
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct giro_lease *lease = &request->output.leases[i];
+        MUST(lease->key == request->events.leases[i].key);
+        MUST((lease->token == 0) == (lease->result != 0));
+        refused += lease->result != 0;
+    }
+    MUST(refused == request->result_count);
+}
+
+/* What was found is what this request has asked for, in its order. */
+static void lookup_check(const struct giro_request *request)
+{
+    uint32_t next = 0;
+    MUST(request->result_count <= request->count);
+    for (uint32_t i = 0; i < request->result_count; i++) {
+        giro_u128 id;
+        memcpy(&id, (const char *)request->output.any + i * row_bytes(request->operation),
+               sizeof id);
+        while (next < request->count && request->events.ids[next] != id)
+            next++;
+        MUST(next++ < request->count, "result %u", i);
+    }
+}
+
 static void request_check(const struct asking *asking)
 {
     const struct giro_request *request = &asking->request;
@@ -227,8 +303,12 @@ static void request_check(const struct asking *asking)
     request_sizes(request, limit, &events_bytes, &output_bytes);
     if (request->operation == GIRO_CREATE_TRANSFERS_OUTCOMES)
         outcomes_check(request);
-    if (request_is_create(request))
+    if (is_create(request->operation))
         created_check(request);
+    else if (request->operation == GIRO_LEASE)
+        leases_check(request);
+    else if (is_lookup(request->operation))
+        lookup_check(request);
     else if (limit > 0)
         MUST(request->result_count <= limit);
     else
@@ -319,13 +399,6 @@ static void welcome_send(struct input *input)
     frame_send(header, frame, sizeof welcome, (how & 16) != 0);
 }
 
-static bool is_create(const struct frame *frame)
-{
-    return frame->operation == GIRO_CREATE_ACCOUNTS || frame->operation == GIRO_CREATE_TRANSFERS ||
-           frame->operation == GIRO_CREATE_TRANSFERS_OUTCOMES ||
-           frame->operation == GIRO_SET_LIMITS;
-}
-
 /* Bytes in front of the results of a create. */
 static uint32_t created_head(const struct frame *frame)
 {
@@ -353,16 +426,35 @@ static void created_correct(const struct frame *frame, char *body, uint32_t body
     }
 }
 
+/* One lease an event, as far as there is room. */
+static void leases_correct(const struct frame *frame, char *body, uint32_t body_bytes,
+                           uint64_t mask)
+{
+    for (uint32_t i = 0; i < frame->event_count && (i + 1) * GIRO_RECORD_BYTES <= body_bytes; i++) {
+        const bool done = (mask >> i % 16 & 1) != 0;
+        const struct giro_lease lease = {
+            .key = frame->ids[i],
+            .token = done ? 1 + i : 0,
+            .result = done ? 0 : GIRO_LEASE_RESULT_HELD_BY_ANOTHER,
+            .timestamp = done ? 1000 + i : 0,
+        };
+        memcpy(body + i * sizeof lease, &lease, sizeof lease);
+    }
+}
+
 /* Makes a body what the frame's operation demands, as far as mask says. */
 static void body_correct(const struct frame *frame, char *body, uint32_t body_bytes, uint64_t mask)
 {
-    if (is_create(frame)) {
+    if (is_create(frame->operation)) {
         created_correct(frame, body, body_bytes, mask);
+    } else if (frame->operation == GIRO_LEASE) {
+        leases_correct(frame, body, body_bytes, mask);
     } else if (is_lookup(frame->operation)) {
+        const size_t size = row_bytes(frame->operation);
         uint32_t found = 0;
         for (uint32_t i = 0; i < frame->event_count; i++) {
-            if ((mask >> i % 16 & 1) != 0 && (found + 1) * GIRO_RECORD_BYTES <= body_bytes)
-                memcpy(body + (size_t)found++ * GIRO_RECORD_BYTES, &frame->ids[i], 16);
+            if ((mask >> i % 16 & 1) != 0 && (found + 1) * size <= body_bytes)
+                memcpy(body + found++ * size, &frame->ids[i], 16);
         }
     } else if (frame->operation == GIRO_READ_CHANGES) {
         struct frame_changes head = {.ordinal_next = 1 << 20, .ordinal_end = 1 << 21};
@@ -371,7 +463,7 @@ static void body_correct(const struct frame *frame, char *body, uint32_t body_by
         head.count = (body_bytes - (uint32_t)sizeof head) / (uint32_t)sizeof(struct giro_change);
         memcpy(body, &head, sizeof head);
         for (uint32_t i = 0; i < head.count; i++) {
-            const struct giro_change change = {.ordinal = 256 + i, .kind = 1 + i % 6};
+            const struct giro_change change = {.ordinal = 256 + i, .kind = 1 + i % 11};
             memcpy(body + sizeof head + i * sizeof change, &change, sizeof change);
         }
     } else {
@@ -391,10 +483,12 @@ static void body_correct(const struct frame *frame, char *body, uint32_t body_by
 static uint32_t body_whole(const struct frame *frame, uint32_t bytes)
 {
     uint32_t head = 0;
-    uint32_t item = GIRO_RECORD_BYTES;
-    if (is_create(frame)) {
+    uint32_t item = (uint32_t)row_bytes(frame->operation);
+    if (is_create(frame->operation)) {
         head = created_head(frame);
         item = sizeof(struct giro_result);
+    } else if (frame->operation == GIRO_LEASE) {
+        return frame->event_count * GIRO_RECORD_BYTES;
     } else if (frame->operation == GIRO_READ_CHANGES) {
         head = sizeof(struct frame_changes);
         item = sizeof(struct giro_change);
@@ -563,7 +657,8 @@ static void samples_write(void)
 {
     enum { REPLY_BYTES = 6, WELCOME_BYTES = 2, ACTS = REQUESTS * REQUEST_BYTES };
     static const uint16_t bytes[OPERATIONS] = {0,   256, 24,  40,  384, 40,  384, 384,
-                                               384, 384, 384, 304, 384, 672, 24,  384};
+                                               384, 384, 384, 304, 384, 672, 24,  384,
+                                               384, 512, 384, 24,  24,  768, 24,  384};
     for (uint32_t set = 0; set < OPERATIONS / REQUESTS; set++) {
         const char name[] = {'s', 'e', 't', (char)('0' + set), 0};
         uint8_t sample[ACTS + WELCOME_BYTES + REQUESTS * REPLY_BYTES] = {0};
