@@ -14,6 +14,7 @@
 enum {
     REQUESTS = 1000, /* of one run */
     RUNS = 3,
+    RUNS_MAX = 12,
     EVENTS_MAX = LEDGER_RANDOM_EVENTS,
     MARKS = 7,
 };
@@ -552,102 +553,175 @@ static uint64_t run_once(uint64_t seed, uint64_t clock_ns, uint32_t kept_max,
     return fetched;
 }
 
-/* ---- The tests --------------------------------------------------------------------------- */
+/* ---- What a history has to reach ----------------------------------------------------------- */
 
-#define CODE_COUNT(name, code, text)                                                               \
-    fprintf(stderr, "%9u %s\n", counts[code], text);                                               \
-    missed += counts[code] == 0;
+#define CODE_MISSED(name, code, text) missed += counts[code] == 0;
 
 static uint32_t accounts_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "accounts:\n");
-    GIRO_ACCOUNT_RESULTS(CODE_COUNT)
+    GIRO_ACCOUNT_RESULTS(CODE_MISSED)
     return missed;
 }
 
 static uint32_t transfers_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "transfers:\n");
-    GIRO_TRANSFER_RESULTS(CODE_COUNT)
+    GIRO_TRANSFER_RESULTS(CODE_MISSED)
     return missed;
 }
 
 static uint32_t limits_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "limits:\n");
-    GIRO_LIMITS_RESULTS(CODE_COUNT)
+    GIRO_LIMITS_RESULTS(CODE_MISSED)
     return missed;
 }
 
 static uint32_t leases_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "leases:\n");
-    GIRO_LEASE_RESULTS(CODE_COUNT)
+    GIRO_LEASE_RESULTS(CODE_MISSED)
     return missed;
 }
 
 static uint32_t schedules_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "schedules:\n");
-    GIRO_SCHEDULE_RESULTS(CODE_COUNT)
+    GIRO_SCHEDULE_RESULTS(CODE_MISSED)
     return missed;
 }
 
 static uint32_t cut_offs_missed(const uint32_t *counts)
 {
     uint32_t missed = 0;
-    fprintf(stderr, "cut-offs:\n");
-    GIRO_CUT_OFF_RESULTS(CODE_COUNT)
+    GIRO_CUT_OFF_RESULTS(CODE_MISSED)
     return missed;
 }
 
-#undef CODE_COUNT
+#undef CODE_MISSED
+#define CODE_MISSED(name, code, text) missed += (code) >= 128 && counts[code] == 0;
+
+/* Of the results that only payments, limits and leases have. */
+static uint32_t payments_missed(const uint32_t *counts)
+{
+    uint32_t missed = 0;
+    GIRO_TRANSFER_RESULTS(CODE_MISSED)
+    return missed;
+}
+
+#undef CODE_MISSED
 
 /* How many different results attempts came to, besides created. */
 static uint32_t refusals_seen(const uint32_t *counts)
 {
     uint32_t seen = 0;
-    for (uint32_t code = 0; code <= GIRO_TRANSFER_RESULT_MAX; code++) {
-        if (counts[code] == 0)
-            continue;
-        fprintf(stderr, "%9u attempts: %s\n", counts[code], giro_transfer_result_name(code));
-        seen += code != 0;
-    }
+    for (uint32_t code = 1; code <= GIRO_TRANSFER_RESULT_MAX; code++)
+        seen += counts[code] != 0;
     return seen;
 }
 
-/* Of the results that only payments and limits have, each is seen. */
-#define CODE_IS_SEEN(name, code, text)                                                             \
-    cr_assert(code < 128 || counts[code] != 0, "no event answers %s", text);
+static uint32_t marks_missed(const uint32_t *marks)
+{
+    uint32_t missed = 0;
+    for (uint32_t bit = 0; bit < MARKS; bit++)
+        missed += marks[bit] == 0;
+    return missed;
+}
 
-static void payments_seen(const uint32_t *counts){GIRO_TRANSFER_RESULTS(CODE_IS_SEEN)}
+/* What was not reached, NULL: nothing. */
+static const char *coverage_lacks(const struct fixture_coverage *coverage, const uint32_t *marks)
+{
+    if (accounts_missed(coverage->account) > 4)
+        return "results of accounts";
+    if (transfers_missed(coverage->transfer) > 4)
+        return "results of transfers";
+    if (payments_missed(coverage->transfer) != 0)
+        return "results of payments";
+    if (limits_missed(coverage->limits) != 0)
+        return "results of limits";
+    if (leases_missed(coverage->lease) != 1) /* that all are taken */
+        return "results of leases";
+    if (schedules_missed(coverage->schedule) != 0)
+        return "results of schedules";
+    if (cut_offs_missed(coverage->cut_off) != 1) /* there are few ledgers */
+        return "results of cut-offs";
+    if (coverage->fired[0] <= 100 || refusals_seen(coverage->fired) < 8)
+        return "results of attempts";
+    return marks_missed(marks) != 0 ? "marks" : NULL;
+}
 
-#undef CODE_IS_SEEN
+#define CODE_TELL(name, code, text) fprintf(stderr, "%9u %s\n", counts[code], text);
 
+static void accounts_tell(const uint32_t *counts)
+{
+    GIRO_ACCOUNT_RESULTS(CODE_TELL)
+}
+
+static void transfers_tell(const uint32_t *counts)
+{
+    GIRO_TRANSFER_RESULTS(CODE_TELL)
+}
+
+static void limits_tell(const uint32_t *counts)
+{
+    GIRO_LIMITS_RESULTS(CODE_TELL)
+}
+
+static void leases_tell(const uint32_t *counts)
+{
+    GIRO_LEASE_RESULTS(CODE_TELL)
+}
+
+static void schedules_tell(const uint32_t *counts)
+{
+    GIRO_SCHEDULE_RESULTS(CODE_TELL)
+}
+
+static void cut_offs_tell(const uint32_t *counts)
+{
+    GIRO_CUT_OFF_RESULTS(CODE_TELL)
+}
+
+#undef CODE_TELL
+
+static void coverage_tell(const struct fixture_coverage *coverage, const uint32_t *marks)
+{
+    fprintf(stderr, "accounts:\n");
+    accounts_tell(coverage->account);
+    fprintf(stderr, "transfers:\n");
+    transfers_tell(coverage->transfer);
+    fprintf(stderr, "limits:\n");
+    limits_tell(coverage->limits);
+    fprintf(stderr, "leases:\n");
+    leases_tell(coverage->lease);
+    fprintf(stderr, "schedules:\n");
+    schedules_tell(coverage->schedule);
+    fprintf(stderr, "attempts:\n");
+    transfers_tell(coverage->fired);
+    fprintf(stderr, "cut-offs:\n");
+    cut_offs_tell(coverage->cut_off);
+    for (uint32_t bit = 0; bit < MARKS; bit++)
+        fprintf(stderr, "%9u with mark %u\n", marks[bit], 1u << bit);
+}
+
+/* ---- The tests --------------------------------------------------------------------------- */
+
+/* Some events are so rare that a few runs may have none of them, with a seed in twenty or so: then more
+ * follow. What has to be reached is the same for every seed. */
 Test(ledger_model, agrees_on_random_requests)
 {
     struct fixture_coverage coverage = {0};
     uint32_t marks[MARKS] = {0};
+    const char *lacks = NULL;
     uint64_t seed = seed_choose();
-    for (uint64_t i = 0; i < RUNS; i++) {
+    for (uint64_t i = 0; i < RUNS || (i < RUNS_MAX && lacks != NULL); i++) {
         run_once(seed + 2 * i, 0, 0, &coverage, marks);
         run_once(seed + 2 * i + 1, CLOCK_LATE_NS, 0, &coverage, marks);
+        lacks = coverage_lacks(&coverage, marks);
     }
-    cr_assert(accounts_missed(coverage.account) <= 4);
-    cr_assert(transfers_missed(coverage.transfer) <= 4);
-    cr_assert(limits_missed(coverage.limits) == 0);
-    cr_assert(leases_missed(coverage.lease) == 1); /* that all are taken */
-    cr_assert(schedules_missed(coverage.schedule) == 0);
-    cr_assert(coverage.fired[0] > 100 && refusals_seen(coverage.fired) >= 8);
-    cr_assert(cut_offs_missed(coverage.cut_off) == 1); /* there are few ledgers */
-    payments_seen(coverage.transfer);
-    for (uint32_t bit = 0; bit < MARKS; bit++)
-        cr_assert(marks[bit] != 0, "no transfer has mark %u", 1u << bit);
+    coverage_tell(&coverage, marks);
+    cr_assert(lacks == NULL, "no event, or too few, for some %s", lacks);
 }
 
 Test(ledger_model, agrees_when_old_records_are_fetched)
