@@ -1,6 +1,7 @@
 """What an export of the journal has to agree with, for export_end_to_end.sh.
 
-    export_books.py work ADDRESS SEED           a random history of every kind of transfer
+    export_books.py work ADDRESS SEED           a random history of every kind of transfer, of those too
+                                                that schedules make or that need a lease
     export_books.py balances ADDRESS FILE       what the server says of every account, as JSON
     export_books.py csv|jsonl EXPORT FILE       the export, added up again, is what FILE says
     export_books.py hledger EXPORT FILE         ... added up by hledger: all four balances of all
@@ -30,9 +31,12 @@ BALANCES = ("debits_pending", "debits_posted", "credits_pending", "credits_poste
 CLOSING_CREDIT, IMPORTED = 128, 256
 RETURN, KEEP_OPEN, ADJUST, FACT = 512, 1024, 2048, 4096
 ACCOUNT_IMPORTED = 16
+SCHEDULED_FLAGS = p.PENDING | p.BALANCING_DEBIT | p.BALANCING_CREDIT  # of what a schedule makes
 LEDGERS = (1, 7, 840, 978, 65536, 0xFFFFFFFF)
 HUGE = 7  # the ledger whose amounts use all of 128 bits
-DAY_NS = 86400 * 10 ** 9
+SECOND_NS = 10 ** 9
+DAY_NS = 86400 * SECOND_NS
+JANUARY_31_2020_NS = 18292 * DAY_NS
 
 
 def check(condition, *what):
@@ -51,6 +55,9 @@ class Work:
         self.holds = []  # that may be open
         self.posted = []  # that may be returned
         self.created = self.refused = 0
+        self.tokens = {}  # of leases that somebody has or had, by key
+        self.schedules = []
+        self.fenced = self.unfenced = 0  # transfers that a lease let pass, or did not
         self.timestamp = 1577836800 * 10 ** 9  # of the next import: from 2020-01-01 on
 
     def id(self):
@@ -142,8 +149,11 @@ class Work:
                 "amount": r.choice((p.U128_MAX, r.randrange(origin["amount"] + 1))),
                 "ledger": origin["ledger"], "code": 9, "flags": flags, **self.user_data()}
 
-    def send(self, events):
-        _, results = self.c.create_transfers(*[p.transfer(**fields) for fields in events])
+    def send(self, events, fence=None):
+        """Returns how many were created."""
+        records = [p.transfer(**fields) for fields in events]
+        _, results = (self.c.create_fenced(fence, *records) if fence
+                      else self.c.create_transfers(*records))
         for i, fields in enumerate(events):
             if i in results:
                 self.refused += 1
@@ -154,6 +164,7 @@ class Work:
                 self.holds.append(fields)
             if not flags & (p.PENDING | p.POST | p.VOID) and fields["amount"] < 1 << 120:
                 self.posted.append(fields)
+        return len(events) - len(results)
 
     def event(self):
         kind = self.random.random()
@@ -171,6 +182,69 @@ class Work:
             if self.random.random() < 0.05:
                 event["flags"] = event.get("flags", 0) | p.LINKED
         self.send(events)
+
+    def lease(self):
+        """Acquires a lease, for a minute, or renews one, or gives one back."""
+        r = self.random
+        key = r.randrange(1, 6)
+        if key in self.tokens and r.random() < 0.6:
+            action = r.choice((p.RENEW, p.RELEASE))
+            event = p.lease(key, 1, action, token=self.tokens[key],
+                            timeout_ms=60000 if action == p.RENEW else 0)
+        else:
+            event = p.lease(key, 1, p.ACQUIRE, timeout_ms=60000)
+        lease, = self.c.lease(event)
+        if lease["result"] == 0:
+            self.tokens[key] = lease["token"]
+
+    def fenced_batch(self, size):
+        """Transfers that need a lease: all are refused when it was released, or acquired anew."""
+        key = self.random.randrange(1, 6)
+        known = self.c.get_leases(key)
+        current = bool(known) and known[0]["deadline"] > time.time_ns() + SECOND_NS
+        token = known[0]["token"] if current else 1
+        if current and self.random.random() < 0.3:
+            token, current = token - 1, False
+        created = self.send([self.event() for _ in range(size)], p.fence(key, token))
+        check(current or created == 0, "a lease that nobody has let", created, "transfers pass")
+        self.fenced += created
+        self.unfenced += 0 if current else size
+
+    def create_schedules(self, count):
+        """Most are due at once, or every second; those of months make up for years."""
+        r = self.random
+        for _ in range(count):
+            made = self.moving()
+            made["flags"] = made.get("flags", 0) & SCHEDULED_FLAGS
+            if not made["flags"] & p.PENDING:
+                made["timeout"] = 0
+            fields = {"id": made.pop("id"), "occurrences": r.randrange(1, 5), "interval": 1,
+                      "rule": p.BY_SECONDS, "retries": r.randrange(3)}
+            fields["first"] = time.time_ns() + r.randrange(-3 * SECOND_NS, SECOND_NS // 2)
+            if r.random() < 0.2:
+                fields.update(rule=r.choice((p.BY_MONTHS, p.BY_YEARS)), day=31,
+                              first=JANUARY_31_2020_NS + r.randrange(DAY_NS))
+            fields.update({"retry_%d" % i: 1 for i in range(fields["retries"])})
+            _, results = self.c.create_schedules(p.schedule(p.transfer(**made), **fields))
+            if not results:
+                self.schedules.append(fields["id"])
+
+    def schedules_end(self):
+        """Waits a while and cancels what is not over then; what they made can be ended, or returned."""
+        time.sleep(1.5)
+        _, results = self.c.cancel_schedules(*self.schedules)
+        check(len(results) < len(self.schedules), "no schedule was left to be cancelled")
+        rows = [row for row, _ in self.c.get_schedules(*self.schedules)]
+        check(len(rows) == len(self.schedules), "schedules are missing")
+        check(all(row["state"] != p.ACTIVE for row in rows), "a schedule goes on")
+        for fields in self.c.lookup_transfers(*[row["last_id"] for row in rows if row["made"]]):
+            if fields["amount"] < 1 << 120:
+                (self.holds if fields["flags"] & p.PENDING else self.posted).append(fields)
+        made = sum(row["made"] for row in rows)
+        failed = sum(row["last_result"] != 0 for row in rows)
+        check(made > 50 and failed > 5, "schedules made", made, "transfers, and at the end", failed,
+              "of them made none")
+        self.created += made
 
     def import_batch(self, size, step_ns):
         """As old as the last import; step_ns: at most between two."""
@@ -199,6 +273,16 @@ class Work:
         self.create_accounts(20, False)
         for _ in range(20):
             self.batch(self.random.randrange(1, 160))
+            self.create_schedules(self.random.randrange(1, 8))
+            for _ in range(3):
+                self.lease()
+            self.fenced_batch(self.random.randrange(1, 40))
+        self.schedules_end()
+        for _ in range(5):
+            self.lease()
+            self.batch(self.random.randrange(1, 160))
+        check(self.fenced > 20 and self.unfenced > 20, "leases let", self.fenced, "pass, and not",
+              self.unfenced)
         time.sleep(1.3)
         self.batch(1)
         check(self.created > 2000 and self.refused > 200, "the history is too small:",
@@ -249,6 +333,8 @@ class Books:
         self.accounts = {}
         self.holds = {}
         self.kinds = {}
+        self.schedules = set()
+        self.made = None  # id of the transfer that comes next
         self.ordinal = -1
 
     def add(self, account_id, balance, amount):
@@ -274,6 +360,21 @@ class Books:
             del self.holds[row["pending_id"]]
         self.move(row, "pending", -released)
 
+    def take_object(self, row):
+        """Leases and schedules: nothing moves. An attempt comes right before its transfer."""
+        kind = row["kind"]
+        check(row["debit_account_debits_posted"] is None, "ordinal", row["ordinal"], "moves nothing")
+        if kind == "schedule_created":
+            check(row["id"] not in self.schedules, "schedule", row["id"], "twice")
+            self.schedules.add(row["id"])
+        elif kind in ("schedule_cancelled", "schedule_fired"):
+            check(row["id"] in self.schedules, "schedule", row["id"], "was never created")
+        if kind == "schedule_fired" and row["result"] == "created":
+            check(row["transfer_id"] == p.attempt_id(row["id"], row["occurrence"], row["attempt"]),
+                  "ordinal", row["ordinal"], "names another transfer")
+            self.made = row["transfer_id"]
+            self.kinds["made"] = self.kinds.get("made", 0) + 1
+
     def take(self, row):
         """row: numbers as such, None for what is absent, flags as a list"""
         kind, flags = row["kind"], row["flags"]
@@ -286,6 +387,11 @@ class Books:
             check(row["id"] not in self.accounts, "account", row["id"], "twice")
             check(row["amount"] is None and row["debit_account_debits_posted"] is None, row)
             self.accounts[row["id"]] = dict({name: 0 for name in BALANCES}, ledger=row["ledger"])
+            return
+        check(self.made in (None, row["id"]), "ordinal", row["ordinal"], "is not what was made")
+        self.made = None
+        if kind in ("lease", "schedule_created", "schedule_cancelled", "schedule_fired"):
+            self.take_object(row)
             return
         for flag in ("return", "adjust", "keep_open", "fact"):
             self.kinds[flag] = self.kinds.get(flag, 0) + (flag in flags)
@@ -319,8 +425,12 @@ class Books:
         check(len(self.holds) == known["holds"], len(self.holds), "holds instead of",
               known["holds"])
         for kind in ("account_created", "transfer_created", "pending_posted", "pending_voided",
-                     "pending_expired", "return", "adjust", "keep_open", "fact"):
+                     "pending_expired", "return", "adjust", "keep_open", "fact", "lease",
+                     "schedule_created", "schedule_fired", "made"):
             check(self.kinds.get(kind, 0) > 10, "hardly any", kind)
+
+
+TEXTS = ("kind", "time", "action", "result")  # columns that are no numbers
 
 
 def csv_rows(path):
@@ -329,7 +439,7 @@ def csv_rows(path):
             check(None not in row and None not in row.values(), "columns:", row)
             names = {name: [word for word in row.pop(name).split("|") if word]
                      for name in ("flags", "marks")}
-            yield {**{name: value if name in ("kind", "time") else int(value) if value else None
+            yield {**{name: value if name in TEXTS else int(value) if value else None
                       for name, value in row.items()}, **names}
 
 
@@ -342,7 +452,7 @@ def json_rows(path):
             for name, value in row.items():
                 if isinstance(value, int):
                     check(value < 1 << 53, name, "is not exact:", value)
-            yield {name: int(value) if isinstance(value, str) and name not in ("kind", "time")
+            yield {name: int(value) if isinstance(value, str) and name not in TEXTS
                    else value for name, value in row.items()}
 
 
@@ -394,7 +504,7 @@ def change(path, what, out):
         parts, mark = re.split(r"(?m)(?<=\n)(?=\n)", text), " transfer code "
     moving = [i for i, part in enumerate(parts) if mark in part and re.search(r"[1-9]\d{3}", part)
               and "pending" not in part.replace("_pending", "").replace("pending_", "")
-              and (mark == "transfer_created" or re.search(r"(?m)  [1-9]\d* ", part))]
+              and re.search(r"(?m)  [1-9]\d* |^(?:[^,{]*,){7}[1-9]|\"amount\":\"[1-9]", part)]
     at = moving[len(moving) // 2]
     part = parts[at]
     if what == "gone":

@@ -74,7 +74,9 @@ for ledger in 1 7 840 978 65536 4294967295; do
     export_to one --format jsonl "${from_server[@]}" --ledger "$ledger"
     ! grep -v "\"ledger\":$ledger," one || fail "another ledger than $ledger"
 done
-sed 1d ledgers | sort -t , -k 1,1n | cmp - <(sed 1d all.csv) || fail "the ledgers are not the whole"
+# Leases and schedules are of no ledger.
+sed 1d ledgers | sort -t , -k 1,1n |
+    cmp - <(sed 1d all.csv | awk -F , '$2 !~ /^(lease|schedule_)/') || fail "the ledgers are not the whole"
 
 # ---- up to a time; imports are dated earlier than what was accepted before them
 time=$(awk -F , 'NR > 1 { if ($3 "" < last "") { print $3; exit } last = $3 }' all.csv)
