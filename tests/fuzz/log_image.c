@@ -184,6 +184,32 @@ static void follower_insert(struct rng *rng, const struct giro_transfer *named)
     record_insert(rng, parts.record_count, &record);
 }
 
+/* Limits of an account, one slot of velocity limits among them. */
+static union record limits_make(struct rng *rng, const struct giro_transfer *named)
+{
+    union record record = {
+        .limits = {
+            .account_id = named->credit_account_id,
+            .transfer_max = rng_below(rng, 100),
+            .over_capture = rng_below(rng, GIRO_OVER_CAPTURE_MAX + 2),
+            .reserved = RECORD_SYSTEM_LIMITS,
+            .flags = (uint16_t)(RECORD_SYSTEM << RECORD_KIND_SHIFT | rng_below(rng, 8)),
+            .timestamp = named->timestamp,
+        }};
+    uint32_t slot = rng_below(rng, GIRO_VELOCITY_SLOTS);
+    if (rng_chance(rng, 50))
+        return record;
+    record.limits.velocity_max[slot] = rng_below(rng, 4) == 0 ? rng_next(rng) : rng_below(rng, 100);
+    record.limits.velocity[slot] = (struct giro_velocity){
+        .period = (uint16_t)rng_below(rng, rng_chance(rng, 20) ? 1 << 16 : 4),
+        .unit = (uint8_t)rng_below(rng, GIRO_PERIOD_MONTHS + 2),
+        .window = rng_below(rng, GIRO_WINDOW_RATE + 2) & 0xf,
+        .verdict = rng_below(rng, GIRO_VERDICT_REJECT + 1) & 3,
+        .flags = rng_below(rng, GIRO_VELOCITY_FLAGS_ALL + 1) & 3,
+    };
+    return record;
+}
+
 /* In front of a transfer: what it needs besides; or limits of its account. */
 static void companion_insert(struct rng *rng, uint32_t at)
 {
@@ -200,15 +226,7 @@ static void companion_insert(struct rng *rng, uint32_t at)
                                .timestamp = named.timestamp,
                            }};
     if (rng_chance(rng, 30))
-        record = (union record){
-            .limits = {
-                .account_id = named.credit_account_id,
-                .transfer_max = rng_below(rng, 100),
-                .over_capture = rng_below(rng, GIRO_OVER_CAPTURE_MAX + 2),
-                .reserved = RECORD_SYSTEM_LIMITS,
-                .flags = (uint16_t)(RECORD_SYSTEM << RECORD_KIND_SHIFT | rng_below(rng, 8)),
-                .timestamp = named.timestamp,
-            }};
+        record = limits_make(rng, &named);
     record_insert(rng, at, &record);
 }
 
@@ -391,6 +409,12 @@ static void sample_payments_write(void)
                                "return T9 T8 A1 A3 3 | created\n"
                                "return T10 T9 A3 A1 1 fact | created\n"
                                "pending T11 A1 A3 7 timeout=1 | created\n"
+                               "\nlimits A1 v0=60:1d:calendar:debits:amount:mark"
+                               " v1=9:5s:sliding:credits:count:off v2=90:1h:rate:debits:amount:hold"
+                               " v3=7:2M:calendar:credits:amount:off | set\n"
+                               "\ntransfer T15 A1 A2 80 | created\n"
+                               "transfer T16 A1 A2 80 | created\n"
+                               "post T17 T16 80 | created\n"
                                "\nlimits A3 frozen | set\n"
                                "\ntransfer T12 A1 A3 200 fact | created\n"
                                "\ncut_off 1 1 | done\n"

@@ -32,6 +32,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* The end of a month. */
+#define HISTORY_FEBRUARY_2024_NS (19782 * 86400 * GIRO_NS_PER_S)
+
 enum { SEGMENTS = 2, ACCOUNTS_MAX = 256, VALUES_MAX = 256, VALUE_BYTES_MAX = 4096 };
 
 /* Where a value of the database lies in the file. */
@@ -194,6 +197,10 @@ static void values_find(void)
     values_add(txn, base, "accounts", true);
     values_add(txn, base, "payments", true);
     values_add(txn, base, "limits", true);
+    values_add(txn, base, "leases", true);
+    values_add(txn, base, "schedules", true);
+    values_add(txn, base, "epochs", true);
+    values_add(txn, base, "settlements", true);
     values_add(txn, base, "holds", true);
     values_add(txn, base, "outcomes", true);
     mdb_txn_abort(txn);
@@ -217,13 +224,68 @@ static void snapshot_make(void)
     snapshot_free(&snapshot);
 }
 
+/* Velocity limits of every window, one of them used up. */
+static void limits_make(giro_u128 debit, giro_u128 credit)
+{
+    const struct giro_limits limits[] = {
+        {.account_id = debit,
+         .transfer_max = 1000,
+         .velocity_max = {5, 1 << 20, 1 << 20, 7},
+         .velocity = {{.period = 1, .unit = GIRO_PERIOD_DAYS, .window = GIRO_WINDOW_CALENDAR},
+                      {.period = 9,
+                       .unit = GIRO_PERIOD_SECONDS,
+                       .window = GIRO_WINDOW_SLIDING,
+                       .verdict = GIRO_VERDICT_MARK,
+                       .flags = GIRO_VELOCITY_AMOUNT},
+                      {.period = 1,
+                       .unit = GIRO_PERIOD_HOURS,
+                       .window = GIRO_WINDOW_RATE,
+                       .flags = GIRO_VELOCITY_AMOUNT | GIRO_VELOCITY_CREDITS},
+                      {.period = 2,
+                       .unit = GIRO_PERIOD_MONTHS,
+                       .window = GIRO_WINDOW_CALENDAR,
+                       .flags = GIRO_VELOCITY_CREDITS}}},
+        {.account_id = credit, .over_capture = 500},
+    };
+    history_limits(&history, limits, 2);
+}
+
+/* Leases; a schedule that makes something, one that is refused, one of months; epochs of both ledgers
+ * that accounts are of, and of one without any. */
+static void objects_make(giro_u128 debit, giro_u128 credit)
+{
+    const struct giro_lease leases[] = {
+        {.key = 1, .owner = 1, .timeout_ms = 1, .action = GIRO_LEASE_ACQUIRE},
+        {.key = 2, .owner = 1, .timeout_ms = 86400000, .action = GIRO_LEASE_ACQUIRE},
+    };
+    const struct giro_cut_off cut_offs[] = {{.ledger = 1}, {.ledger = 2}, {.ledger = 7}};
+    struct giro_schedule schedules[3];
+    for (uint32_t i = 0; i < 3; i++)
+        schedules[i] = (struct giro_schedule){
+            .id = ++history.schedule_next,
+            .first = i < 2 ? history.clock_ns : HISTORY_FEBRUARY_2024_NS,
+            .interval = 1,
+            .rule = i < 2 ? GIRO_SCHEDULE_SECONDS : GIRO_SCHEDULE_MONTHS,
+            .day = i < 2 ? 0 : 31,
+            .retry_s = {i == 1 ? 1 : 0},
+            .retries = i == 1,
+            .transfer = {.debit_account_id = i == 1 ? history_account_id(4) : debit,
+                         .credit_account_id = credit,
+                         .amount = i == 1 ? GIRO_U128_MAX : 1,
+                         .ledger = 1,
+                         .code = 1},
+        };
+    history_leases(&history, leases, 2);
+    history_schedules(&history, schedules, 3);
+    history_cut_off(&history, cut_offs, 3);
+    history_fire(&history, 3);
+}
+
 /* Holds that were amended, returns of returns, marks, limits. */
 static void payments_make(void)
 {
     const giro_u128 debit = history_account_id(0);
     const giro_u128 credit = history_account_id(2); /* of the same ledger */
-    const struct giro_limits limits[] = {{.account_id = debit, .transfer_max = 1000},
-                                         {.account_id = credit, .over_capture = 500}};
     struct giro_transfer events[16];
     uint32_t count = 0;
     giro_u128 origin = 0;
@@ -257,8 +319,9 @@ static void payments_make(void)
         events[i].ledger = history.ledger->accounts.rows[0].ledger;
         events[i].code = 1;
     }
+    limits_make(debit, credit);
     history_transfers(&history, events, count);
-    history_limits(&history, limits, 2);
+    objects_make(debit, credit);
     history_flush(&history);
 }
 
@@ -268,8 +331,12 @@ static void history_make(void)
                                             .segments_max = 4,
                                             .accounts_max = ACCOUNTS_MAX,
                                             .holds_max = 8192};
-    const struct history_mix mix = {
-        .accounts = 40, .hot_percent = 10, .events_max = 8, .account_chance = 10};
+    const struct history_mix mix = {.accounts = 40,
+                                    .hot_percent = 10,
+                                    .events_max = 8,
+                                    .account_chance = 10,
+                                    .objects_chance = 10,
+                                    .objects = 6};
     struct rng rng = {6};
     struct stat status;
     (void)atexit(scratch_clean);
@@ -282,7 +349,10 @@ static void history_make(void)
             history_request(&history, &rng, &mix);
         history_enter(&history);
     }
-    MUST(history.replica->payments.count > PAYMENT_DEPTH_MAX && history.replica->limits.count > 0);
+    MUST(history.replica->payments.count > PAYMENT_DEPTH_MAX);
+    MUST(history.replica->limits.counting == 1 && history.replica->leases.count > 0);
+    MUST(history.replica->schedules.deadlines.count > 0);
+    MUST(history.replica->settlements.epoch_count == 3 && history.replica->settlements.count > 0);
     snapshot_make();
     archive_clear(&history.archive);
     snapshot_name(entry.segment, name);
