@@ -52,6 +52,7 @@ static char *bytes;
 static struct value values[VALUES_MAX]; /* the first is the snapshot's own description */
 static uint32_t value_count;
 static int file = -1;
+static giro_u128 amended_hold;
 
 /* ---- Loading ----------------------------------------------------------------------------- */
 
@@ -302,6 +303,7 @@ static void payments_make(void)
         origin = id;
     }
     const giro_u128 hold = history_transfer_id(history.transfer_next++);
+    amended_hold = hold;
     events[count++] = (struct giro_transfer){.id = hold,
                                              .debit_account_id = debit,
                                              .credit_account_id = credit,
@@ -365,10 +367,48 @@ static void history_make(void)
     values_find();
 }
 
+/* One patch of a value, with a digest that is made to fit. how: as in tests/fuzz/patches.h. */
+static void patched_write(const char *sample_name, uint32_t number, size_t offset, uint8_t how)
+{
+    const uint8_t sample[1 + PATCH_BYTES] = {3,
+                                             (uint8_t)number,
+                                             (uint8_t)(number >> 8),
+                                             (uint8_t)offset,
+                                             (uint8_t)(offset >> 8),
+                                             how,
+                                             1,
+                                             0,
+                                             0,
+                                             0,
+                                             0,
+                                             0,
+                                             0,
+                                             0x80};
+    fuzz_sample(sample_name, sample, sizeof sample);
+}
+
+/* What was once believed: a hold that has one more left than its row of payments says, and a time behind
+ * all times. The last place where the hold's id stands is among the holds. */
+static void believed_write(void)
+{
+    uint32_t number = value_count;
+    const char *found = NULL;
+    while (found == NULL && number-- > 0)
+        found = memmem(sound + values[number].offset, values[number].size, &amended_hold,
+                       sizeof amended_hold);
+    MUST(found != NULL);
+    const size_t at = (size_t)(found - sound) - values[number].offset;
+    patched_write("hold_and_row_differ", number, at + offsetof(struct giro_transfer, amount), 4);
+    patched_write(
+        "later_than_time", 0,
+        offsetof(struct snapshot_meta, totals) + offsetof(struct ledger_totals, timestamp_last), 7);
+}
+
 static void samples_write(void)
 {
     uint8_t sample[1 + 2 * PATCH_BYTES] = {0};
     fuzz_sample("sound", sample, 1);
+    believed_write();
     for (uint32_t i = 0; i < 6; i++) {
         char file_name[16];
         sample[0] = (uint8_t)(i % 4);
