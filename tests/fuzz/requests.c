@@ -4,7 +4,7 @@
  *   request -> net/execute.c, net/query.c -> ledger -> log window -> block -> segment file
  *           <- reply <--------------------- queries <- live segment, sidecar <- follower
  *
- *   input   | options, 1 | steps: tests/fuzz/steps.h, and the kinds below
+ *   input   | room for few holds, for few transfers, 1 | steps: tests/fuzz/steps.h, and the kinds below
  *
  * The disk is a folder; a write is durable when it is asked to be. What is in memory of the log is
  * forgotten now and then, so that old records are fetched. Only snapshots are left out: they have a
@@ -35,7 +35,9 @@ enum {
     WINDOW_BYTES = SEGMENTS * SEGMENT_BYTES,
     ACCOUNTS_MAX = 48,
     HOLDS_MAX = 24,
+    HOLDS_FEW = 2,
     TRANSFERS_MAX = 1024,
+    TRANSFERS_FEW = 12,
     EVENTS_MAX = 40,
     BODY_BYTES_MAX = 16 << 10,
     TRIES_MAX = 1000,
@@ -1212,10 +1214,12 @@ static void segments_forget(struct follower *follower)
     archive_clear(&follower->archive);
 }
 
-static void ledgers_reset(void)
+static void ledgers_reset(uint64_t room)
 {
-    const struct ledger_config config = {
-        .accounts_max = ACCOUNTS_MAX, .holds_max = HOLDS_MAX, .transfers_max = TRANSFERS_MAX};
+    const struct ledger_config config = {.accounts_max = ACCOUNTS_MAX,
+                                         .holds_max = (room & 1) != 0 ? HOLDS_FEW : HOLDS_MAX,
+                                         .transfers_max =
+                                             (room & 2) != 0 ? TRANSFERS_FEW : TRANSFERS_MAX};
     struct ledger_config follows = config;
     follows.transfers_max = 0;
     ledger_destroy(shard.ledger);
@@ -1261,13 +1265,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static _Alignas(16) struct step steps[STEPS_MAX];
     struct input input = {data, size};
-    (void)input_number(&input, 1);
+    const uint64_t room = input_number(&input, 1);
     size_t count = input.left / STEP_BYTES < STEPS_MAX ? input.left / STEP_BYTES : STEPS_MAX;
     input_take(&input, steps, count * STEP_BYTES);
     clock_now = CLOCK_NS;
     segments_empty();
     log_reset();
-    ledgers_reset();
+    ledgers_reset(room);
     follower_reset();
     for (uint32_t at = 0; at < count;)
         at += step_run(&steps[at], (uint32_t)count - at);
@@ -1381,6 +1385,8 @@ static void samples_write(void)
          .code = 2,
          .timestamp = 64,
          .spoilt = 9},
+        {.id = 15, .debit = 1, .credit = 2, .amount = 1, .scheduled = {224, 1}},
+        {.kind = STEP_FORGET},
         {.kind = STEP_CLOCK, .timeout = 3},
         {.kind = STEP_FIRE},
         {.kind = STEP_CLOCK, .amount = 16},
@@ -1403,6 +1409,8 @@ static void samples_write(void)
     memcpy(sample + 1, steps, sizeof steps);
     fuzz_sample("everything", sample, sizeof sample);
     fuzz_sample("creates", sample, 1 + 10 * STEP_BYTES);
+    sample[0] = 3;
+    fuzz_sample("little_room", sample, sizeof sample);
     fuzz_samples_end();
 }
 

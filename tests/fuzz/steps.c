@@ -1,6 +1,7 @@
 #include "tests/fuzz/steps.h"
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/ledger_model.h"
 #include "tests/scratch.h"
 
 #include <string.h>
@@ -83,6 +84,9 @@ struct giro_transfer step_transfer(const struct step *step, const struct ledger 
         event.timeout = timeout_of(step->timeout);
     if (step->spoilt == 2)
         event.flags = step->flags;
+    if (step->scheduled[0] >= 224) /* somebody takes the id of an attempt */
+        event.id = model_schedule_transfer_id(step_id(step->scheduled[1] % 16),
+                                              step->scheduled[0] % 4, step->scheduled[0] / 4 % 2);
     event.timestamp = timestamp_of(step->timestamp, (event.flags & GIRO_TRANSFER_IMPORTED) != 0,
                                    ledger, clock_ns);
     return event;

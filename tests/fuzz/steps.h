@@ -35,9 +35,9 @@ struct step {
     uint8_t code;
     uint8_t timeout;
     uint8_t timestamp;
-    uint8_t user_data; /* two bits each; the two topmost: 0 ends the request */
-    uint8_t spoilt;    /* a rule that is seldom broken */
-    uint8_t reserved[2];
+    uint8_t user_data;    /* two bits each; the two topmost: 0 ends the request */
+    uint8_t spoilt;       /* a rule that is seldom broken */
+    uint8_t scheduled[2]; /* a transfer that has the id of an attempt of a schedule, seldom */
 };
 
 _Static_assert(sizeof(struct step) == STEP_BYTES, "step");
