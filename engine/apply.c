@@ -246,6 +246,26 @@ void lease_apply(struct ledger *ledger, const struct giro_lease *lease, uint64_t
     timestamp_seen(ledger, lease->timestamp);
 }
 
+void session_apply(struct ledger *ledger, const struct record_session *session, uint64_t address)
+{
+    const struct session row = {
+        .client = session->client,
+        .checksum = session->request,
+        .number = session->number,
+        .address = address,
+        .timestamp_first = session->timestamp_first,
+        .request = session->request_number,
+        .release = session->release,
+        .event_count = session->event_count,
+        .result_count = session->result_count,
+    };
+    if (session->row < ledger->sessions.count)
+        journal_change(&ledger->journal, LEDGER_SESSIONS, session->row, address)->before.session =
+            ledger->sessions.rows[session->row];
+    sessions_put(&ledger->sessions, session->row, &row);
+    timestamp_seen(ledger, session->timestamp);
+}
+
 /* A schedule that is about to change. */
 static struct giro_schedule *schedule_change(struct ledger *ledger, uint32_t row, uint64_t address)
 {

@@ -72,6 +72,9 @@ void lease_apply(struct ledger *ledger, const struct giro_lease *lease, uint64_t
 void firing_apply(struct ledger *ledger, const struct giro_firing *firing, uint64_t address);
 void cancel_apply(struct ledger *ledger, const struct giro_firing *firing, uint64_t address);
 
+/* Applies what a session's request has led to. */
+void session_apply(struct ledger *ledger, const struct record_session *session, uint64_t address);
+
 /* Applies a cut-off. */
 void cut_off_apply(struct ledger *ledger, const struct giro_cut_off *cut_off, uint64_t address);
 

@@ -28,6 +28,9 @@ struct table_rows ledger_rows(const struct ledger *ledger, enum ledger_table tab
     case LEDGER_SETTLEMENTS:
         return (struct table_rows){ledger->settlements.rows, ledger->settlements.count,
                                    sizeof *ledger->settlements.rows};
+    case LEDGER_SESSIONS:
+        return (struct table_rows){ledger->sessions.rows, ledger->sessions.count,
+                                   sizeof *ledger->sessions.rows};
     case LEDGER_TABLES:
         break;
     }
@@ -37,13 +40,20 @@ struct table_rows ledger_rows(const struct ledger *ledger, enum ledger_table tab
 
 /* ---- Digest records ---------------------------------------------------------------------- */
 
+/* Digests are of so many tables, and of those behind them up to the last that has rows: a table that
+ * later versions add changes no digest until it is used. */
+enum { TABLES_ALWAYS = LEDGER_SETTLEMENTS + 1 };
+
 /* As u64 each, so that what is checked has no padding. */
 static uint64_t table_counts(const struct ledger *ledger)
 {
     uint64_t counts[LEDGER_TABLES];
+    uint32_t tables = LEDGER_TABLES;
     for (enum ledger_table table = 0; table < LEDGER_TABLES; table++)
         counts[table] = ledger_rows(ledger, table).count;
-    return checksum_of(counts, sizeof counts).low;
+    while (tables > TABLES_ALWAYS && counts[tables - 1] == 0)
+        tables--;
+    return checksum_of(counts, tables * sizeof counts[0]).low;
 }
 
 static struct checksum rows_checksum(const struct table_rows *rows, uint64_t first, uint64_t count)
@@ -172,20 +182,22 @@ uint64_t ledger_digest_holds(const struct ledger *ledger)
 struct checksum ledger_digest_of(const struct checksum rows[LEDGER_TABLES], uint64_t holds,
                                  const struct ledger_totals *totals)
 {
-    struct {
-        struct checksum rows[LEDGER_TABLES];
-        uint64_t holds;
-        uint64_t account_timestamp_last;
-        uint64_t transfer_timestamp_last;
-        uint64_t counts[3];
-    } state = {
-        .holds = holds,
-        .account_timestamp_last = totals->account_timestamp_last,
-        .transfer_timestamp_last = totals->transfer_timestamp_last,
-        .counts = {totals->transfers, totals->burnt, totals->expired},
+    const uint64_t state[] = {
+        holds,
+        totals->account_timestamp_last,
+        totals->transfer_timestamp_last,
+        totals->transfers,
+        totals->burnt,
+        totals->expired,
     };
-    memcpy(state.rows, rows, sizeof state.rows);
-    return checksum_of(&state, sizeof state);
+    const struct checksum none = checksum_of(NULL, 0);
+    char all[LEDGER_TABLES * sizeof *rows + sizeof state];
+    uint32_t tables = LEDGER_TABLES;
+    while (tables > TABLES_ALWAYS && checksum_equal(rows[tables - 1], none))
+        tables--;
+    memcpy(all, rows, tables * sizeof *rows);
+    memcpy(all + tables * sizeof *rows, state, sizeof state);
+    return checksum_of(all, tables * sizeof *rows + sizeof state);
 }
 
 struct checksum ledger_digest(const struct ledger *ledger)

@@ -10,6 +10,7 @@
 #include "engine/limits.h"
 #include "engine/payments.h"
 #include "engine/record.h"
+#include "engine/sessions.h"
 #include "engine/settlements.h"
 
 /* Tables of rows, numbered as they were made and never deleted, that digests and snapshots treat
@@ -22,6 +23,7 @@ enum ledger_table {
     LEDGER_SCHEDULES,
     LEDGER_EPOCHS,
     LEDGER_SETTLEMENTS,
+    LEDGER_SESSIONS,
     LEDGER_TABLES,
 };
 
@@ -43,6 +45,7 @@ struct journal_entry {
         struct giro_schedule schedule;
         struct epoch epoch;
         struct settlement settlement;
+        struct session session;
         struct {
             giro_u128 amount;
             uint64_t expires_at;

@@ -43,6 +43,7 @@ int ledger_create(const struct ledger_config *config, struct ledger **out_ledger
         journal_init(&ledger->journal, LEDGER_EVENTS_MAX * LEDGER_JOURNAL_PER_EVENT) != 0 ||
         limits_init(&ledger->limits, config->accounts_max) != 0 ||
         leases_init(&ledger->leases, LEDGER_LEASES_MAX, config->hash_seed) != 0 ||
+        sessions_init(&ledger->sessions, SESSIONS_MAX, config->hash_seed) != 0 ||
         settlements_init(&ledger->settlements, config->accounts_max) != 0 ||
         schedules_init(&ledger->schedules, LEDGER_SCHEDULES_MAX, config->hash_seed) != 0 ||
         payments_init(&ledger->payments,
@@ -68,6 +69,7 @@ void ledger_destroy(struct ledger *ledger)
     payments_free(&ledger->payments);
     limits_free(&ledger->limits);
     leases_free(&ledger->leases);
+    sessions_free(&ledger->sessions);
     schedules_free(&ledger->schedules);
     settlements_free(&ledger->settlements);
     index_free(&ledger->transfers);
@@ -462,7 +464,7 @@ static void event_run(struct ledger *ledger, const struct request *request, uint
     bool linked = (request->events[i].transfer.flags & FLAG_LINKED) != 0;
     if (linked && !chain->open) {
         chain_begin(ledger, request, i, chain);
-        chain->committed = chain_exists(ledger, request, i);
+        chain->committed = !request->output->baseline && chain_exists(ledger, request, i);
     }
     uint32_t code;
     if (linked && i == request->count - 1)

@@ -91,6 +91,7 @@ struct ledger {
     struct payments payments;
     struct limits_table limits;
     struct leases leases;
+    struct sessions sessions;
     struct schedules schedules;
     struct settlements settlements;
     struct index transfers; /* id of a transfer or burnt id -> address of its record */
@@ -108,6 +109,7 @@ struct ledger {
     uint64_t digests_checked;     /* digest records that were replayed */
     uint64_t digests_failed;      /* ... and contradicted the state */
     uint64_t digest_failed_first; /* address of the first of those */
+    uint32_t session_results;     /* of the session that was replayed last: still to come */
     struct ledger_event *events;  /* LEDGER_EVENTS_MAX, scratch */
     struct hold **ended;          /* holds that ended in this request, in that order */
     uint32_t ended_count;
@@ -120,6 +122,7 @@ struct ledger_output {
     struct giro_result *results;
     const struct giro_fence *fence; /* the lease that a request of transfers carries; or NULL */
     char *outcomes; /* struct giro_outcome of every event, aligned or not; NULL: not wanted */
+    bool baseline;  /* a chain that was committed before fails when it comes again */
     uint32_t record_count;
     uint32_t result_count;
 };
@@ -166,6 +169,13 @@ void ledger_set_limits(struct ledger *ledger, const struct giro_limits *events, 
  * ledger_create_accounts(). */
 void ledger_lease(struct ledger *ledger, const struct giro_lease *events, uint32_t count,
                   uint64_t timestamp, void *replies, struct ledger_output *output);
+
+/* Adds what a request of a session has led to behind its records, and makes it the session's last one:
+ * session without code and flags, and without number when request_number is 0, and its result_count
+ * results; room for session_records() records. */
+void ledger_log_session(struct ledger *ledger, const struct record_session *session,
+                        const struct session_result *results, struct ledger_output *output);
+uint32_t session_records(uint32_t result_count);
 
 /* Creates schedules, or cancels them; room for two records an event. Otherwise as
  * ledger_set_limits(). */
@@ -246,6 +256,12 @@ static inline bool ledger_expiry_due(const struct ledger *ledger, uint64_t times
 uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                 void *accounts);
 
+/* Lists the addresses that transfers may need, however others that are executed before them turn out, as
+ * ledger_create_transfers() does; at most LEDGER_EVENTS_MAX of them. */
+uint32_t ledger_prepare_transfers(const struct ledger *ledger, const struct giro_transfer *events,
+                                  uint32_t count, const struct record_cache *cache,
+                                  uint64_t *addresses);
+
 /* Lists the addresses that a lookup of up to LEDGER_EVENTS_MAX ids needs and that are not in
  * memory, as ledger_create_transfers() does. */
 uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
@@ -281,7 +297,8 @@ int ledger_replay(struct ledger *ledger, const union record *records, uint32_t c
  * and so of the same block. */
 static inline bool ledger_replay_ends(const struct ledger *ledger)
 {
-    return ledger->announced == 0 && schedules_are_whole(&ledger->schedules);
+    return ledger->announced == 0 && schedules_are_whole(&ledger->schedules) &&
+           ledger->session_results == 0;
 }
 
 /* What one replayed record did, for whoever keeps more than the state. */

@@ -15,6 +15,22 @@ uint32_t ledger_prepare_lookup(const struct ledger *ledger, const giro_u128 *ids
     return missing;
 }
 
+uint32_t ledger_prepare_transfers(const struct ledger *ledger, const struct giro_transfer *events,
+                                  uint32_t count, const struct record_cache *cache,
+                                  uint64_t *addresses)
+{
+    uint32_t missing = 0;
+    assert(count <= LEDGER_EVENTS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        missing = missing_add(ledger, cache, id_hash(events[i].id, ledger->hash_seed), addresses,
+                              missing);
+        if (events[i].pending_id != 0)
+            missing = missing_add(ledger, cache, id_hash(events[i].pending_id, ledger->hash_seed),
+                                  addresses, missing);
+    }
+    return missing;
+}
+
 uint32_t ledger_lookup_accounts(const struct ledger *ledger, const giro_u128 *ids, uint32_t count,
                                 void *accounts)
 {

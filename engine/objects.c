@@ -425,3 +425,36 @@ uint32_t ledger_fire(struct ledger *ledger, uint64_t timestamp, uint32_t events_
     }
     return missing;
 }
+
+/* ---- Sessions ---------------------------------------------------------------------------- */
+
+uint32_t session_records(uint32_t result_count)
+{
+    return 1 + (result_count + SESSION_RESULTS - 1) / SESSION_RESULTS;
+}
+
+void ledger_log_session(struct ledger *ledger, const struct record_session *session,
+                        const struct session_result *results, struct ledger_output *output)
+{
+    const uint64_t address = output->address + output->record_count;
+    struct record_session *record = &output->records[output->record_count++].session;
+    journal_clear(&ledger->journal); /* the request is done */
+    *record = *session;
+    if (record->request_number == 0)
+        record->number = address;
+    record->code = RECORD_SYSTEM_SESSION;
+    record->flags = RECORD_SYSTEM << RECORD_KIND_SHIFT;
+    session_apply(ledger, record, address);
+    for (uint32_t done = 0; done < session->result_count; done += SESSION_RESULTS) {
+        struct record_session_results *next =
+            &output->records[output->record_count++].session_results;
+        const uint32_t left = session->result_count - done;
+        *next = (struct record_session_results){
+            .count = left < SESSION_RESULTS ? left : SESSION_RESULTS,
+            .code = RECORD_SYSTEM_SESSION_RESULTS,
+            .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+            .timestamp = session->timestamp,
+        };
+        memcpy(next->results, results + done, next->count * sizeof *results);
+    }
+}

@@ -23,6 +23,7 @@
  *   RECORD_SYSTEM_FIRING: struct giro_firing, in front of the transfer, if it was created.
  *   RECORD_SYSTEM_CANCEL: struct giro_firing, of which only schedule_id and row are used.
  *   RECORD_SYSTEM_CUT_OFF: struct giro_cut_off as it was accepted.
+ *   RECORD_SYSTEM_SESSION, RECORD_SYSTEM_SESSION_RESULTS: see below, behind what the request did.
  *   RECORD_SYSTEM_PAYMENT: what the transfer right behind it cannot tell by itself; its id is
  *   user_data_128, its marks user_data_32. When it is the first return of an ordinary transfer,
  *   pending_id, amount and both accounts are those of that one; else they are zero.
@@ -65,6 +66,8 @@ enum record_system {
     RECORD_SYSTEM_FIRING = 9,
     RECORD_SYSTEM_CANCEL = 10,
     RECORD_SYSTEM_CUT_OFF = 11,
+    RECORD_SYSTEM_SESSION = 12,
+    RECORD_SYSTEM_SESSION_RESULTS = 13,
 };
 
 /* What the server's own state was when it had executed every record before this one. Whoever
@@ -105,6 +108,43 @@ struct record_snapshot {
     uint64_t timestamp; /* when it was completed */
 };
 
+/* A request of a session was executed, or a session registered: request_number is 0 then, and number the
+ * record's address. In the same block as what the request did. See engine/sessions.h. */
+struct record_session {
+    GIRO_ALIGNAS_16 giro_u128 client;
+    struct checksum request; /* of the request's header, as it came */
+    uint64_t number;         /* of the session */
+    uint64_t timestamp_first;
+    uint32_t request_number;
+    uint32_t release;
+    uint32_t row;          /* of the table of sessions */
+    uint32_t event_count;  /* event i has timestamp_first + i */
+    uint32_t result_count; /* events that were not created: in the records behind this one */
+    uint32_t reserved_0;   /* 0 */
+    uint64_t reserved[5];  /* 0 */
+    uint32_t reserved_1;   /* 0 */
+    uint16_t code;         /* RECORD_SYSTEM_SESSION */
+    uint16_t flags;
+    uint64_t timestamp;
+};
+
+/* The result of an event that was not created. */
+struct session_result {
+    uint32_t index; /* of the event in its request */
+    uint32_t code;
+    uint64_t timestamp; /* as it was answered */
+};
+
+enum { SESSION_RESULTS = 7 };
+
+struct record_session_results {
+    GIRO_ALIGNAS_16 struct session_result results[SESSION_RESULTS]; /* in the order of events */
+    uint32_t count;
+    uint16_t code; /* RECORD_SYSTEM_SESSION_RESULTS */
+    uint16_t flags;
+    uint64_t timestamp;
+};
+
 /* One record of any kind. */
 union record {
     struct giro_transfer transfer;
@@ -115,6 +155,8 @@ union record {
     struct giro_lease lease;
     struct giro_firing firing;
     struct giro_cut_off cut_off;
+    struct record_session session;
+    struct record_session_results session_results;
     uint8_t schedule[GIRO_RECORD_BYTES];
 };
 
@@ -122,6 +164,10 @@ _Static_assert(sizeof(union record) == GIRO_RECORD_BYTES, "record size");
 _Static_assert(offsetof(struct record_digest, code) == offsetof(struct giro_transfer, code),
                "code");
 _Static_assert(offsetof(struct record_snapshot, code) == offsetof(struct giro_transfer, code),
+               "code");
+_Static_assert(offsetof(struct record_session, code) == offsetof(struct giro_transfer, code) &&
+                   offsetof(struct record_session_results, code) ==
+                       offsetof(struct giro_transfer, code),
                "code");
 _Static_assert(offsetof(struct giro_limits, reserved) == offsetof(struct giro_transfer, code),
                "code");

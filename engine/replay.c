@@ -317,6 +317,38 @@ static int replay_cut_off(struct ledger *ledger, const struct giro_cut_off *cut_
     return 0;
 }
 
+/* A session is registered in any row, and goes on in its own. */
+static int replay_session(struct ledger *ledger, const struct record_session *session,
+                          uint64_t address)
+{
+    const struct sessions *sessions = &ledger->sessions;
+    const uint32_t known = sessions_find(sessions, session->client);
+    if (session->row == sessions->capacity)
+        return -ENOSPC;
+    if (session->client == 0 || session->row > sessions->count || ledger->session_results != 0 ||
+        session->event_count > LEDGER_EVENTS_MAX || session->result_count > session->event_count ||
+        (known != SESSIONS_NONE && known != session->row))
+        return -EBADMSG;
+    if (session->request_number == 0
+            ? session->number != address
+            : known == SESSIONS_NONE || sessions->rows[known].number != session->number ||
+                  session->request_number <= sessions->rows[known].request)
+        return -EBADMSG;
+    session_apply(ledger, session, address);
+    ledger->session_results = session->result_count;
+    return 0;
+}
+
+/* The results of the session record in front of them, as many as it says. */
+static int replay_session_results(struct ledger *ledger, uint32_t count)
+{
+    const uint32_t left = ledger->session_results;
+    if (left == 0 || count != (left < SESSION_RESULTS ? left : (uint32_t)SESSION_RESULTS))
+        return -EBADMSG;
+    ledger->session_results -= count;
+    return 0;
+}
+
 static int replay_system(struct ledger *ledger, const union record *record, uint64_t address,
                          const struct ledger_event *prepared, giro_u128 *out_released)
 {
@@ -344,6 +376,8 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
                              record->firing.code == RECORD_SYSTEM_CANCEL);
     case RECORD_SYSTEM_CUT_OFF:
         return replay_cut_off(ledger, &record->cut_off, address);
+    case RECORD_SYSTEM_SESSION:
+        return replay_session(ledger, &record->session, address);
     case RECORD_SYSTEM_PAYMENT:
         return replay_companion(ledger, &record->transfer, address, prepared);
     case RECORD_SYSTEM_DIGEST:
@@ -353,6 +387,8 @@ static int replay_system(struct ledger *ledger, const union record *record, uint
         return 0;
     case RECORD_SYSTEM_SNAPSHOT:
         return 0;
+    case RECORD_SYSTEM_SESSION_RESULTS:
+        return replay_session_results(ledger, record->session_results.count);
     }
     return -EBADMSG;
 }

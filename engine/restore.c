@@ -128,6 +128,14 @@ static bool settlement_formed(const struct ledger *ledger, const struct settleme
            row->epoch <= settlements_epoch_number(&ledger->settlements, account->ledger);
 }
 
+static bool session_row_formed(const struct ledger *ledger, const struct session *row)
+{
+    return row->client != 0 && row->number != 0 && row->number <= row->address &&
+           (row->request == 0) == (row->number == row->address) &&
+           row->result_count <= row->event_count && row->event_count <= LEDGER_EVENTS_MAX &&
+           row->reserved == 0 && sessions_find(&ledger->sessions, row->client) == SESSIONS_NONE;
+}
+
 /* Of any table but accounts. */
 static bool row_restore(struct ledger *ledger, enum ledger_table table, const void *row)
 {
@@ -164,6 +172,11 @@ static bool row_restore(struct ledger *ledger, enum ledger_table table, const vo
             return false;
         settlements_append(&ledger->settlements, row);
         return true;
+    case LEDGER_SESSIONS:
+        if (!session_row_formed(ledger, row))
+            return false;
+        sessions_put(&ledger->sessions, ledger->sessions.count, row);
+        return true;
     case LEDGER_ACCOUNTS:
     case LEDGER_TABLES:
         break;
@@ -188,6 +201,8 @@ static uint32_t table_capacity(const struct ledger *ledger, enum ledger_table ta
         return SETTLEMENTS_EPOCHS_MAX;
     case LEDGER_SETTLEMENTS:
         return ledger->settlements.capacity;
+    case LEDGER_SESSIONS:
+        return ledger->sessions.capacity;
     case LEDGER_TABLES:
         break;
     }

@@ -24,17 +24,12 @@ enum {
 static const char temporary[] = "snapshot.tmp";
 
 static const char *const database_names[SNAPSHOT_DATABASES] = {
-    [LEDGER_ACCOUNTS] = "accounts",
-    [LEDGER_PAYMENTS] = "payments",
-    [LEDGER_LIMITS] = "limits",
-    [LEDGER_LEASES] = "leases",
-    [LEDGER_SCHEDULES] = "schedules",
-    [LEDGER_EPOCHS] = "epochs",
-    [LEDGER_SETTLEMENTS] = "settlements",
-    [SNAPSHOT_HOLDS] = "holds",
-    [SNAPSHOT_OUTCOMES] = "outcomes",
-    [SNAPSHOT_SEGMENTS] = "segments",
-    [SNAPSHOT_META] = "meta",
+    [LEDGER_ACCOUNTS] = "accounts",       [LEDGER_PAYMENTS] = "payments",
+    [LEDGER_LIMITS] = "limits",           [LEDGER_LEASES] = "leases",
+    [LEDGER_SCHEDULES] = "schedules",     [LEDGER_EPOCHS] = "epochs",
+    [LEDGER_SETTLEMENTS] = "settlements", [LEDGER_SESSIONS] = "sessions",
+    [SNAPSHOT_HOLDS] = "holds",           [SNAPSHOT_OUTCOMES] = "outcomes",
+    [SNAPSHOT_SEGMENTS] = "segments",     [SNAPSHOT_META] = "meta",
 };
 
 _Static_assert(SNAPSHOT_CHUNK_HOLDS * sizeof(struct snapshot_hold) <= SNAPSHOT_CHUNK_BYTES,

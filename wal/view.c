@@ -94,6 +94,8 @@ static uint32_t system_change_kind(enum record_system code)
     case RECORD_SYSTEM_SNAPSHOT:
     case RECORD_SYSTEM_PAYMENT:
     case RECORD_SYSTEM_TEMPLATE:
+    case RECORD_SYSTEM_SESSION:
+    case RECORD_SYSTEM_SESSION_RESULTS:
         break;
     }
     return 0;

@@ -15,7 +15,7 @@ import log as log_format
 from lmdb_file import Lmdb, LmdbError
 from log import (ACCOUNT, BURNT, CANCEL, CUT_OFF, DIGEST, EPOCH_FIELDS, EXPIRY, FIRING, LEASE,
                  LEASE_ROW_FIELDS, LIMITS, LIMITS_ROW_FIELDS, PAYMENT_FIELDS, SCHEDULE,
-                 SCHEDULE_ROW_FIELDS, SETTLEMENT_ROW_FIELDS, SNAPSHOT, SYSTEM, TRANSFER, number)
+                 SCHEDULE_ROW_FIELDS, SESSION, SESSION_ROW_FIELDS, SETTLEMENT_ROW_FIELDS, SNAPSHOT, SYSTEM, TRANSFER, number)
 from protocol import (ACCOUNT_FIELDS, FACT, HISTORY, KEEP_OPEN, POST, TRANSFER_FIELDS, U128_MAX,
                       VOID, decode, encode)
 from xxh3 import xxh3_64, xxh3_128
@@ -34,12 +34,13 @@ FENCED = ("accounts", "user_data", "history")
 CHUNK_HEAD = struct.Struct("<16sQII")
 PER_CHUNK = {"accounts": (31, 128), "payments": (49, 80), "limits": (15, 256),
              "leases": (82, 48), "schedules": (15, 256), "epochs": (165, 24),
-             "settlements": (35, 112),
+             "settlements": (35, 112), "sessions": (49, 80),
              "holds": (27, 144), "outcomes": (3968, 1)}  # items, item size
 TABLES = (("accounts", ACCOUNT_FIELDS), ("payments", PAYMENT_FIELDS), ("limits", LIMITS_ROW_FIELDS),
           ("leases", LEASE_ROW_FIELDS), ("schedules", SCHEDULE_ROW_FIELDS), ("epochs", EPOCH_FIELDS),
-          ("settlements", SETTLEMENT_ROW_FIELDS))  # by their numbers
-TIMED = (EXPIRY, LIMITS, LEASE, SCHEDULE, FIRING, CANCEL, CUT_OFF)  # by the ledger's clock
+          ("settlements", SETTLEMENT_ROW_FIELDS), ("sessions", SESSION_ROW_FIELDS))  # by their numbers
+TIMED = (EXPIRY, LIMITS, LEASE, SCHEDULE, FIRING, CANCEL, CUT_OFF, SESSION)  # by the ledger's clock
+TABLES_ALWAYS = 7
 META = struct.Struct("<II16s IIQQQ16s 6Q Q 16s 8Q 64s")
 ENTRY = struct.Struct("<IIQQQ16s")
 
@@ -94,6 +95,7 @@ class State(log_format.Books):
         other.limits, other.limits_of = [dict(row) for row in self.limits], dict(self.limits_of)
         other.settlements = self.settlements.copy()
         other.leases, other.schedules = self.leases.copy(), self.schedules.copy()
+        other.sessions = self.sessions.copy()
         return other
 
     def settle(self, pending_id, outcome):
@@ -130,7 +132,12 @@ class State(log_format.Books):
     def tables(self):
         """The rows of each table, by its number."""
         return (self.rows, self.payments.rows, self.limits, self.leases.rows, self.schedules.rows,
-                self.settlements.epochs, self.settlements.rows)
+                self.settlements.epochs, self.settlements.rows, self.sessions.rows)
+
+    def table_count(self):
+        """Tables that digests are of."""
+        tables = self.tables()
+        return max([TABLES_ALWAYS] + [i + 1 for i, rows in enumerate(tables) if rows])
 
     def table_bytes(self, table, first=0, count=None):
         rows = self.tables()[table]
@@ -153,7 +160,7 @@ class State(log_format.Books):
 
     def digest(self):
         holds = sum(xxh3_128(self.hold_bytes(id, [self.deadlines[id], 0])) for id in self.holds)
-        return checksum(b"".join(checksum(self.table_bytes(i)) for i in range(len(TABLES))) +
+        return checksum(b"".join(checksum(self.table_bytes(i)) for i in range(self.table_count())) +
                         words([holds & MASK, self.account_timestamp_last,
                                self.transfer_timestamp_last, self.transfers, self.burnt,
                                self.expired]))
@@ -162,7 +169,7 @@ class State(log_format.Books):
         first, count = struct.unpack_from("<QQ", record, 16)
         expect(count <= 4096 and first + count <= len(self.rows), where + "rows")
         side = struct.unpack_from("<III", record, 104)
-        counts = words([len(rows) for rows in self.tables()])
+        counts = words([len(rows) for rows in self.tables()[:self.table_count()]])
         expected = checksum(self.table_bytes(0, first, count)) + words([
             first, count, len(self.rows), self.transfers, self.burnt, self.expired,
             len(self.holds), self.account_timestamp_last, self.transfer_timestamp_last,
@@ -423,7 +430,7 @@ class Derived:
                 3, self.log.segment_bytes, self.log.directory_id, *self.position(segment),
                 state.timestamp_last, state.account_timestamp_last, state.transfer_timestamp_last,
                 state.transfers, state.burnt, state.expired, len(state.holds), state.digest(),
-                *[len(rows) for rows in state.tables()], 0, sums))],
+                *[len(rows) for rows in state.tables()], sums))],
                 where + "meta")
         except LmdbError as error:
             raise Difference(where + "LMDB, " + str(error)) from error

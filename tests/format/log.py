@@ -26,6 +26,7 @@ RECORD_BYTES = 128
 TRANSFER, ACCOUNT, BURNT, SYSTEM = range(4)
 EXPIRY, DIGEST, SNAPSHOT, PAYMENT, LIMITS = 1, 2, 3, 4, 5  # codes of system records
 LEASE, SCHEDULE, TEMPLATE, FIRING, CANCEL, CUT_OFF = 6, 7, 8, 9, 10, 11
+SESSION, SESSION_RESULTS = 12, 13
 PAYMENT_FIELDS = (("id", 16), ("amount", 16), ("taken", 16), ("left", 16), ("parent", 4),
                   ("debit_row", 4), ("credit_row", 4), ("marks", 2), ("depth", 1), ("kind", 1))
 LIMITS_ROW_FIELDS = (("floor", 16), ("balance_max", 16), ("transfer_max", 16), ("timestamp", 8),
@@ -38,7 +39,15 @@ SETTLEMENT_ROW_FIELDS = (("debits", 16), ("credits", 16), ("debits_before", 16),
                          ("credits_before", 16), ("count", 8), ("count_before", 8), ("epoch", 8),
                          ("epoch_before", 8), ("account_row", 4), ("zero", 12))
 LEASE_ROW_FIELDS = (("key", 16), ("owner", 16), ("token", 8), ("deadline", 8))
-LEASES_MAX = 65536
+LEASES_MAX = SESSIONS_MAX = 65536
+SESSION_FIELDS = (("client", 16), ("checksum", 16), ("number", 8), ("timestamp_first", 8),
+                  ("request", 4), ("release", 4), ("row", 4), ("event_count", 4),
+                  ("result_count", 4), ("reserved", 48), ("code", 2), ("flags", 2),
+                  ("timestamp", 8))
+SESSION_ROW_FIELDS = (("client", 16), ("checksum", 16), ("number", 8), ("address", 8),
+                      ("timestamp_first", 8), ("zero", 8), ("request", 4), ("release", 4),
+                      ("event_count", 4), ("result_count", 4))
+SESSION_RESULTS_MAX, EVENTS_MAX = 7, 8190
 # A row has both halves; the names of the transfer's fields begin with of_.
 SCHEDULE_ROW_FIELDS = (*SCHEDULE_FIELDS, *(("of_" + name, size) for name, size in TRANSFER_FIELDS))
 RESERVED_OF_SCHEDULES = ("reserved", "reserved_1", "transfer_code", "transfer_flags")
@@ -402,6 +411,45 @@ class Leases:
         self.rows[at] = {name: lease[name] for name, _ in LEASE_ROW_FIELDS}
 
 
+class Sessions:
+    """Rows of sessions: section 8. Their results lie behind their records."""
+
+    def __init__(self):
+        self.rows, self.number, self.left = [], {}, 0  # results that must come yet
+
+    def copy(self):
+        other = Sessions()
+        other.rows, other.number = [dict(row) for row in self.rows], dict(self.number)
+        other.left = self.left
+        return other
+
+    def apply(self, session, address):
+        at, known = session["row"], self.number.get(session["client"])
+        expect(session["client"] and at <= len(self.rows) and at < SESSIONS_MAX and
+               known in (None, at) and session["reserved"] == 0 and
+               session["result_count"] <= session["event_count"] <= EVENTS_MAX and
+               self.left == 0, "a row of sessions")
+        if session["request"] == 0:
+            expect(session["number"] == address, "the number of a session")
+        else:
+            expect(known is not None and self.rows[at]["number"] == session["number"] and
+                   self.rows[at]["request"] < session["request"], "another session")
+        if at == len(self.rows):
+            self.rows.append(None)
+        else:
+            del self.number[self.rows[at]["client"]]
+        self.number[session["client"]] = at
+        self.left = session["result_count"]
+        self.rows[at] = {name: {**session, "address": address, "zero": 0}[name]
+                         for name, _ in SESSION_ROW_FIELDS}
+
+    def results(self, record):
+        count = number(record[112:116])
+        expect(0 < count <= SESSION_RESULTS_MAX and count == min(self.left, SESSION_RESULTS_MAX),
+               "results of a session")
+        self.left -= count
+
+
 class Schedules:
     """Rows of schedules: section 8."""
 
@@ -515,7 +563,7 @@ class Books:
         self.payments, self.announced = Payments(), None  # id of the transfer that must come now
         self.limits, self.limits_of = [], {}  # rows, and which one is an account's
         self.settlements = Settlements()
-        self.leases, self.schedules = Leases(), Schedules()
+        self.leases, self.schedules, self.sessions = Leases(), Schedules(), Sessions()
         self.counts, self.expired = [0, 0, 0, 0], 0
 
     def move(self, transfer, state, amount):
@@ -603,12 +651,17 @@ class Books:
         elif code == CUT_OFF:
             cut_off = decode(CUT_OFF_FIELDS, record)
             self.settlements.cut(cut_off["ledger"], cut_off["epoch"], cut_off["timestamp"])
+        elif code == SESSION:
+            self.sessions.apply(decode(SESSION_FIELDS, record), address)
+        elif code == SESSION_RESULTS:
+            self.sessions.results(record)
         elif code not in (DIGEST, SNAPSHOT):
             raise LogError("unknown system record")
 
     def block_ends(self):
         expect(self.announced is None, "a payment record, or an attempt, is the last one of its block")
         expect(not self.schedules.half, "half a schedule at the end of a block")
+        expect(self.sessions.left == 0, "results of a session are missing in its block")
 
     def transfer(self, transfer):
         flags = transfer["flags"]
@@ -795,6 +848,7 @@ def main(path):
     print("limits     %d rows" % len(books.limits))
     print("leases     %d rows" % len(books.leases.rows))
     print("schedules  %d rows" % len(books.schedules.rows))
+    print("sessions   %d rows" % len(books.sessions.rows))
     print("settlement %d epochs, %d rows" %
           (len(books.settlements.epochs), len(books.settlements.rows)))
     print("head       %032x" % log.head)
