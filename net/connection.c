@@ -50,6 +50,18 @@ static uint32_t in_bytes(const struct connection *connection)
     return connection->in_end - connection->in_begin;
 }
 
+static uint32_t header_bytes(const struct connection *connection)
+{
+    return connection->compat ? (uint32_t)COMPAT_HEADER_BYTES : (uint32_t)FRAME_HEADER_BYTES;
+}
+
+/* Of the frame at in_begin, whose header is there. */
+static uint32_t in_frame_bytes(const struct connection *connection)
+{
+    return connection->compat ? connection_compat_header(connection)->size
+                              : FRAME_HEADER_BYTES + connection_header(connection)->body_bytes;
+}
+
 static void in_to_front(struct connection *connection)
 {
     memmove(connection->in, connection->in + connection->in_begin, in_bytes(connection));
@@ -57,26 +69,44 @@ static void in_to_front(struct connection *connection)
     connection->in_begin = 0;
 }
 
+static enum frame_status in_check_header(const struct connection *connection)
+{
+    if (connection->compat)
+        return compat_check_header(connection_compat_header(connection), connection->compat_cluster)
+                   ? FRAME_OK
+                   : FRAME_BAD_CHECKSUM;
+    const struct frame_header *header = connection_header(connection);
+    enum frame_status status = frame_check_header(header);
+    /* A stranger gets no large buffer. */
+    return status == FRAME_OK && !connection->greeted &&
+                   header->body_bytes > sizeof(struct frame_hello)
+               ? FRAME_HELLO_EXPECTED
+               : status;
+}
+
+static enum frame_status in_check_body(const struct connection *connection)
+{
+    if (connection->compat)
+        return compat_check_body(connection_compat_header(connection)) ? FRAME_OK
+                                                                       : FRAME_BAD_CHECKSUM;
+    return frame_check_body(connection_header(connection));
+}
+
 enum frame_progress connection_frame(struct connection *connection, enum frame_status *out_status)
 {
     if (connection->in_checked)
         return FRAME_WHOLE;
-    if (in_bytes(connection) < FRAME_HEADER_BYTES)
+    if (in_bytes(connection) < header_bytes(connection))
         return FRAME_PARTIAL;
     /* A frame of odd length leaves the next one unaligned. */
     if (connection->in_begin % ALIGNMENT != 0)
         in_to_front(connection);
-    const struct frame_header *header = connection_header(connection);
-    *out_status = frame_check_header(header);
-    /* A stranger gets no large buffer. */
-    if (*out_status == FRAME_OK && !connection->greeted &&
-        header->body_bytes > sizeof(struct frame_hello))
-        *out_status = FRAME_HELLO_EXPECTED;
+    *out_status = in_check_header(connection);
     if (*out_status != FRAME_OK)
         return FRAME_REFUSED;
-    if (in_bytes(connection) < FRAME_HEADER_BYTES + header->body_bytes)
+    if (in_bytes(connection) < in_frame_bytes(connection))
         return FRAME_PARTIAL;
-    *out_status = frame_check_body(header);
+    *out_status = in_check_body(connection);
     connection->in_checked = *out_status == FRAME_OK;
     return connection->in_checked ? FRAME_WHOLE : FRAME_REFUSED;
 }
@@ -94,7 +124,7 @@ static void in_shrink(struct connection *connection, struct buffer_pool *pool)
 
 void connection_frame_done(struct connection *connection, struct buffer_pool *pool)
 {
-    connection->in_begin += FRAME_HEADER_BYTES + connection_header(connection)->body_bytes;
+    connection->in_begin += in_frame_bytes(connection);
     connection->frame_since = 0;
     connection->in_checked = false;
     if (connection->in_begin == connection->in_end)
@@ -125,9 +155,9 @@ void connection_receive(struct connection *connection, struct buffer_pool *pool,
 {
     if (connection->receiving || connection->state != CONNECTION_OPEN)
         return;
-    uint32_t wanted = FRAME_HEADER_BYTES;
-    if (in_bytes(connection) >= FRAME_HEADER_BYTES)
-        wanted += connection_header(connection)->body_bytes;
+    uint32_t wanted = header_bytes(connection);
+    if (in_bytes(connection) >= wanted)
+        wanted = in_frame_bytes(connection);
     if (in_bytes(connection) >= wanted)
         return; /* a whole frame waits to be executed: that is the back-pressure */
     connection->starved = !in_grow(connection, pool, wanted);
@@ -165,7 +195,7 @@ static void out_shrink(struct connection *connection, struct buffer_pool *pool)
 char *connection_reply_reserve(struct connection *connection, struct buffer_pool *pool,
                                uint32_t body_bytes)
 {
-    uint32_t frame_bytes = FRAME_HEADER_BYTES + body_bytes;
+    uint32_t frame_bytes = header_bytes(connection) + body_bytes;
     connection->starved = false;
     if (connection->out_end + frame_bytes > connection->out_capacity) {
         if (connection->out_end != 0 || frame_bytes > CONNECTION_LARGE_BYTES)
@@ -192,8 +222,12 @@ void connection_reply(struct connection *connection, const struct frame_header *
     };
     memcpy(frame, &header, sizeof header);
     frame_seal(frame, body_bytes);
-    connection->out_end += FRAME_HEADER_BYTES + body_bytes;
+    connection_reply_bytes(connection, FRAME_HEADER_BYTES + body_bytes, lsn);
+}
 
+void connection_reply_bytes(struct connection *connection, uint32_t bytes, uint64_t lsn)
+{
+    connection->out_end += bytes;
     struct connection_mark *last =
         connection->mark_count > 0 ? &connection->marks[connection->mark_count - 1] : NULL;
     if (last != NULL && last->lsn == lsn) {
@@ -204,6 +238,12 @@ void connection_reply(struct connection *connection, const struct frame_header *
     assert(connection->mark_count < CONNECTION_MARKS);
     connection->marks[connection->mark_count++] =
         (struct connection_mark){.lsn = lsn, .end = connection->out_end};
+}
+
+void connection_reply_none(struct connection *connection, struct buffer_pool *pool)
+{
+    if (connection->out_end == 0)
+        out_shrink(connection, pool);
 }
 
 static void send_submit(struct connection *connection, struct io *io)

@@ -13,6 +13,7 @@
 #ifndef NET_CONNECTION_H
 #define NET_CONNECTION_H
 
+#include "net/compat_frame.h"
 #include "net/frame.h"
 #include "wal/io.h"
 
@@ -48,6 +49,7 @@ struct follower_request;
 struct connection {
     enum connection_state state;
     int fd;
+    bool compat;   /* it speaks another protocol: net/compat.c */
     bool greeted;  /* hello was answered */
     bool listed;   /* in the list of ready connections */
     bool fetching; /* its first frame waits for old records, or for the follower */
@@ -75,6 +77,13 @@ struct connection {
     uint32_t mark_count;
 
     struct follower_request *request; /* that its first frame became */
+    uint32_t compat_batch;            /* of its first frame: queries that were answered, */
+    uint32_t compat_bytes;            /* ... into so much of the reply, */
+    uint32_t compat_pages;            /* of changes that were read for it */
+    uint64_t compat_lsn;              /* ... which depends on this block */
+    uint64_t compat_ordinal; /* where changes go on, for whoever asks for those from here on: */
+    uint64_t compat_after;   /* 0: nobody has asked yet */
+    giro_u128 compat_cluster;
     struct frame_header refusal; /* operation and request id of the refused frame, and the status */
     struct io_op recv;
     struct io_op send;
@@ -107,6 +116,11 @@ enum frame_progress {
 /* Looks for a whole frame at in_begin, aligned for execution in place. */
 enum frame_progress connection_frame(struct connection *connection, enum frame_status *out_status);
 
+static inline struct compat_header *connection_compat_header(const struct connection *connection)
+{
+    return (struct compat_header *)(void *)(connection->in + connection->in_begin);
+}
+
 static inline struct frame_header *connection_header(const struct connection *connection)
 {
     return (struct frame_header *)(void *)(connection->in + connection->in_begin);
@@ -119,7 +133,7 @@ void connection_frame_done(struct connection *connection, struct buffer_pool *po
  * frames, or a large buffer is needed and there is none (then starved is set). */
 void connection_receive(struct connection *connection, struct buffer_pool *pool, struct io *io);
 
-/* Room for a reply with up to body_bytes of body; NULL when there is none until something was sent,
+/* Room for a reply with up to body_bytes of body behind its protocol's header; NULL when there is none until something was sent,
  * or until a large buffer is free. */
 char *connection_reply_reserve(struct connection *connection, struct buffer_pool *pool,
                                uint32_t body_bytes);
@@ -128,6 +142,12 @@ char *connection_reply_reserve(struct connection *connection, struct buffer_pool
  */
 void connection_reply(struct connection *connection, const struct frame_header *request,
                       enum frame_status status, uint32_t body_bytes, uint64_t lsn);
+
+/* The same for bytes that are complete, header and all. */
+void connection_reply_bytes(struct connection *connection, uint32_t bytes, uint64_t lsn);
+
+/* Nothing is replied in the reserved room: a large buffer goes back, unless other replies lie in it. */
+void connection_reply_none(struct connection *connection, struct buffer_pool *pool);
 
 /* Moves out_ready over everything that depends on blocks up to lsn_durable, and starts sending. */
 void connection_release(struct connection *connection, uint64_t lsn_durable, struct io *io,

@@ -2,6 +2,8 @@
 #include "net/shard_state.h"
 
 #include "engine/planted.h"
+#include "net/compat.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +13,7 @@
 enum { EXPIRE_RECORDS_MAX = 1024, FIRE_EVENTS = LEDGER_FIRE_MAX };
 
 /* The next timestamp: the clock's, or one more than the last, whichever is later. */
-static uint64_t timestamp_next(const struct shard *shard)
+uint64_t shard_timestamp_next(const struct shard *shard)
 {
     uint64_t now = clock_wall_ns();
     if (PLANTED(CLOCK_BACKWARDS))
@@ -152,8 +154,7 @@ void shard_fetch_end(struct shard_fetch *fetch)
 }
 
 /* Starts fetching shard->addresses for a connection, in the fetch that it has or in a free one. */
-static enum execution fetch_start(struct shard *shard, struct connection *connection,
-                                  uint32_t count)
+enum execution shard_fetch_start(struct shard *shard, struct connection *connection, uint32_t count)
 {
     struct shard_fetch *fetch = shard_fetch_of(shard, connection);
     if (fetch == NULL)
@@ -173,8 +174,8 @@ static enum execution fetch_start(struct shard *shard, struct connection *connec
     return EXECUTION_FETCHING;
 }
 
-static const struct record_cache *fetch_cache(struct shard *shard,
-                                              const struct connection *connection)
+const struct record_cache *shard_fetch_cache(struct shard *shard,
+                                             const struct connection *connection)
 {
     const struct shard_fetch *fetch = shard_fetch_of(shard, connection);
     return fetch == NULL ? NULL : &fetch->fetch.cache;
@@ -288,7 +289,7 @@ static enum execution execute_create(struct shard *shard, struct connection *con
     const uint32_t records = operation == FRAME_CREATE_SCHEDULES ? 2 * count : count;
     if (!log_room(shard, connection, records, &output, &wait))
         return wait;
-    uint64_t timestamp = timestamp_next(shard);
+    uint64_t timestamp = shard_timestamp_next(shard);
     create_by_itself(shard, operation, header + 1, count, timestamp, &output);
     return created(shard, connection, body, timestamp, count, &output);
 }
@@ -309,7 +310,7 @@ static enum execution execute_lease(struct shard *shard, struct connection *conn
     if (!log_room(shard, connection, count, &output, &wait))
         return wait;
     ledger_lease(shard->ledger, (const struct giro_lease *)(const void *)(header + 1), count,
-                 timestamp_next(shard), body, &output);
+                 shard_timestamp_next(shard), body, &output);
     log_commit(&shard->log, output.record_count);
     shard->stats.events += count;
     shard->stats.events_rejected += output.result_count;
@@ -339,8 +340,8 @@ static bool transfers_of(const struct frame_header *header, const struct giro_fe
     return record_count(&events, sizeof **out_events, out_count, out_status);
 }
 
-static enum frame_status transfers_room(const struct shard *shard,
-                                        const struct giro_transfer *events, uint32_t count)
+enum frame_status shard_transfers_room(const struct shard *shard,
+                                       const struct giro_transfer *events, uint32_t count)
 {
     switch (ledger_room_transfers(shard->ledger, events, count)) {
     case LEDGER_FULL_TRANSFERS:
@@ -366,7 +367,7 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     uint32_t count;
     if (!transfers_of(header, &fence, &events, &count, &status))
         return shard_reply_status(shard, connection, status);
-    status = transfers_room(shard, events, count);
+    status = shard_transfers_room(shard, events, count);
     const uint32_t records = ledger_records_max(shard->ledger, events, count);
     if (status == FRAME_OK && outcomes && count > FRAME_OUTCOMES_MAX)
         status = FRAME_TOO_MANY_EVENTS;
@@ -386,19 +387,19 @@ static enum execution execute_create_transfers(struct shard *shard, struct conne
     };
     if (!log_room(shard, connection, records, &output, &wait))
         return wait;
-    uint64_t timestamp = timestamp_next(shard);
+    uint64_t timestamp = shard_timestamp_next(shard);
     uint32_t missing =
         ledger_create_transfers(shard->ledger, events, count, timestamp,
-                                fetch_cache(shard, connection), shard->addresses, &output);
+                                shard_fetch_cache(shard, connection), shard->addresses, &output);
     if (missing > 0)
-        return fetch_start(shard, connection, missing);
+        return shard_fetch_start(shard, connection, missing);
     return created(shard, connection, body, timestamp, count, &output);
 }
 
 bool shard_expire(struct shard *shard)
 {
     uint64_t now;
-    while (ledger_expiry_due(shard->ledger, now = timestamp_next(shard))) {
+    while (ledger_expiry_due(shard->ledger, now = shard_timestamp_next(shard))) {
         struct ledger_output output = {0};
         if (log_reserve(&shard->log, EXPIRE_RECORDS_MAX, &output.records, &output.address) !=
             LOG_ROOM)
@@ -424,7 +425,7 @@ static void firing_fetch(struct shard *shard, uint32_t count)
 
 void shard_fire(struct shard *shard)
 {
-    const uint64_t now = timestamp_next(shard);
+    const uint64_t now = shard_timestamp_next(shard);
     struct ledger_output output = {0};
     if (shard->firing_fetches || shard->monotonic_ns < shard->firing_paused_until ||
         !ledger_fire_due(shard->ledger, now))
@@ -466,7 +467,7 @@ static uint32_t lookup_rows(const struct shard *shard, uint8_t operation, const 
     if (operation == FRAME_GET_LEASES)
         return ledger_get_leases(shard->ledger, ids, count, records);
     if (operation == FRAME_GET_VELOCITY)
-        return ledger_get_velocity(shard->ledger, ids, count, timestamp_next(shard), records);
+        return ledger_get_velocity(shard->ledger, ids, count, shard_timestamp_next(shard), records);
     return ledger_lookup_accounts(shard->ledger, ids, count, records);
 }
 
@@ -508,11 +509,11 @@ static enum execution execute_lookup(struct shard *shard, struct connection *con
     char *body = reply_body(shard, connection, count * GIRO_RECORD_BYTES, &wait);
     if (body == NULL)
         return wait;
-    const struct record_cache *cache = fetch_cache(shard, connection);
+    const struct record_cache *cache = shard_fetch_cache(shard, connection);
     shard->ledger->window = shard->log.window;
     uint32_t missing = ledger_prepare_lookup(shard->ledger, ids, count, cache, shard->addresses);
     if (missing > 0)
-        return fetch_start(shard, connection, missing);
+        return shard_fetch_start(shard, connection, missing);
     uint32_t found = lookup(shard->ledger, ids, count, cache, body);
     shard->stats.events += count;
     return reply(shard, connection, FRAME_OK, found * GIRO_RECORD_BYTES);
@@ -571,6 +572,8 @@ static enum execution execute_operation(struct shard *shard, struct connection *
 enum execution shard_execute(struct shard *shard, struct connection *connection,
                              enum frame_status *out_status)
 {
+    if (connection->compat)
+        return compat_execute(shard, connection);
     const struct frame_header *header = connection_header(connection);
     const bool may_be_fenced = header->operation == FRAME_CREATE_TRANSFERS ||
                                header->operation == FRAME_CREATE_TRANSFERS_OUTCOMES;

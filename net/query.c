@@ -11,14 +11,6 @@ _Static_assert((int)FRAME_BODY_BYTES_MAX <= (int)FOLLOWER_OUTPUT_BYTES, "a reque
 
 /* ---- Filters ----------------------------------------------------------------------------- */
 
-static bool all_zero(const uint8_t *bytes, size_t count)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < count; i++)
-        any |= bytes[i];
-    return any == 0;
-}
-
 static enum frame_status timestamps_check(uint64_t min, uint64_t max)
 {
     if (min > GIRO_TIMESTAMP_MAX)
@@ -135,23 +127,23 @@ static enum frame_status filter_check(const struct shard *shard,
     return FRAME_OK;
 }
 
-static enum execution request_submit(struct shard *shard, struct connection *connection,
-                                     enum follower_request_kind kind, uint32_t filter_bytes)
+enum frame_status shard_query_begin(struct shard *shard, struct connection *connection,
+                                    enum follower_request_kind kind, const void *filter,
+                                    uint32_t filter_bytes, enum execution *out_execution)
 {
-    const struct frame_header *header = connection_header(connection);
-    if (header->body_bytes != filter_bytes)
-        return shard_reply_status(shard, connection, FRAME_BODY_SIZE);
+    *out_execution = EXECUTION_WAIT_BUFFER;
     if (!shard->follower->started || follower_failure(shard->follower) != FOLLOWER_SOUND)
-        return shard_reply_status(shard, connection, FRAME_FOLLOWER_OFF);
+        return FRAME_FOLLOWER_OFF;
     struct follower_request *request = follower_request(shard->follower, kind);
     connection->queued = request == NULL;
     if (request == NULL)
-        return EXECUTION_WAIT_BUFFER;
-    memcpy(&request->filter, header + 1, filter_bytes);
+        return FRAME_OK;
+    memset(&request->filter, 0, sizeof request->filter);
+    memcpy(&request->filter, filter, filter_bytes);
     enum frame_status status = filter_check(shard, request);
     if (status != FRAME_OK) {
         follower_release(shard->follower, request);
-        return shard_reply_status(shard, connection, status);
+        return status;
     }
     if (kind == FOLLOWER_SNAPSHOT)
         request->filter.snapshot_segment = log_roll(&shard->log);
@@ -161,7 +153,27 @@ static enum execution request_submit(struct shard *shard, struct connection *con
     connection->fetching = true;
     shard->requests_pending++;
     follower_submit(shard->follower, request);
-    return EXECUTION_FETCHING;
+    *out_execution = EXECUTION_FETCHING;
+    return FRAME_OK;
+}
+
+void shard_query_end(struct shard *shard, struct connection *connection)
+{
+    shard->stats.events += connection->request->count;
+    follower_release(shard->follower, connection->request);
+    connection->request = NULL;
+}
+
+static enum execution request_submit(struct shard *shard, struct connection *connection,
+                                     enum follower_request_kind kind, uint32_t filter_bytes)
+{
+    const struct frame_header *header = connection_header(connection);
+    enum execution execution;
+    if (header->body_bytes != filter_bytes)
+        return shard_reply_status(shard, connection, FRAME_BODY_SIZE);
+    enum frame_status status =
+        shard_query_begin(shard, connection, kind, header + 1, filter_bytes, &execution);
+    return status == FRAME_OK ? execution : shard_reply_status(shard, connection, status);
 }
 
 /* ---- Replying ---------------------------------------------------------------------------- */
@@ -235,9 +247,7 @@ static enum execution request_reply(struct shard *shard, struct connection *conn
     uint32_t bytes = status == FRAME_OK ? body_write(request, frame + FRAME_HEADER_BYTES) : 0;
     /* Everything in it is durable, and was no later than the fence says when it was asked for. */
     connection_reply(connection, connection_header(connection), status, bytes, request->fence_lsn);
-    shard->stats.events += request->count;
-    follower_release(shard->follower, request);
-    connection->request = NULL;
+    shard_query_end(shard, connection);
     return EXECUTION_DONE;
 }
 

@@ -1,6 +1,7 @@
 #include "net/shard_state.h"
 
 #include "engine/memory.h"
+#include "net/compat.h"
 #include "net/listener.h"
 
 #include <assert.h>
@@ -48,6 +49,7 @@ struct shard_options shard_options_default(void)
     return (struct shard_options){
         .data = NULL,
         .listen = "127.0.0.1:4470",
+        .compat_sessions_max = 8192,
         .io_mode = IO_MODE_AUTO,
         .accounts_max = 16 << 20,
         .transfers_max = 1ull << 30,
@@ -102,12 +104,15 @@ static struct connection *ready_pop(struct shard *shard)
 
 static void accept_submit(struct shard *shard)
 {
-    if (shard->accepting || shard->stopping)
-        return;
-    shard->accept =
-        (struct io_op){.kind = IO_ACCEPT, .fd = shard->listen_fd, .owner = OWNER_ACCEPT};
-    shard->accepting = true;
-    io_submit(shard->io, &shard->accept);
+    for (uint32_t i = 0; i < LISTENERS; i++) {
+        struct listener *listener = &shard->listeners[i];
+        if (listener->fd < 0 || listener->accepting || shard->stopping)
+            continue;
+        listener->accept =
+            (struct io_op){.kind = IO_ACCEPT, .fd = listener->fd, .owner = OWNER_ACCEPT};
+        listener->accepting = true;
+        io_submit(shard->io, &listener->accept);
+    }
 }
 
 /* Frees a closing connection once nothing of it is under way any more. */
@@ -194,17 +199,21 @@ static void connection_refuse(struct shard *shard, struct connection *connection
     if (have >= FRAME_HEADER_BYTES && status != FRAME_BAD_MAGIC)
         connection->refusal = *connection_header(connection);
     connection->refusal.status = status;
-    connection->refused = true;
+    connection->refused = !connection->compat; /* the other protocol has no words for it */
     connection->state = CONNECTION_FINISHING;
     connection->state_since = shard->monotonic_ns;
     shard->stats.frames_bad++;
     connection_finish(shard, connection);
 }
 
-static void connection_open(struct shard *shard, int fd)
+static void connection_open(struct shard *shard, int fd, bool compat)
 {
     struct connection *connection = shard->free_connections;
     listener_prepare(fd);
+    if (connection == NULL && compat) {
+        close(fd);
+        return;
+    }
     if (connection == NULL) {
         struct frame_header frame = {.operation = FRAME_HELLO,
                                      .flags = FRAME_FLAG_REPLY,
@@ -223,6 +232,9 @@ static void connection_open(struct shard *shard, int fd)
     *connection = (struct connection){
         .state = CONNECTION_OPEN,
         .fd = fd,
+        .compat = compat,
+        .greeted = compat, /* it has no hello */
+        .compat_cluster = shard->options->compat_cluster,
         .in = buffers,
         .in_small = buffers,
         .in_capacity = CONNECTION_IN_BYTES,
@@ -575,16 +587,16 @@ static void event_fetched(struct shard *shard, struct shard_fetch *fetch)
     ready_push(shard, connection);
 }
 
-static void event_accepted(struct shard *shard)
+static void event_accepted(struct shard *shard, struct listener *listener)
 {
-    shard->accepting = false;
-    if (shard->accept.result < 0)
+    listener->accepting = false;
+    if (listener->accept.result < 0)
         return; /* tried again by the next sweep */
     if (shard->stopping) {
-        close(shard->accept.result);
+        close(listener->accept.result);
         return;
     }
-    connection_open(shard, shard->accept.result);
+    connection_open(shard, listener->accept.result, listener->compat);
     accept_submit(shard);
 }
 
@@ -641,7 +653,7 @@ static void event_dispatch(struct shard *shard, struct io_op *op)
         event_sent(shard, OWNER_OF(op, struct connection, send));
         break;
     case OWNER_ACCEPT:
-        event_accepted(shard);
+        event_accepted(shard, OWNER_OF(op, struct listener, accept));
         break;
     case OWNER_FOLLOWER:
         event_notified(shard);
@@ -970,7 +982,10 @@ static int shard_stop(struct shard *shard)
         result = log_settle(shard);
     if (result == 0)
         (void)log_mark(&shard->log, BLOCK_STOP, clock_wall_ns());
-    (void)shutdown(shard->listen_fd, SHUT_RDWR);
+    for (uint32_t i = 0; i < LISTENERS; i++) {
+        if (shard->listeners[i].fd >= 0)
+            (void)shutdown(shard->listeners[i].fd, SHUT_RDWR);
+    }
     for (uint32_t i = 0; i < shard->options->connections_max; i++) {
         if (shard->connections[i].state != CONNECTION_FREE)
             connection_close(shard, &shard->connections[i]);
@@ -1037,6 +1052,33 @@ static int notify_make(struct shard *shard, struct error *error)
     return 0;
 }
 
+static int listener_make(struct listener *listener, const char *at, const char *whom,
+                         struct error *error)
+{
+    char address[160];
+    listener->fd = listener_open(at, address, sizeof address, error);
+    if (listener->fd < 0)
+        return listener->fd;
+    fprintf(stderr, "giro: listening on %s%s\n", address, whom);
+    return 0;
+}
+
+/* The native one last: whoever waits for it finds the other one open. */
+static int listeners_open(struct shard *shard, struct error *error)
+{
+    const struct shard_options *options = shard->options;
+    struct listener *compat = &shard->listeners[LISTENER_COMPAT];
+    if (options->compat_listen != NULL) {
+        int result =
+            compat_init(&shard->compat) == 0
+                ? listener_make(compat, options->compat_listen, " for TigerBeetle's clients", error)
+                : error_set(error, -ENOMEM, "out of memory");
+        if (result != 0)
+            return result;
+    }
+    return listener_make(&shard->listeners[LISTENER_NATIVE], options->listen, "", error);
+}
+
 static int shard_start(struct shard *shard, struct error *error)
 {
     const struct shard_options *options = shard->options;
@@ -1061,12 +1103,7 @@ static int shard_start(struct shard *shard, struct error *error)
         result = tables_warm_start(shard, error);
     if (result != 0)
         return result;
-    char address[160];
-    shard->listen_fd = listener_open(options->listen, address, sizeof address, error);
-    if (shard->listen_fd < 0)
-        return shard->listen_fd;
-    fprintf(stderr, "giro: listening on %s\n", address);
-    return 0;
+    return listeners_open(shard, error);
 }
 
 static void shard_free(struct shard *shard)
@@ -1082,8 +1119,11 @@ static void shard_free(struct shard *shard)
     log_fetch_free(&shard->firing.fetch);
     if (shard->io != NULL)
         io_close(shard->io);
-    if (shard->listen_fd >= 0)
-        close(shard->listen_fd);
+    for (uint32_t i = 0; i < LISTENERS; i++) {
+        if (shard->listeners[i].fd >= 0)
+            close(shard->listeners[i].fd);
+    }
+    compat_free(&shard->compat);
     if (shard->notify_fd >= 0)
         close(shard->notify_fd);
     if (shard->follower_notify_fd >= 0)
@@ -1107,7 +1147,8 @@ int shard_serve(const struct shard_options *options, int stop_fd, struct error *
     struct shard shard = {
         .options = options,
         .stop_fd = stop_fd,
-        .listen_fd = -1,
+        .listeners =
+            {[LISTENER_NATIVE] = {.fd = -1}, [LISTENER_COMPAT] = {.fd = -1, .compat = true}},
         .notify_fd = -1,
         .follower_notify_fd = -1,
         .directory = {.shard_fd = -1, .lock_fd = -1},

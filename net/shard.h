@@ -28,6 +28,7 @@
 #ifndef NET_SHARD_H
 #define NET_SHARD_H
 
+#include "engine/record.h"
 #include "wal/directory.h"
 #include "wal/io.h"
 
@@ -35,7 +36,10 @@
 
 struct shard_options {
     const char *data;
-    const char *listen; /* HOST:PORT, [HOST]:PORT for IPv6; port 0: any */
+    const char *listen;           /* HOST:PORT, [HOST]:PORT for IPv6; port 0: any */
+    const char *compat_listen;    /* the same for TigerBeetle's clients; NULL: none */
+    giro_u128 compat_cluster;     /* that they name */
+    uint32_t compat_sessions_max; /* that are remembered; the one used the longest ago goes first */
     enum io_mode io_mode;
     uint32_t shards; /* 0: as formatted */
     uint32_t accounts_max;

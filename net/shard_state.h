@@ -25,6 +25,22 @@ struct shard_fetch {
     struct connection *connection; /* NULL: free */
 };
 
+/* Scratch for one request of TigerBeetle's clients. */
+struct compat {
+    struct giro_result *results;   /* LEDGER_EVENTS_MAX */
+    struct session_result *failed; /* LEDGER_EVENTS_MAX */
+};
+
+/* A listening socket. */
+struct listener {
+    int fd; /* -1: none */
+    bool compat;
+    bool accepting;
+    struct io_op accept;
+};
+
+enum { LISTENER_NATIVE, LISTENER_COMPAT, LISTENERS };
+
 struct connection_list {
     struct connection *first;
     struct connection *last;
@@ -40,9 +56,7 @@ struct shard {
     void *window;
 
     int stop_fd;
-    int listen_fd;
-    struct io_op accept;
-    bool accepting;
+    struct listener listeners[LISTENERS];
     struct io_op stop;
     char stop_byte;
     bool stopping;
@@ -57,6 +71,8 @@ struct shard {
     uint32_t connection_count;
     struct buffer_pool in_pool;
     struct buffer_pool out_pool;
+
+    struct compat compat;
 
     struct shard_fetch fetches[SHARD_FETCHES];
     uint64_t *addresses; /* LEDGER_FETCH_MAX, scratch */
@@ -103,6 +119,14 @@ enum execution {
     EXECUTION_FETCHING,    /* old records are being read: again when they are there */
 };
 
+static inline bool all_zero(const uint8_t *bytes, size_t count)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; i++)
+        any |= bytes[i];
+    return any == 0;
+}
+
 /* Brings the ledger to the end of the log and starts a new epoch: the first block of this start is
  * durable on return (net/start.c). */
 int shard_log_start(struct shard *shard, struct error *error);
@@ -113,6 +137,30 @@ int shard_turn(struct shard *shard, uint64_t timeout_ns);
 /* Executes the whole frame at the front of a connection's input. */
 enum execution shard_execute(struct shard *shard, struct connection *connection,
                              enum frame_status *out_status);
+
+/* The next timestamp: the clock's, or one more than the last, whichever is later. */
+uint64_t shard_timestamp_next(const struct shard *shard);
+
+/* Starts fetching shard->addresses for a connection, in the fetch that it has or in a free one. */
+enum execution shard_fetch_start(struct shard *shard, struct connection *connection,
+                                 uint32_t count);
+
+/* What was fetched for a connection; NULL: nothing. */
+const struct record_cache *shard_fetch_cache(struct shard *shard,
+                                             const struct connection *connection);
+
+/* Whether there is room for transfers, but in the log. */
+enum frame_status shard_transfers_room(const struct shard *shard,
+                                       const struct giro_transfer *events, uint32_t count);
+
+/* Hands a query over to the follower. Returns FRAME_OK with what becomes of the frame, or what is wrong
+ * with the filter. */
+enum frame_status shard_query_begin(struct shard *shard, struct connection *connection,
+                                    enum follower_request_kind kind, const void *filter,
+                                    uint32_t filter_bytes, enum execution *out_execution);
+
+/* Ends a frame's completed request. */
+void shard_query_end(struct shard *shard, struct connection *connection);
 
 /* Ends a fetch: frees it for the next one. */
 void shard_fetch_end(struct shard_fetch *fetch);

@@ -465,6 +465,38 @@ void history_leases(struct history *history, const struct giro_lease *events, ui
     free(replies);
 }
 
+void history_session(struct history *history, giro_u128 client, uint32_t events, uint32_t failed)
+{
+    struct session_result *results = calloc(failed + 1, sizeof *results);
+    const struct sessions *sessions = &history->ledger->sessions;
+    const uint32_t known = sessions_find(sessions, client);
+    struct ledger_output output;
+    cr_assert(results != NULL && failed <= events);
+    output_open(history, session_records(failed), &output);
+    output.record_count = output.result_count = 0;
+    struct record_session session = {
+        .client = client,
+        .request = {.low = history->clock_ns, .high = events},
+        .timestamp_first = history->clock_ns,
+        .release = 17 << 8,
+        .row = known != SESSIONS_NONE ? known : sessions->count,
+        .timestamp = history->clock_ns,
+    };
+    if (known != SESSIONS_NONE) {
+        session.number = sessions->rows[known].number;
+        session.request_number = sessions->rows[known].request + 1;
+        session.event_count = events;
+        session.result_count = failed;
+    }
+    for (uint32_t i = 0; i < failed; i++)
+        results[i] =
+            (struct session_result){.index = i, .code = 1 + i, .timestamp = history->clock_ns + i};
+    ledger_log_session(history->ledger, &session, results, &output);
+    history->clock_ns += 1 + events;
+    output_close(history, &output);
+    free(results);
+}
+
 void history_schedules(struct history *history, const struct giro_schedule *events, uint32_t count)
 {
     struct ledger_output output;
@@ -767,6 +799,10 @@ void history_request(struct history *history, struct rng *rng, const struct hist
         request_accounts(history, rng, 1 + rng_below(rng, 4));
     else
         request_transfers(history, rng, mix, mix->imports && rng_chance(rng, 15));
+    if (mix->sessions_chance != 0 && rng_chance(rng, mix->sessions_chance)) {
+        const uint32_t events = rng_below(rng, 20);
+        history_session(history, 1 + rng_below(rng, 5), events, rng_below(rng, events + 1));
+    }
     if (rng_chance(rng, 10))
         history_digest(history);
     if (rng_chance(rng, 60))

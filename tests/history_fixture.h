@@ -96,6 +96,9 @@ void history_accounts(struct history *history, const struct giro_account *events
 void history_transfers(struct history *history, const struct giro_transfer *events, uint32_t count);
 void history_limits(struct history *history, const struct giro_limits *events, uint32_t count);
 void history_leases(struct history *history, const struct giro_lease *events, uint32_t count);
+/* The next request of a client, which registers first; the first `failed` of its events were not
+ * created. */
+void history_session(struct history *history, giro_u128 client, uint32_t events, uint32_t failed);
 void history_schedules(struct history *history, const struct giro_schedule *events, uint32_t count);
 void history_cancel(struct history *history, const giro_u128 *ids, uint32_t count);
 void history_fire(struct history *history, uint32_t events_max);
@@ -130,6 +133,8 @@ struct history_mix {
     bool imports;            /* now and then, and everything at first */
     uint32_t objects_chance; /* percent of requests that are of leases and schedules */
     uint32_t objects;        /* keys that are leased, and schedules of one request */
+    uint32_t
+        sessions_chance; /* percent of requests that are of one of a few clients with sessions */
 };
 
 /* Runs one random request, and perhaps ends the block. */

@@ -340,6 +340,19 @@ bool fixture_lease_of(const struct fixture *fixture, giro_u128 key, struct giro_
     return ledger_get_leases(fixture->ledger, &key, 1, out_lease) == 1;
 }
 
+/* ---- Sessions ---------------------------------------------------------------------------- */
+
+void fixture_session(struct fixture *fixture, const struct record_session *session,
+                     const struct session_result *results)
+{
+    struct ledger_output output;
+    output_open(fixture, session_records(session->result_count), &output);
+    output.record_count = 0;
+    ledger_log_session(fixture->ledger, session, results, &output);
+    output_close(fixture, &output);
+    request_end(fixture, session->event_count);
+}
+
 /* ---- Schedules --------------------------------------------------------------------------- */
 
 /* Of each that was created there are two records: what was sent of it, and its transfer. */
@@ -744,7 +757,9 @@ static void log_timestamps_check(const struct fixture *fixture)
         if (record_kind(record) == RECORD_SYSTEM)
             imported = 0;
         if (record->transfer.timestamp == 0 || (record->transfer.flags & imported) != 0 ||
-            announces(record) || record_system(record) == RECORD_SYSTEM_TEMPLATE)
+            announces(record) || record_system(record) == RECORD_SYSTEM_TEMPLATE ||
+            record_system(record) == RECORD_SYSTEM_SESSION ||
+            record_system(record) == RECORD_SYSTEM_SESSION_RESULTS)
             continue;
         cr_assert(record->transfer.timestamp > last, "address %lu: timestamp", address);
         last = record->transfer.timestamp;
@@ -846,6 +861,7 @@ void fixture_check_replay(struct fixture *fixture, uint32_t run_max)
     rows_compare(ledger, replayed, LEDGER_SCHEDULES, "schedules");
     rows_compare(ledger, replayed, LEDGER_EPOCHS, "epochs");
     rows_compare(ledger, replayed, LEDGER_SETTLEMENTS, "settlements");
+    rows_compare(ledger, replayed, LEDGER_SESSIONS, "sessions");
     cr_assert(replayed->schedules.deadlines.count == ledger->schedules.deadlines.count);
     log_timestamps_check(fixture);
     replayed_log_compare(fixture, replayed);

@@ -143,6 +143,9 @@ const uint32_t *fixture_set_limits(struct fixture *fixture, const struct giro_li
                                    uint32_t count);
 const uint32_t *fixture_lease(struct fixture *fixture, const struct giro_lease *events,
                               uint32_t count);
+/* Not with a model: what a request of a session has led to, as ledger_log_session() takes it. */
+void fixture_session(struct fixture *fixture, const struct record_session *session,
+                     const struct session_result *results);
 const uint32_t *fixture_create_schedules(struct fixture *fixture,
                                          const struct giro_schedule *events, uint32_t count);
 const uint32_t *fixture_cancel_schedules(struct fixture *fixture, const giro_u128 *ids,

@@ -6,7 +6,8 @@
 
 packages_build="gcc libc6-dev pkg-config meson ninja-build liburing-dev libxxhash-dev liblmdb-dev
     libcriterion-dev libjansson-dev libedit-dev libinih-dev"
-packages_check="g++ clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3 git hledger"
+packages_check="g++ clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3
+    python3-pip git hledger"
 packages_coverage="g++ gcovr python3 git"
 
 packages_missing() {

@@ -1,6 +1,8 @@
 /* giro format and giro serve. */
+#include "engine/sessions.h"
 #include "net/shard.h"
 #include "tools/command.h"
+#include "tools/import_number.h"
 #include "wal/directory.h"
 #include "wal/log.h"
 
@@ -94,7 +96,7 @@ int format_command(int argc, char **argv)
 /* ---- serve ------------------------------------------------------------------------------- */
 
 /* Every setting has one name, in the configuration file and, with dashes, on the command line. */
-enum setting_type { SETTING_TEXT, SETTING_U32, SETTING_U64, SETTING_IO };
+enum setting_type { SETTING_TEXT, SETTING_U32, SETTING_U64, SETTING_U128, SETTING_IO };
 
 struct setting {
     const char *name;
@@ -110,6 +112,12 @@ struct setting {
 static const struct setting settings[] = {
     {"data", SETTING_TEXT, SETTING(data), 0, 0, "the data directory (required)"},
     {"listen", SETTING_TEXT, SETTING(listen), 0, 0, "HOST:PORT or [IPV6]:PORT (127.0.0.1:4470)"},
+    {"compat_listen", SETTING_TEXT, SETTING(compat_listen), 0, 0,
+     "HOST:PORT for TigerBeetle's clients (none)"},
+    {"compat_cluster", SETTING_U128, SETTING(compat_cluster), 0, 0,
+     "the cluster id that they name, up to 128 bits (0)"},
+    {"compat_sessions_max", SETTING_U32, SETTING(compat_sessions_max), 1, SESSIONS_MAX,
+     "sessions of theirs that are remembered (8192)"},
     {"io", SETTING_IO, SETTING(io_mode), 0, 0,
      "auto, io_uring or posix (auto: io_uring where it is allowed)"},
     {"shards", SETTING_U32, SETTING(shards), 1, 65535, "must be what the directory was made with"},
@@ -183,6 +191,8 @@ static bool setting_set(const struct setting *setting, const char *text,
         return text[0] != 0;
     case SETTING_IO:
         return io_mode_parse(text, (enum io_mode *)(void *)place);
+    case SETTING_U128:
+        return number_u128(text, strlen(text), (giro_u128 *)(void *)place) == NUMBER_OK;
     case SETTING_U32:
         if (!number_parse(text, setting->min, setting->max, &number))
             return false;

@@ -829,6 +829,23 @@ static enum work changes_done(struct follower *follower, struct follower_request
     return WORK_DONE;
 }
 
+/* Where to look for changes by transfers, or expiries, from a timestamp on: where the last segment
+ * begins whose last transfer is earlier. Transfers ascend, and behind them come expiries that are
+ * later. */
+static uint64_t ordinal_of_transfer(const struct follower *follower, uint64_t timestamp)
+{
+    const struct archive *archive = &follower->archive;
+    uint64_t ordinal = 0;
+    for (uint32_t i = 0; i < archive->count; i++) {
+        const struct segment_facts *facts = &archive->sidecars[i]->facts;
+        if (facts->transfer_last >= timestamp)
+            break;
+        if (facts->transfers != 0)
+            ordinal = facts->ordinal_first;
+    }
+    return ordinal;
+}
+
 /* Changes of sealed segments. Returns 1 when the ordinal was moved, 0 when it takes longer. */
 static int changes_of_sealed(struct follower *follower, struct follower_request *request,
                              uint64_t *ordinal, uint64_t now)
@@ -869,6 +886,8 @@ static enum work changes_work(struct follower *follower, struct follower_request
         request->count = 0;
         request->deadline = now + filter->wait_ms * 1000000ull;
         *ordinal = filter->ordinal;
+        if (*ordinal == 0 && request->filter.changes.timestamp_min != 0)
+            *ordinal = ordinal_of_transfer(follower, request->filter.changes.timestamp_min);
     }
     follower->reader->error.text[0] = 0;
     if (*ordinal < follower->live.facts.ordinal_first && follower->archive.count > 0) {

@@ -57,6 +57,12 @@ struct follower_changes {
 };
 
 /* One request: the shard's until it is submitted and once it is completed, else the follower's. */
+/* timestamp_min: of changes from ordinal 0 on, those of earlier transfers may be left out. */
+struct follower_changes_filter {
+    struct giro_change_filter change;
+    uint64_t timestamp_min; /* 0: none are */
+};
+
 struct follower_request {
     enum follower_request_kind kind;
     uint64_t fence_lsn; /* answered when everything up to this block was followed */
@@ -64,6 +70,7 @@ struct follower_request {
         struct giro_account_filter account;
         struct giro_query_filter query;
         struct giro_change_filter change;
+        struct follower_changes_filter changes;
         uint32_t snapshot_segment; /* the first that need not be in it */
     } filter;
     atomic_bool cancelled; /* nobody waits for it any more */

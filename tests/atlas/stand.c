@@ -215,7 +215,7 @@ int stand_start(struct stand *stand)
         .options = &stand->options,
         .io = stand->io,
         .stop_fd = -1,
-        .listen_fd = -1,
+        .listeners = {{.fd = -1}, {.fd = -1}},
         .notify_fd = -1,
         .follower_notify_fd = stand->notify[1],
         .directory = {.shard_fd = -1, .lock_fd = -1},

@@ -120,6 +120,20 @@ static void settlements_check(const struct ledger *ledger)
     }
 }
 
+/* Every client has one row, and what it says of its last request can be. */
+static void sessions_check(const struct ledger *ledger)
+{
+    const struct sessions *sessions = &ledger->sessions;
+    MUST(sessions->count <= sessions->capacity);
+    for (uint32_t i = 0; i < sessions->count; i++) {
+        const struct session *row = &sessions->rows[i];
+        MUST(row->client != 0 && sessions_find(sessions, row->client) == i);
+        MUST(row->number != 0 && row->number <= row->address && row->reserved == 0);
+        MUST((row->request == 0) == (row->number == row->address));
+        MUST(row->result_count <= row->event_count && row->event_count <= LEDGER_EVENTS_MAX);
+    }
+}
+
 static void hold_check(const struct ledger *ledger, const struct hold *hold)
 {
     MUST(holds_find(&ledger->holds, hold->record.id) == hold);
@@ -155,6 +169,7 @@ void books_check(const struct ledger *ledger)
     leases_check(ledger);
     schedules_check(ledger);
     settlements_check(ledger);
+    sessions_check(ledger);
 }
 
 /* ---- Work -------------------------------------------------------------------------------- */
@@ -327,6 +342,43 @@ static void settlements_work(struct ledger *ledger, uint64_t *address)
     }
 }
 
+static void session_work(struct ledger *ledger, const struct record_session *session,
+                         uint64_t *address)
+{
+    static const struct session_result none[SESSION_RESULTS + 1];
+    struct ledger_output output = output_at(*address);
+    ledger_log_session(ledger, session, none, &output);
+    *address += output.record_count;
+}
+
+/* Every session goes on, as its client's next request would have it; then as many clients as there are
+ * take their rows. */
+static void sessions_work(struct ledger *ledger, uint64_t *address)
+{
+    const struct sessions *sessions = &ledger->sessions;
+    const uint32_t count = sessions->count;
+    for (uint32_t i = 0; i < 2 * count && has_time(ledger, 1); i++) {
+        const bool goes_on = i < count;
+        const uint32_t row = goes_on ? i : sessions_vacant(sessions, count);
+        struct record_session session = {
+            .client = ((giro_u128)0x5e55 << 100) + i,
+            .timestamp_first = ledger->timestamp_last + 1,
+            .row = row,
+            .timestamp = ledger->timestamp_last + 1,
+        };
+        if (goes_on && sessions->rows[i].request == UINT32_MAX)
+            continue;
+        if (goes_on) {
+            session.client = sessions->rows[i].client;
+            session.number = sessions->rows[i].number;
+            session.request_number = sessions->rows[i].request + 1;
+            session.event_count = session.result_count = SESSION_RESULTS + 1;
+        }
+        session_work(ledger, &session, address);
+        MUST(sessions_find(sessions, session.client) == row && sessions->count == count);
+    }
+}
+
 void books_work(struct ledger *ledger)
 {
     uint64_t address = 1 << 12;
@@ -334,6 +386,7 @@ void books_work(struct ledger *ledger)
     settlements_work(ledger, &address);
     schedules_work(ledger, &address);
     leases_work(ledger, &address);
+    sessions_work(ledger, &address);
     books_check(ledger);
     payments_work(ledger, &address);
     books_check(ledger);

@@ -1,12 +1,14 @@
 /* Fuzzes frames: two streams of bytes, in pieces of any size, through two connections that share one
- * large buffer, as net/shard.c drives them.
+ * large buffer, as net/shard.c drives them. Either of them speaks the native protocol, or that of
+ * TigerBeetle's clients.
  *
- *   input   | greeted, 1 | seed of the pieces, 8 | bytes of the first stream, 2 | both streams
+ *   input   | bits 0, 1: greeted; 2, 3: compatible, 1 | seed of the pieces, 8 | bytes of the first stream, 2 | both streams
  *
  * Never: a frame is taken, or refused, other than a reader of the whole stream at once would do it;
  * a frame lies unaligned, or differs from what was sent; bytes are received outside of the buffer, or
  * no bytes at all; a reply is sent before its block is durable, or the replies differ from what was
  * said, in any order but that of the requests; a buffer is lost. */
+#include "net/aegis.h"
 #include "net/connection.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/scratch.h"
@@ -19,6 +21,7 @@ enum {
     PREFIX_BYTES = 11,
     REPLIES_BYTES_MAX = 1 << 20, /* of one stream, then it is no longer answered */
     TURNS_MAX = 100000,          /* without end: a hang */
+    CLUSTER = 9,
 };
 
 /* One connection, what its peer sends, and what its peer must get. */
@@ -55,8 +58,7 @@ static struct io fuzz_io = {.backend = &backend};
 
 /* ---- What must come ---------------------------------------------------------------------- */
 
-/* Judges the stream from the next frame on as if all of it that was sent lay there. */
-static enum frame_progress frame_expected(const struct peer *peer, enum frame_status *out_status)
+static enum frame_progress native_expected(const struct peer *peer, enum frame_status *out_status)
 {
     struct frame_header header;
     size_t have = peer->sent - peer->taken;
@@ -75,6 +77,38 @@ static enum frame_progress frame_expected(const struct peer *peer, enum frame_st
         return FRAME_PARTIAL;
     *out_status = frame_check_body(peer->stream + peer->taken);
     return *out_status == FRAME_OK ? FRAME_WHOLE : FRAME_REFUSED;
+}
+
+static giro_u128 number_at(const uint8_t *at)
+{
+    giro_u128 number;
+    memcpy(&number, at, sizeof number);
+    return number;
+}
+
+/* By offsets: of a header, its checksum, the body's, cluster and size. */
+static enum frame_progress compat_expected(const struct peer *peer, enum frame_status *out_status)
+{
+    const uint8_t *at = peer->stream + peer->taken;
+    const size_t have = peer->sent - peer->taken;
+    uint32_t size;
+    if (have < 256)
+        return FRAME_PARTIAL;
+    memcpy(&size, at + 96, sizeof size);
+    *out_status = FRAME_BAD_CHECKSUM;
+    if (number_at(at) != aegis_checksum(at + 16, 240) || size < 256 || size > 1 << 20 ||
+        number_at(at + 80) != CLUSTER)
+        return FRAME_REFUSED;
+    if (have < size)
+        return FRAME_PARTIAL;
+    return number_at(at + 32) == aegis_checksum(at + 256, size - 256) ? FRAME_WHOLE : FRAME_REFUSED;
+}
+
+/* Judges the stream from the next frame on as if all of it that was sent lay there. */
+static enum frame_progress frame_expected(const struct peer *peer, enum frame_status *out_status)
+{
+    return peer->connection.compat ? compat_expected(peer, out_status)
+                                   : native_expected(peer, out_status);
 }
 
 static void replies_note(struct peer *peer, const char *frame, uint32_t size)
@@ -105,25 +139,53 @@ static void await(struct peer *peer)
     connection_release(&peer->connection, lsn_durable, &fuzz_io, 1);
 }
 
+/* Writes the reply to a frame into the room for it. */
+static void reply_write(struct connection *connection, char *frame, uint32_t bytes)
+{
+    const struct frame_header *header = connection_header(connection);
+    if (!connection->compat) {
+        memcpy(frame + FRAME_HEADER_BYTES, header + 1, bytes);
+        connection_reply(connection, header, (enum frame_status)(header->request_id % 40), bytes,
+                         lsn_visible);
+        return;
+    }
+    const struct compat_header *request = connection_compat_header(connection);
+    struct compat_header reply = {
+        .cluster = CLUSTER, .size = COMPAT_HEADER_BYTES + bytes, .command = COMPAT_REPLY};
+    memcpy(frame + COMPAT_HEADER_BYTES, request + 1, bytes);
+    compat_seal(&reply, frame + COMPAT_HEADER_BYTES);
+    memcpy(frame, &reply, sizeof reply);
+    connection_reply_bytes(connection, reply.size, lsn_visible);
+}
+
+static uint32_t header_bytes(const struct peer *peer)
+{
+    return peer->connection.compat ? (uint32_t)COMPAT_HEADER_BYTES : (uint32_t)FRAME_HEADER_BYTES;
+}
+
+/* Of the whole frame at the front. */
+static uint32_t frame_bytes(const struct peer *peer)
+{
+    const struct connection *connection = &peer->connection;
+    return connection->compat ? connection_compat_header(connection)->size
+                              : FRAME_HEADER_BYTES + connection_header(connection)->body_bytes;
+}
+
 /* Answers a frame with as many bytes as it has. False: later. */
 static bool answer(struct peer *peer)
 {
     struct connection *connection = &peer->connection;
-    const struct frame_header *header = connection_header(connection);
-    uint32_t bytes = header->body_bytes;
-    if (peer->replies_end + FRAME_HEADER_BYTES + bytes > REPLIES_BYTES_MAX) {
+    const uint32_t bytes = frame_bytes(peer);
+    if (peer->replies_end + bytes > REPLIES_BYTES_MAX) {
         peer->over = true;
         return false;
     }
-    char *frame = connection_reply_reserve(connection, &out_pool, bytes);
+    char *frame = connection_reply_reserve(connection, &out_pool, bytes - header_bytes(peer));
     if (frame == NULL)
         return false;
-    MUST(frame >= connection->out &&
-         frame + FRAME_HEADER_BYTES + bytes <= connection->out + connection->out_capacity);
-    memcpy(frame + FRAME_HEADER_BYTES, header + 1, bytes);
-    connection_reply(connection, header, (enum frame_status)(header->request_id % 40), bytes,
-                     lsn_visible);
-    replies_note(peer, frame, FRAME_HEADER_BYTES + bytes);
+    MUST(frame >= connection->out && frame + bytes <= connection->out + connection->out_capacity);
+    reply_write(connection, frame, bytes - header_bytes(peer));
+    replies_note(peer, frame, bytes);
     await(peer);
     return true;
 }
@@ -149,7 +211,7 @@ static bool frame_turn(struct peer *peer)
         return connection->receiving;
     }
     const char *frame = (const char *)connection_header(connection);
-    uint32_t size = FRAME_HEADER_BYTES + connection_header(connection)->body_bytes;
+    const uint32_t size = frame_bytes(peer);
     MUST((uintptr_t)frame % 16 == 0);
     MUST(memcmp(frame, peer->stream + peer->taken, size) == 0);
     if (!answer(peer))
@@ -197,7 +259,7 @@ static bool send_turn(struct peer *peer)
     return true;
 }
 
-static void peer_open(struct peer *peer, bool greeted, uint64_t seed, const uint8_t *stream,
+static void peer_open(struct peer *peer, uint64_t bits, uint64_t seed, const uint8_t *stream,
                       size_t size)
 {
     *peer = (struct peer){.stream = stream, .size = size, .rng = {seed}};
@@ -207,7 +269,9 @@ static void peer_open(struct peer *peer, bool greeted, uint64_t seed, const uint
     MUST(peer->replies != NULL && in != NULL && out != NULL);
     peer->connection = (struct connection){
         .state = CONNECTION_OPEN,
-        .greeted = greeted,
+        .compat = (bits & 4) != 0,
+        .greeted = (bits & 5) != 0,
+        .compat_cluster = CLUSTER,
         .in = in,
         .in_small = in,
         .in_capacity = CONNECTION_IN_BYTES,
@@ -264,14 +328,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
     struct peer peers[STREAMS];
-    uint64_t greeted = input_number(&input, 1);
+    uint64_t bits = input_number(&input, 1);
     uint64_t seed = input_number(&input, 8);
     size_t first = (size_t)input_number(&input, 2);
     if (first > input.left)
         first = input.left;
     lsn_durable = lsn_visible = 1;
-    peer_open(&peers[0], (greeted & 1) != 0, seed, input.at, first);
-    peer_open(&peers[1], (greeted & 2) != 0, seed + 1, input.at + first, input.left - first);
+    peer_open(&peers[0], bits, seed, input.at, first);
+    peer_open(&peers[1], bits >> 1, seed + 1, input.at + first, input.left - first);
     peers_run(peers, seed);
     for (unsigned i = 0; i < STREAMS; i++)
         peer_close(&peers[i]);
@@ -280,6 +344,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 /* ---- Mutation: frames whose checksum holds ----------------------------------------------- */
+
+static void messages_seal(uint8_t *stream, size_t size, bool whole)
+{
+    size_t at = 0;
+    while (size - at >= COMPAT_HEADER_BYTES) {
+        _Alignas(16) struct compat_header header;
+        memcpy(&header, stream + at, sizeof header);
+        if (header.size < COMPAT_HEADER_BYTES || (header.size > size - at && whole))
+            header.size = (uint32_t)(size - at < 2048 ? size - at : 2048);
+        const bool is_there = header.size <= size - at;
+        header.cluster = CLUSTER;
+        header.checksum_body =
+            aegis_checksum(stream + at + sizeof header, is_there ? header.size - sizeof header : 0);
+        header.checksum = aegis_checksum((const char *)&header + sizeof header.checksum,
+                                         sizeof header - sizeof header.checksum);
+        memcpy(stream + at, &header, sizeof header);
+        if (!is_there)
+            return;
+        at += header.size;
+    }
+}
 
 static void frames_seal(uint8_t *stream, size_t size, bool whole)
 {
@@ -297,6 +382,14 @@ static void frames_seal(uint8_t *stream, size_t size, bool whole)
     }
 }
 
+static void stream_seal(uint8_t *stream, size_t size, bool whole, bool compat)
+{
+    if (compat)
+        messages_seal(stream, size, whole);
+    else
+        frames_seal(stream, size, whole);
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
 {
     struct rng rng = {seed};
@@ -308,8 +401,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
     size_t streams = size - PREFIX_BYTES;
     first = first < streams ? first : streams;
     bool whole = rng_chance(&rng, 50);
-    frames_seal(data + PREFIX_BYTES, first, whole);
-    frames_seal(data + PREFIX_BYTES + first, streams - first, whole);
+    stream_seal(data + PREFIX_BYTES, first, whole, (data[0] & 4) != 0);
+    stream_seal(data + PREFIX_BYTES + first, streams - first, whole, (data[0] & 8) != 0);
     return size;
 }
 
@@ -324,19 +417,37 @@ static size_t frame_add(uint8_t *at, uint8_t operation, uint32_t body_bytes)
     return sizeof header + body_bytes;
 }
 
+static size_t message_add(uint8_t *at, uint8_t operation, uint32_t body_bytes)
+{
+    struct compat_header header = {.cluster = CLUSTER,
+                                   .size = COMPAT_HEADER_BYTES + body_bytes,
+                                   .command = COMPAT_REQUEST,
+                                   .request.operation = operation};
+    memset(at + sizeof header, operation, body_bytes);
+    compat_seal(&header, at + sizeof header);
+    memcpy(at, &header, sizeof header);
+    return sizeof header + body_bytes;
+}
+
 static void samples_write(void)
 {
     static const uint32_t sizes[][4] = {{0, 0, 0, 0}, {64, 0, 128, 7}, {40, 8200, 1, 9}};
+    static const char *const names[] = {"empty",        "small",        "large",
+                                        "compat_empty", "compat_small", "compat_large"};
     static uint8_t sample[PREFIX_BYTES + (64 << 10)];
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 6; i++) {
+        const bool compat = i >= 3;
         size_t size = PREFIX_BYTES;
         memset(sample, 0, sizeof sample);
-        sample[0] = (uint8_t)(i == 0 ? 0 : 3);
+        sample[0] = (uint8_t)(compat ? 15 : i == 0 ? 0 : 3);
         sample[1] = (uint8_t)i;
         for (unsigned f = 0; f < 4; f++)
-            size += frame_add(sample + size, (uint8_t)(f + 1), sizes[i][f]);
-        sample[9] = FRAME_HEADER_BYTES;
-        fuzz_sample(i == 0 ? "empty" : i == 1 ? "small" : "large", sample, size);
+            size += compat ? message_add(sample + size, (uint8_t)(f + 1), sizes[i % 3][f])
+                           : frame_add(sample + size, (uint8_t)(f + 1), sizes[i % 3][f]);
+        const uint16_t first =
+            compat ? COMPAT_HEADER_BYTES + (uint16_t)sizes[i % 3][0] : (uint16_t)FRAME_HEADER_BYTES;
+        memcpy(sample + 9, &first, sizeof first);
+        fuzz_sample(names[i], sample, size);
     }
     fuzz_samples_end();
 }

@@ -1,5 +1,5 @@
 /* Fuzzes the ledger against the model: any sequence of requests of accounts, transfers, limits,
- * cut-offs, leases and schedules, expiries, firings, jumps of the clock and records that leave the
+ * cut-offs, leases, schedules and sessions, expiries, firings, jumps of the clock and records that leave the
  * memory.
  *
  *   input   | clock is late, window is small, 1 | steps of 16 bytes each
@@ -25,6 +25,10 @@ enum {
     SCHEDULES_MAX = 24, /* ... of which each has two records, and the window has room for 63 */
     FIRE_MAX = 17,
     LEDGERS = 3,
+    CLIENTS = 6,
+    SESSIONS_FEW = 4,
+    SESSION_EVENTS_MAX = 24,
+    STEP_SESSION = STEP_FENCED + 1, /* a request of a client that has, or gets, a session */
 };
 
 #define CLOCK_LATE_NS 5000000000000000000ull /* from here on a deadline can overflow */
@@ -37,7 +41,7 @@ static enum step_kind kind_of(const struct step *step)
 {
     uint8_t kind = step->kind % 16;
     uint8_t late = step->kind % 32;
-    if (late == STEP_CUT_OFF || (late >= STEP_LEASE && late <= STEP_FENCED))
+    if (late == STEP_CUT_OFF || (late >= STEP_LEASE && late <= STEP_SESSION))
         return (enum step_kind)late;
     return kind <= STEP_FORGET || kind == STEP_LIMITS ? (enum step_kind)kind : STEP_TRANSFER;
 }
@@ -262,6 +266,72 @@ static void leases_request(struct fixture *fixture, const struct step *steps, ui
              giro_lease_result_name(expected[i].result));
 }
 
+/* The table that there must be. */
+static struct session sessions[SESSIONS_FEW];
+static uint32_t sessions_count;
+
+/* The row of a client, or that of the session whose last record is the oldest. */
+static uint32_t session_row(giro_u128 client, uint32_t most)
+{
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < sessions_count; i++) {
+        if (sessions[i].client == client)
+            return i;
+        row = sessions[i].address < sessions[row].address ? i : row;
+    }
+    return sessions_count < most ? sessions_count : row;
+}
+
+static void sessions_compare(const struct fixture *fixture)
+{
+    const struct sessions *table = &fixture->ledger->sessions;
+    MUST(table->count == sessions_count);
+    for (uint32_t i = 0; i < sessions_count; i++) {
+        MUST(memcmp(&table->rows[i], &sessions[i], sizeof sessions[i]) == 0, "session %u", i);
+        MUST(sessions_find(table, sessions[i].client) == i);
+    }
+}
+
+static void session_request(struct fixture *fixture, const struct step *step)
+{
+    static struct session_result results[SESSION_EVENTS_MAX];
+    const giro_u128 client = step_id((uint8_t)(1 + step->debit % CLIENTS));
+    const uint32_t most = 1 + step->credit % SESSIONS_FEW;
+    const struct sessions *table = &fixture->ledger->sessions;
+    const uint32_t known = sessions_find(table, client);
+    const uint32_t row = known != SESSIONS_NONE ? known : sessions_vacant(table, most);
+    MUST(row == session_row(client, most));
+    struct record_session record = {
+        .client = client,
+        .request = {.low = step->user_data, .high = step->flags},
+        .timestamp_first = fixture->clock_ns,
+        .release = step->ledger,
+        .row = row,
+        .timestamp = fixture->clock_ns,
+    };
+    if (known != SESSIONS_NONE) {
+        record.number = table->rows[row].number;
+        record.request_number = table->rows[row].request + 1 + step->timeout;
+        record.event_count = step->amount % SESSION_EVENTS_MAX;
+        record.result_count = record.event_count == 0 ? 0 : step->id % (record.event_count + 1u);
+        record.timestamp += record.event_count == 0 ? 0 : record.event_count - 1;
+    }
+    fixture_session(fixture, &record, results);
+    sessions_count += row == sessions_count;
+    sessions[row] = (struct session){
+        .client = client,
+        .checksum = record.request,
+        .number = known != SESSIONS_NONE ? record.number : fixture->address_first,
+        .address = fixture->address_first,
+        .timestamp_first = record.timestamp_first,
+        .request = record.request_number,
+        .release = record.release,
+        .event_count = record.event_count,
+        .result_count = record.result_count,
+    };
+    sessions_compare(fixture);
+}
+
 static void schedules_request(struct fixture *fixture, const struct step *steps, uint32_t count)
 {
     static struct giro_schedule events[EVENTS_MAX];
@@ -356,6 +426,8 @@ static uint32_t request_run(struct fixture *fixture, const struct step *steps, u
         cut_off_request(fixture, steps, count);
     else if (kind == STEP_LEASE)
         leases_request(fixture, steps, count);
+    else if ((int)kind == STEP_SESSION)
+        session_request(fixture, &steps[count - 1]);
     else if (kind == STEP_SCHEDULE)
         schedules_request(fixture, steps, count);
     else if (kind == STEP_CANCEL)
@@ -391,6 +463,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     model->leases_count = 0;
     model->lease_timestamp_last = 0;
     model->schedules_count = 0;
+    sessions_count = 0;
     memset(model->limits, 0, sizeof model->limits);
     memset(floors, 0, sizeof floors);
     fixture_init(&fixture, &config);
@@ -560,6 +633,11 @@ static const struct step object_steps[] = {
     {.kind = STEP_CANCEL, .id = 1},
     {.kind = STEP_LEASE, .debit = 5, .code = 2, .spoilt = 9},
     {.kind = STEP_FIRE, .id = 16},
+    {.kind = STEP_SESSION, .credit = 1},
+    {.kind = STEP_SESSION, .debit = 1, .credit = 1},
+    {.kind = STEP_SESSION, .credit = 1, .amount = 20, .id = 15},
+    {.kind = STEP_SESSION, .debit = 2, .credit = 1},
+    {.kind = STEP_SESSION, .debit = 2, .amount = 3},
 };
 
 static void samples_write(void)

@@ -230,6 +230,49 @@ static void companion_insert(struct rng *rng, uint32_t at)
     record_insert(rng, at, &record);
 }
 
+/* A client's next request, or its registration, behind a record: with as many results as it says. */
+static void session_insert(struct rng *rng, uint32_t at)
+{
+    const uint32_t failed = rng_chance(rng, 50) ? 0 : rng_below(rng, 16);
+    union record record = {.session = {
+                               .client = 1 + rng_below(rng, 6),
+                               .timestamp_first = parts.records[at].transfer.timestamp,
+                               .request_number = rng_chance(rng, 30) ? 0 : 1 + rng_below(rng, 40),
+                               .row = rng_below(rng, 4),
+                               .event_count = failed + rng_below(rng, 3),
+                               .result_count = failed,
+                               .code = RECORD_SYSTEM_SESSION,
+                               .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+                               .timestamp = parts.records[at].transfer.timestamp,
+                           }};
+    const uint64_t timestamp = record.session.timestamp;
+    record_insert(rng, ++at, &record);
+    for (uint32_t done = 0; done < failed && at < parts.record_count; done += SESSION_RESULTS) {
+        const uint32_t left = failed - done;
+        record = (union record){.session_results = {
+                                    .count = left < SESSION_RESULTS ? left : SESSION_RESULTS,
+                                    .code = RECORD_SYSTEM_SESSION_RESULTS,
+                                    .flags = RECORD_SYSTEM << RECORD_KIND_SHIFT,
+                                    .timestamp = timestamp,
+                                }};
+        record_insert(rng, ++at, &record);
+    }
+}
+
+static uint64_t session_numbers[8]; /* of clients 0 .. 7 */
+
+/* A session's number is where it was registered: as it was, if the log had not moved meanwhile. */
+static void session_renumber(union record *record, uint64_t address)
+{
+    struct record_session *session = &record->session;
+    uint64_t *number = &session_numbers[session->client % 8];
+    if (record_system(record) != RECORD_SYSTEM_SESSION)
+        return;
+    if (session->request_number == 0)
+        *number = address;
+    session->number = *number;
+}
+
 static void parts_mutate(struct rng *rng)
 {
     union record other;
@@ -238,7 +281,7 @@ static void parts_mutate(struct rng *rng)
         return;
     at = rng_below(rng, parts.record_count);
     other = parts.records[rng_below(rng, parts.record_count)];
-    switch (rng_below(rng, 9)) {
+    switch (rng_below(rng, 10)) {
     case 0:
         record_insert(rng, at, &other);
         break;
@@ -253,6 +296,9 @@ static void parts_mutate(struct rng *rng)
         break;
     case 4:
         companion_insert(rng, at);
+        break;
+    case 5:
+        session_insert(rng, at);
         break;
     default:
         field_change(rng, &parts.records[at], &other);
@@ -307,6 +353,11 @@ static size_t image_join(const struct directory_meta *meta, uint8_t *data, size_
         memset(header, 0, whole);
         *header = parts.blocks[b].header;
         memcpy(header + 1, &parts.records[record], (size_t)count * GIRO_RECORD_BYTES);
+        for (uint32_t i = 0; i < count && strict; i++)
+            session_renumber((union record *)(void *)(header + 1) + i,
+                             (segment * (uint64_t)meta->segment_bytes + size - begin) /
+                                     GIRO_RECORD_BYTES +
+                                 1 + i);
         header_fill(meta, header, before, segment, (uint32_t)(size - begin), count, strict);
         block_seal(header);
         before = header;
@@ -352,7 +403,8 @@ static void sample_write(uint32_t number)
                                     .hot_percent = 20,
                                     .events_max = 6,
                                     .account_chance = 10,
-                                    .imports = number == 1};
+                                    .imports = number == 1,
+                                    .sessions_chance = 50 * number};
     struct rng rng = {number};
     char name[24];
     history_open(&history, &options);

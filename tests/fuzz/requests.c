@@ -1,46 +1,25 @@
 /* Fuzzes requests: bodies of every operation, through the execution, the ledger, the log and the
- * follower that a server has, in one thread and without sockets.
- *
- *   request -> net/execute.c, net/query.c -> ledger -> log window -> block -> segment file
- *           <- reply <--------------------- queries <- live segment, sidecar <- follower
+ * follower that a server has (tests/fuzz/shard_rig.h).
  *
  *   input   | room for few holds, for few transfers, 1 | steps: tests/fuzz/steps.h, and the kinds below
- *
- * The disk is a folder; a write is durable when it is asked to be. What is in memory of the log is
- * forgotten now and then, so that old records are fetched. Only snapshots are left out: they have a
- * thread (and a fuzzer) of their own.
  *
  * Never: a reply differs from what its operation, its status and its size allow; a request that changes
  * something answers otherwise than the model does, or tells outcomes that a plain addition does not come
  * to; a schedule fires when, or what, the model does not; a lookup or a query answers otherwise than a
  * search through all that the model holds; a change is missing, is told otherwise than it happened, or
  * not in its place; a frame waits for ever; debits and credits of a ledger differ; the follower, which
- * replays the log, comes to another state. */
+ * replays the log, or a start from it, comes to another state. */
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/log_image.h"
+#include "tests/fuzz/shard_rig.h"
 #include "tests/fuzz/steps.h"
 #include "tests/ledger_model.h"
 
-/* Its thread's work, called here. */
-#include "wal/follower.c" /* NOLINT(bugprone-suspicious-include) */
-
-#include "net/shard_state.h"
-
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 enum {
-    SEGMENTS = 4,
-    SEGMENT_BYTES = 1 << 20,
-    WINDOW_BYTES = SEGMENTS * SEGMENT_BYTES,
-    ACCOUNTS_MAX = 48,
-    HOLDS_MAX = 24,
-    HOLDS_FEW = 2,
-    TRANSFERS_MAX = 1024,
-    TRANSFERS_FEW = 12,
     EVENTS_MAX = 40,
     BODY_BYTES_MAX = 16 << 10,
-    TRIES_MAX = 1000,
     HISTORY_MAX = 1 << 15,
     FIRE_RECORDS = LEDGER_FIRE_MAX * LEDGER_FIRE_RECORDS,
 };
@@ -63,75 +42,16 @@ enum {
     STEP_GET_VELOCITY = STEP_FENCED + 1,
     STEP_GET_LEASES,
     STEP_GET_SCHEDULES,
+    STEP_RESTART,
     STEP_KINDS = 48, /* the others are transfers */
 };
 
 _Static_assert(STEP_FLUSH + 1 == STEP_LIMITS, "kinds of steps");
 
-#define CLOCK_NS 1577836800000000000ull
-#define CLOCK_MAX_NS 8000000000000000000ull /* a jump ends before */
-
-static uint64_t clock_now = CLOCK_NS;
-static struct shard_options options;
-static struct shard shard;
-static struct follower follower_parts;
 static struct connection connection;
 static struct model *model;
 static uint64_t model_expired;
-static uint64_t timestamp_before; /* of the request under way: what the ledger had seen */
-static uint64_t timestamp_now;    /* ... and the next one then */
 static char body[BODY_BYTES_MAX];
-
-/* ---- Clock and disk ---------------------------------------------------------------------- */
-
-uint64_t clock_wall_ns(void)
-{
-    return clock_now;
-}
-
-uint64_t clock_monotonic_ns(void)
-{
-    return clock_now;
-}
-
-static void op_run(struct io *io, struct io_op *op)
-{
-    ssize_t done = (ssize_t)op->size;
-    if (op->kind == IO_LOG_WRITE)
-        done = pwrite(op->fd, op->buffer, op->size, (off_t)op->offset);
-    else if (op->kind == IO_READ)
-        done = pread(op->fd, op->buffer, op->size, (off_t)op->offset);
-    else
-        MUST(op->kind == IO_SEND);
-    MUST(done == (ssize_t)op->size);
-    op->result = (int32_t)done;
-}
-
-static const struct io_backend backend = {.name = "fuzz", .submit = op_run};
-static struct io fuzz_io = {.backend = &backend};
-
-/* Everything that was executed becomes durable and is followed. */
-static void settle(void)
-{
-    do {
-        if (shard.log.in_flight)
-            log_write_done(&shard.log);
-        log_flush(&shard.log, clock_now);
-    } while (shard.log.in_flight);
-    while (blocks_follow(shard.follower))
-        ;
-    MUST(follower_failure(shard.follower) == FOLLOWER_SOUND, "%s",
-         shard.follower->failure_text.text);
-    MUST(follower_lag_bytes(shard.follower) == 0);
-}
-
-/* What is durable leaves the memory: it is fetched from its file from here on. */
-static void window_forget(void)
-{
-    settle();
-    shard.log.window.low = shard.log.open_begin / GIRO_RECORD_BYTES;
-    shard.ledger->window = shard.log.window;
-}
 
 /* ---- History: what was accepted, in its order, by plain addition --------------------------- */
 
@@ -239,7 +159,7 @@ static void books_compare(void)
 static void expiries_sync(void)
 {
     static uint8_t status[MODEL_TRANSFERS_MAX];
-    for (; model_expired < shard.ledger->expired_count; model_expired++) {
+    for (; model_expired < rig_shard.ledger->expired_count; model_expired++) {
         const uint32_t count = model->now.transfers_count;
         uint32_t number = 0;
         memcpy(status, model->now.status, count);
@@ -254,7 +174,7 @@ static void expiries_sync(void)
 static void leases_follow(const struct giro_lease *events, uint32_t count, uint64_t address,
                           struct giro_lease *replies)
 {
-    model_lease(model, events, count, timestamp_now, address, replies);
+    model_lease(model, events, count, rig_timestamp_next, address, replies);
     for (uint32_t i = 0; i < count; i++) {
         if (replies[i].result == 0)
             history_add(GIRO_CHANGE_LEASE)->record.lease = replies[i];
@@ -420,7 +340,7 @@ static void created_compare(const struct frame_header *request, const char *aske
     struct frame_created head;
     MUST(reply_bytes >= sizeof head);
     memcpy(&head, reply, sizeof head);
-    MUST(head.timestamp_first > timestamp_before && head.timestamp_first >= timestamp_now);
+    MUST(head.timestamp_first > rig_timestamp_before && head.timestamp_first >= rig_timestamp_next);
     const uint32_t outcomes = operation == FRAME_CREATE_TRANSFERS_OUTCOMES ? count : 0;
     const size_t results_at = sizeof head + outcomes * sizeof(struct giro_outcome);
     MUST(reply_bytes == results_at + head.result_count * sizeof(struct giro_result));
@@ -438,7 +358,7 @@ static void leases_compare(const void *events, uint32_t count, const char *reply
                            uint32_t reply_bytes)
 {
     static struct giro_lease expected[BODY_BYTES_MAX / GIRO_RECORD_BYTES];
-    const struct log *log = &shard.log;
+    const struct log *log = &rig_shard.log;
     uint64_t address =
         (log->open_begin + BLOCK_HEADER_BYTES) / GIRO_RECORD_BYTES + log->open_records;
     MUST(reply_bytes == count * sizeof *expected);
@@ -504,7 +424,7 @@ static const void *record_expected(uint8_t operation, giro_u128 id)
     case FRAME_GET_LIMITS:
         return model_limits(model, id);
     case FRAME_GET_VELOCITY:
-        return model_velocity(model, id, timestamp_now, &used) ? &used : NULL;
+        return model_velocity(model, id, rig_timestamp_next, &used) ? &used : NULL;
     case FRAME_GET_SETTLEMENTS:
         return model_settlement(model, id, &settlement) ? &settlement : NULL;
     case FRAME_GET_LEASES:
@@ -544,69 +464,15 @@ static void lookup_compare(uint8_t operation, const giro_u128 *ids, uint32_t cou
 
 /* ---- Queries, by a search through everything --------------------------------------------- */
 
-struct asked {
-    struct giro_query_filter filter;
-    giro_u128 account_id; /* 0: any */
-    uint32_t sides;
-    bool accounts;
-    bool balances;
-};
-
-static struct asked asked_of(uint8_t operation, const void *filter)
-{
-    struct asked asked = {
-        .accounts = operation == FRAME_QUERY_ACCOUNTS,
-        .balances = operation == FRAME_GET_ACCOUNT_BALANCES,
-    };
-    struct giro_account_filter account;
-    if (operation == FRAME_QUERY_ACCOUNTS || operation == FRAME_QUERY_TRANSFERS) {
-        memcpy(&asked.filter, filter, sizeof asked.filter);
-        return asked;
-    }
-    memcpy(&account, filter, sizeof account);
-    asked.account_id = account.account_id;
-    asked.sides = account.flags;
-    asked.filter = (struct giro_query_filter){
-        .user_data_128 = account.user_data_128,
-        .user_data_64 = account.user_data_64,
-        .user_data_32 = account.user_data_32,
-        .code = account.code,
-        .timestamp_min = account.timestamp_min,
-        .timestamp_max = account.timestamp_max,
-        .limit = account.limit,
-        .flags =
-            (account.flags & GIRO_ACCOUNT_FILTER_REVERSED) != 0 ? GIRO_QUERY_FILTER_REVERSED : 0,
-    };
-    return asked;
-}
-
-/* Accounts have the fields that are compared where transfers have them. */
-static bool matches(const struct asked *asked, const struct giro_transfer *record)
-{
-    const struct giro_query_filter *filter = &asked->filter;
-    bool side = asked->account_id == 0 ||
-                ((asked->sides & GIRO_ACCOUNT_FILTER_DEBITS) != 0 &&
-                 record->debit_account_id == asked->account_id) ||
-                ((asked->sides & GIRO_ACCOUNT_FILTER_CREDITS) != 0 &&
-                 record->credit_account_id == asked->account_id);
-    return side && (filter->user_data_128 == 0 || filter->user_data_128 == record->user_data_128) &&
-           (filter->user_data_64 == 0 || filter->user_data_64 == record->user_data_64) &&
-           (filter->user_data_32 == 0 || filter->user_data_32 == record->user_data_32) &&
-           (filter->ledger == 0 || filter->ledger == record->ledger) &&
-           (filter->code == 0 || filter->code == record->code) &&
-           record->timestamp >= filter->timestamp_min &&
-           (filter->timestamp_max == 0 || record->timestamp <= filter->timestamp_max);
-}
-
 /* Record number i of those that are searched, NULL: it is none. */
-static const struct giro_transfer *searched(const struct asked *asked, uint32_t i)
+static const struct giro_transfer *searched(const struct rig_asked *asked, uint32_t i)
 {
     if (asked->accounts)
         return (const struct giro_transfer *)(const void *)&model->now.accounts[i];
     return model->now.status[i] == MODEL_BURNT ? NULL : &model->transfers[i];
 }
 
-static void query_compare(const struct asked *asked, const char *reply, uint32_t reply_bytes)
+static void query_compare(const struct rig_asked *asked, const char *reply, uint32_t reply_bytes)
 {
     const uint32_t count = asked->accounts ? model->now.accounts_count : model->now.transfers_count;
     const bool reversed = (asked->filter.flags & GIRO_QUERY_FILTER_REVERSED) != 0;
@@ -614,7 +480,7 @@ static void query_compare(const struct asked *asked, const char *reply, uint32_t
     for (uint32_t n = 0; n < count && found < asked->filter.limit; n++) {
         const struct giro_transfer *record = searched(asked, reversed ? count - 1 - n : n);
         struct giro_account_balance balance;
-        if (record == NULL || !matches(asked, record))
+        if (record == NULL || !rig_matches(asked, record))
             continue;
         const char *got = reply + (size_t)found * GIRO_RECORD_BYTES;
         MUST((found + 1) * GIRO_RECORD_BYTES <= reply_bytes, "result %u is missing", found);
@@ -687,7 +553,7 @@ static void changes_compare(const void *filter_bytes, const char *reply, uint32_
 static void body_check(const struct frame_header *request, const char *asked, const char *reply,
                        uint32_t bytes)
 {
-    struct asked query;
+    struct rig_asked query;
     expiries_sync();
     switch ((enum frame_operation)request->operation) {
     case FRAME_PING:
@@ -729,7 +595,7 @@ static void body_check(const struct frame_header *request, const char *asked, co
     case FRAME_GET_ACCOUNT_BALANCES:
     case FRAME_QUERY_ACCOUNTS:
     case FRAME_QUERY_TRANSFERS:
-        query = asked_of(request->operation, asked);
+        query = rig_asked_of(request->operation, asked);
         query_compare(&query, reply, bytes);
         return;
     case FRAME_SNAPSHOT: /* none is taken here */
@@ -753,49 +619,7 @@ static void reply_take(const struct frame_header *request, const char *asked)
     MUST(header.status == FRAME_OK || header.body_bytes == 0);
     if (header.status == FRAME_OK)
         body_check(request, asked, frame + FRAME_HEADER_BYTES, header.body_bytes);
-    settle();
-    connection_release(&connection, shard.log.lsn_durable, shard.io, clock_now);
-    MUST(connection.sending && connection.mark_count == 0);
-    MUST(connection_sent(&connection, &shard.out_pool, clock_now) == 0 && connection.out_end == 0);
-}
-
-static void fetch_run(struct shard_fetch *fetch)
-{
-    enum log_fetch_state state;
-    while ((state = log_fetch_step(&fetch->fetch)) == LOG_FETCH_AGAIN)
-        ;
-    MUST(state == LOG_FETCH_DONE);
-}
-
-/* What a frame waits for comes about. */
-static void frame_wait(void)
-{
-    struct shard_fetch *fetch = shard_fetch_of(&shard, &connection);
-    if (connection.request == NULL && fetch != NULL) {
-        fetch_run(fetch);
-        connection.fetching = false;
-        return;
-    }
-    settle();
-    for (uint32_t tries = 0; connection.fetching; tries++) {
-        (void)requests_work(shard.follower, 0);
-        MUST(shard_query_completed(&shard) == (connection.fetching ? NULL : &connection));
-        clock_now += 1000000000; /* a read of changes may be waiting for its time to be over */
-        MUST(tries < TRIES_MAX);
-    }
-}
-
-static void frame_end(void)
-{
-    struct shard_fetch *fetch = shard_fetch_of(&shard, &connection);
-    if (fetch != NULL)
-        shard_fetch_end(fetch);
-}
-
-static void time_keep(void)
-{
-    timestamp_before = shard.ledger->timestamp_last;
-    timestamp_now = clock_now > timestamp_before ? clock_now : timestamp_before + 1;
+    rig_send(&connection);
 }
 
 /* Executes one frame whose body lies where it ends. */
@@ -803,35 +627,21 @@ static void frame_run(struct frame_header header, const void *from)
 {
     char *frame = aligned_alloc(16, FRAME_HEADER_BYTES + (header.body_bytes + 15) / 16 * 16);
     enum frame_status status;
+    bool full;
     MUST(frame != NULL);
     memcpy(frame, &header, sizeof header);
     memcpy(frame + FRAME_HEADER_BYTES, from, header.body_bytes);
     connection.in = frame;
     connection.in_begin = 0;
     connection.in_end = FRAME_HEADER_BYTES + header.body_bytes;
-    for (uint32_t tries = 0;; tries++) {
-        MUST(tries < TRIES_MAX);
-        time_keep();
-        enum execution execution = shard_execute(&shard, &connection, &status);
-        MUST(execution != EXECUTION_WAIT_OUTPUT && execution != EXECUTION_WAIT_BUFFER);
-        if (execution == EXECUTION_REFUSED) {
-            MUST(frame_status_closes(status));
-            break;
-        }
-        if (execution == EXECUTION_DONE) {
-            MUST(memcmp(frame + FRAME_HEADER_BYTES, from, header.body_bytes) == 0);
-            reply_take(&header, frame + FRAME_HEADER_BYTES);
-            break;
-        }
-        if (execution == EXECUTION_FETCHING)
-            frame_wait();
-        else
-            settle();
-        /* No segment is made here: when the last one is full, so is the disk. */
-        shard.log.storage_full = execution == EXECUTION_WAIT_LOG && tries > 1;
+    const enum execution execution = rig_execute(&connection, &status, &full);
+    MUST(execution == EXECUTION_DONE || execution == EXECUTION_REFUSED);
+    if (execution == EXECUTION_REFUSED) {
+        MUST(frame_status_closes(status));
+    } else {
+        MUST(memcmp(frame + FRAME_HEADER_BYTES, from, header.body_bytes) == 0);
+        reply_take(&header, frame + FRAME_HEADER_BYTES);
     }
-    frame_end();
-    shard.log.storage_full = false;
     free(frame);
 }
 
@@ -841,15 +651,14 @@ static uint32_t step_kind_of(const struct step *step)
 {
     uint32_t kind = step->kind % STEP_KINDS;
     const bool known = kind <= STEP_OUTCOMES || kind == STEP_CUT_OFF ||
-                       kind == STEP_GET_SETTLEMENTS ||
-                       (kind >= STEP_LEASE && kind <= STEP_GET_SCHEDULES);
+                       kind == STEP_GET_SETTLEMENTS || (kind >= STEP_LEASE && kind <= STEP_RESTART);
     return known ? kind : STEP_TRANSFER;
 }
 
 static void query_run(const struct step *step)
 {
-    const uint64_t min = (step->spoilt & 1) != 0 ? CLOCK_NS + step->timestamp * 16ull : 0;
-    const uint64_t max = (step->spoilt & 2) != 0 ? CLOCK_NS + step->amount * 256ull : 0;
+    const uint64_t min = (step->spoilt & 1) != 0 ? RIG_CLOCK_NS + step->timestamp * 16ull : 0;
+    const uint64_t max = (step->spoilt & 2) != 0 ? RIG_CLOCK_NS + step->amount * 256ull : 0;
     struct frame_header header = {.request_id = step->id};
     if (step_kind_of(step) == STEP_ACCOUNT_QUERY) {
         const struct giro_account_filter filter = {
@@ -978,25 +787,26 @@ static void event_make(const struct step *step, char *event)
 {
     switch (step_kind_of(step)) {
     case STEP_ACCOUNT:
-        *(struct giro_account *)(void *)event = step_account(step, shard.ledger, clock_now);
+        *(struct giro_account *)(void *)event = step_account(step, rig_shard.ledger, rig_clock_ns);
         break;
     case STEP_LIMITS:
         *(struct giro_limits *)(void *)event = step_limits(step);
         break;
     case STEP_CUT_OFF:
-        *(struct giro_cut_off *)(void *)event = step_cut_off(step, shard.ledger);
+        *(struct giro_cut_off *)(void *)event = step_cut_off(step, rig_shard.ledger);
         break;
     case STEP_LEASE:
-        *(struct giro_lease *)(void *)event = step_lease(step, shard.ledger);
+        *(struct giro_lease *)(void *)event = step_lease(step, rig_shard.ledger);
         break;
     case STEP_SCHEDULE:
-        *(struct giro_schedule *)(void *)event = step_schedule(step, clock_now);
+        *(struct giro_schedule *)(void *)event = step_schedule(step, rig_clock_ns);
         break;
     case STEP_CANCEL:
         *(giro_u128 *)(void *)event = step_id(step->id);
         break;
     default:
-        *(struct giro_transfer *)(void *)event = step_transfer(step, shard.ledger, clock_now);
+        *(struct giro_transfer *)(void *)event =
+            step_transfer(step, rig_shard.ledger, rig_clock_ns);
     }
 }
 
@@ -1029,7 +839,7 @@ static uint32_t create_run(const struct step *steps, uint32_t left)
     const uint32_t kind = step_kind_of(&steps[0]);
     struct frame_header header = {.operation = create_of(&steps[0])};
     if (kind == STEP_FENCED) {
-        struct giro_fence fence = step_fence(&steps[0], shard.ledger);
+        struct giro_fence fence = step_fence(&steps[0], rig_shard.ledger);
         fence.reserved = steps[0].spoilt == 240;
         memcpy(body, &fence, sizeof fence);
         header.flags = FRAME_FLAG_FENCED;
@@ -1049,7 +859,7 @@ static uint32_t create_run(const struct step *steps, uint32_t left)
 /* How many can fire at most: so many transfers of any kind there is room for. */
 static uint32_t fire_most(void)
 {
-    const struct ledger *ledger = shard.ledger;
+    const struct ledger *ledger = rig_shard.ledger;
     uint64_t most = ledger->transfers.capacity - ledger->transfers.count;
     if (most > ledger->holds.capacity - ledger->holds.count)
         most = ledger->holds.capacity - ledger->holds.count;
@@ -1058,7 +868,7 @@ static uint32_t fire_most(void)
 
 static void fired_compare(void)
 {
-    const struct ledger *ledger = shard.ledger;
+    const struct ledger *ledger = rig_shard.ledger;
     MUST(ledger->schedules.count == model->schedules_count);
     MUST(ledger->accounts.count == model->now.accounts_count);
     for (uint32_t i = 0; i < model->schedules_count; i++) {
@@ -1079,46 +889,45 @@ static void fire_run(const struct step *step)
 {
     union record *records;
     uint64_t address;
-    if (log_reserve(&shard.log, FIRE_RECORDS, &records, &address) != LOG_ROOM)
-        settle();
-    const bool room = log_reserve(&shard.log, FIRE_RECORDS, &records, &address) == LOG_ROOM;
+    if (log_reserve(&rig_shard.log, FIRE_RECORDS, &records, &address) != LOG_ROOM)
+        rig_settle();
+    const bool room = log_reserve(&rig_shard.log, FIRE_RECORDS, &records, &address) == LOG_ROOM;
     const uint32_t most = room ? fire_most() : 0;
-    shard.monotonic_ns = shard.firing_paused_until;
+    rig_shard.monotonic_ns = rig_shard.firing_paused_until;
     expiries_sync();
-    time_keep();
+    rig_time_keep();
     do {
-        if (shard.firing_fetches)
-            fetch_run(&shard.firing);
-        shard.firing_fetches = false;
-        shard_fire(&shard);
-    } while (shard.firing_fetches && step->spoilt % 4 != 1);
-    if (!shard.firing_fetches)
-        firings_follow(timestamp_now, most);
+        if (rig_shard.firing_fetches)
+            rig_fetch(&rig_shard.firing);
+        rig_shard.firing_fetches = false;
+        shard_fire(&rig_shard);
+    } while (rig_shard.firing_fetches && step->spoilt % 4 != 1);
+    if (!rig_shard.firing_fetches)
+        firings_follow(rig_timestamp_next, most);
     fired_compare();
 }
 
 /* Seconds, or to the next deadline of a hold, or of a schedule, or to just before it. */
 static void clock_move(const struct step *step)
 {
-    const struct hold *hold = holds_earliest(&shard.ledger->holds);
-    const struct deadline *due = deadlines_first(&shard.ledger->schedules.deadlines);
-    uint64_t to = clock_now + step->amount * (GIRO_NS_PER_S / 4) + step->id;
+    const struct hold *hold = holds_earliest(&rig_shard.ledger->holds);
+    const struct deadline *due = deadlines_first(&rig_shard.ledger->schedules.deadlines);
+    uint64_t to = rig_clock_ns + step->amount * (GIRO_NS_PER_S / 4) + step->id;
     if (step->timeout % 4 == 1 && hold != NULL)
         to = hold->expires_at - step->id % 3;
     if (step->timeout % 4 == 3 && due != NULL)
         to = due->time - step->id % 3;
-    if (to > clock_now && to < CLOCK_MAX_NS)
-        clock_now = to;
+    rig_clock_set(to);
 }
 
-static void digest_log(uint32_t rows)
+/* From the log, which leads to where it was. */
+static void restart(void)
 {
-    union record *record;
-    uint64_t address;
-    if (log_reserve(&shard.log, 1, &record, &address) != LOG_ROOM)
-        return;
-    ledger_digest_record(shard.ledger, 1 + rows, clock_now, &record->digest);
-    log_commit(&shard.log, 1);
+    rig_settle();
+    const struct checksum before = ledger_digest(rig_shard.ledger);
+    rig_restart();
+    MUST(checksum_equal(before, ledger_digest(rig_shard.ledger)));
+    rig_connection_open(&connection, false);
 }
 
 /* Runs a step, or the request that begins with it. Returns how many steps it took. */
@@ -1127,7 +936,7 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
     const uint32_t kind = step_kind_of(&steps[0]);
     switch (kind) {
     case STEP_EXPIRE:
-        (void)shard_expire(&shard);
+        (void)shard_expire(&rig_shard);
         expiries_sync();
         books_compare();
         break;
@@ -1138,7 +947,7 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
         clock_move(&steps[0]);
         break;
     case STEP_FORGET:
-        window_forget();
+        rig_window_forget();
         break;
     case STEP_ACCOUNT_QUERY:
     case STEP_QUERY:
@@ -1151,16 +960,16 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
         raw_run(steps, left);
         break;
     case STEP_ROLL:
-        settle();
-        (void)log_roll(&shard.log);
+        rig_roll();
         break;
     case STEP_DIGEST:
-        digest_log(steps[0].id);
+        rig_digest(1 + steps[0].id);
+        break;
+    case STEP_RESTART:
+        restart();
         break;
     case STEP_FLUSH:
-        settle();
-        (void)log_mark(&shard.log, BLOCK_IDLE, clock_now);
-        settle();
+        rig_mark();
         break;
     default:
         if (lookup_of(kind) == 0)
@@ -1170,63 +979,8 @@ static uint32_t step_run(const struct step *steps, uint32_t left)
     return 1;
 }
 
-/* ---- A server's parts, made and made anew ------------------------------------------------ */
-
-static void segments_empty(void)
+static void model_reset(void)
 {
-    for (uint32_t segment = 0; segment < SEGMENTS; segment++) {
-        char name[SIDECAR_NAME_BYTES];
-        MUST(ftruncate(shard.log.segment_fds[segment], 0) == 0);
-        MUST(ftruncate(shard.log.segment_fds[segment], SEGMENT_BYTES) == 0);
-        sidecar_name(segment, name);
-        (void)unlinkat(shard.directory.shard_fd, name, 0);
-    }
-}
-
-static void log_reset(void)
-{
-    struct log *log = &shard.log;
-    int *fds = log->segment_fds;
-    uint32_t *map = log->chunk_blocks;
-    MUST(madvise(shard.window, WINDOW_BYTES, MADV_DONTNEED) == 0); /* zeros, as at first */
-    memset(map, 0, WINDOW_BYTES / LOG_CHUNK_BYTES * sizeof *map);
-    *log = (struct log){
-        .io = &fuzz_io,
-        .directory = &shard.directory,
-        .options = {.window_bytes = WINDOW_BYTES, .block_bytes_max = SEGMENT_BYTES},
-        .window = {.base = shard.window, .records = WINDOW_BYTES / GIRO_RECORD_BYTES, .low = 1},
-        .memory = shard.window,
-        .lsn = 1,
-        .feed = {.memory = shard.window, .window_bytes = WINDOW_BYTES},
-        .segment_fds = fds,
-        .segment_count = SEGMENTS,
-        .chunk_blocks = map,
-        .maker.fd = -1,
-    };
-}
-
-/* What belongs to the segments that there were. */
-static void segments_forget(struct follower *follower)
-{
-    for (uint32_t i = 0; i < FOLLOWER_VIEWS && follower->views_ready; i++)
-        view_maker_free(&follower->views[i]);
-    follower->views_ready = false;
-    archive_clear(&follower->archive);
-}
-
-static void ledgers_reset(uint64_t room)
-{
-    const struct ledger_config config = {.accounts_max = ACCOUNTS_MAX,
-                                         .holds_max = (room & 1) != 0 ? HOLDS_FEW : HOLDS_MAX,
-                                         .transfers_max =
-                                             (room & 2) != 0 ? TRANSFERS_FEW : TRANSFERS_MAX};
-    struct ledger_config follows = config;
-    follows.transfers_max = 0;
-    ledger_destroy(shard.ledger);
-    ledger_destroy(shard.follower->ledger);
-    MUST(ledger_create(&config, &shard.ledger) == 0);
-    MUST(ledger_create(&follows, &shard.follower->ledger) == 0);
-    shard.ledger->window = shard.log.window;
     memset(&books.accounts, 0, sizeof books.accounts);
     memset(&books.left, 0, model->now.transfers_count * sizeof books.left[0]);
     history_count = 0;
@@ -1238,27 +992,6 @@ static void ledgers_reset(uint64_t room)
     model->schedules_count = 0;
     memset(model->limits, 0, sizeof model->limits);
     model_expired = 0;
-    record_cache_clear(&shard.firing.fetch.cache);
-    shard.firing_fetches = false;
-    shard.firing_paused_until = 0;
-}
-
-static void follower_reset(void)
-{
-    struct follower *follower = shard.follower;
-    const struct log_reader reader = {.lsn = 1};
-    const struct log_position begin = {.lsn = 1};
-    for (uint32_t i = 0; i < ARCHIVE_PAGES; i++)
-        follower->reader->pages[i].valid = false;
-    tail_close(&follower->tail);
-    tail_open(&follower->tail, &shard.directory, &shard.log.feed, &reader);
-    live_begin(&follower->live, &begin);
-    memset(&follower->counters, 0, sizeof follower->counters);
-    follower->started = true;
-    follower->recording = true;
-    follower->seal_due = false;
-    follower->seal_at = 0;
-    follower->failure = FOLLOWER_SOUND;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -1268,23 +1001,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const uint64_t room = input_number(&input, 1);
     size_t count = input.left / STEP_BYTES < STEPS_MAX ? input.left / STEP_BYTES : STEPS_MAX;
     input_take(&input, steps, count * STEP_BYTES);
-    clock_now = CLOCK_NS;
-    segments_empty();
-    log_reset();
-    ledgers_reset(room);
-    follower_reset();
+    rig_begin(room);
+    model_reset();
     for (uint32_t at = 0; at < count;)
         at += step_run(&steps[at], (uint32_t)count - at);
-    settle();
-    MUST(checksum_equal(ledger_digest(shard.ledger), ledger_digest(shard.follower->ledger)));
-    MUST(shard.follower->free_count == FOLLOWER_REQUESTS && shard.requests_pending == 0);
-    MUST(shard.out_pool.free_count == shard.out_pool.count);
-    for (uint32_t number = 0; number <= 3; number++) {
-        struct ledger_sums sums = ledger_sum(shard.ledger, number);
-        MUST(sums.debits_posted == sums.credits_posted);
-        MUST(sums.debits_pending == sums.credits_pending);
-    }
-    segments_forget(shard.follower);
+    rig_end();
     return 0;
 }
 
@@ -1400,6 +1121,9 @@ static void samples_write(void)
         {.kind = STEP_QUERY, .credit = 9, .spoilt = 4, .flags = 1},
         {.kind = STEP_CHANGES, .amount = 15},
         {.kind = STEP_CHANGES, .amount = 15, .id = 24},
+        {.kind = STEP_RESTART},
+        {.id = 17, .debit = 1, .credit = 2, .amount = 1},
+        {.kind = STEP_QUERY, .credit = 9},
         {.kind = STEP_RAW, .id = FRAME_STATS},
         {.kind = STEP_RAW, .id = FRAME_PING},
         {.kind = STEP_RAW, .id = FRAME_HELLO, .user_data = 3, .amount = 4},
@@ -1414,44 +1138,6 @@ static void samples_write(void)
     fuzz_samples_end();
 }
 
-static void shard_make(void)
-{
-    static char small[CONNECTION_OUT_BYTES];
-    const struct follower_options follower = {.accounts_max = ACCOUNTS_MAX, .holds_max = HOLDS_MAX};
-    struct error error;
-    image_directory_make(&shard.directory);
-    shard.directory.meta.segment_bytes = SEGMENT_BYTES;
-    shard.options = &options;
-    shard.io = &fuzz_io;
-    shard.window = log_window_make(WINDOW_BYTES);
-    shard.addresses = calloc(LEDGER_FETCH_MAX, sizeof *shard.addresses);
-    shard.follower = &follower_parts;
-    shard.log.segment_fds = calloc(SEGMENTS, sizeof *shard.log.segment_fds);
-    MUST(shard.window != NULL && shard.addresses != NULL && shard.follower != NULL);
-    MUST(shard.log.segment_fds != NULL && log_map_init(&shard.log.chunk_blocks) == 0);
-    MUST(follower_init(shard.follower, &shard.directory, &follower, &error) == 0);
-    MUST(buffer_pool_init(&shard.out_pool, 1) == 0);
-    for (uint32_t i = 0; i < SHARD_FETCHES; i++)
-        MUST(log_fetch_init(&shard.fetches[i].fetch, &shard.log, LEDGER_FETCH_MAX,
-                            LEDGER_CACHE_RECORDS) == 0);
-    MUST(log_fetch_init(&shard.firing.fetch, &shard.log, LEDGER_FETCH_MAX, FIRE_CACHE_RECORDS) ==
-         0);
-    for (uint32_t i = 0; i < SEGMENTS; i++) {
-        char name[SEGMENT_NAME_BYTES];
-        segment_name(i, name);
-        shard.log.segment_fds[i] =
-            openat(shard.directory.shard_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        MUST(shard.log.segment_fds[i] >= 0);
-    }
-    connection = (struct connection){
-        .state = CONNECTION_OPEN,
-        .greeted = true,
-        .out = small,
-        .out_small = small,
-        .out_capacity = sizeof small,
-    };
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     fuzz_start();
@@ -1460,6 +1146,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         samples_write();
     model = calloc(1, sizeof *model);
     MUST(model != NULL);
-    shard_make();
+    rig_make(1);
+    rig_connection_open(&connection, false);
     return 0;
 }

@@ -27,8 +27,8 @@ shift 2
 seed=${GIRO_FUZZ_SEED:-1}
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
-    targets=(client frames import ledger manifest reader repl replay requests settings sidecar
-        snapshot)
+    targets=(client compat frames import ledger manifest reader repl replay requests settings
+        sidecar snapshot)
 fi
 
 memory=/dev/shm
@@ -48,7 +48,7 @@ bytes_max() {
     case "$1" in
     reader | replay) echo 30000 ;;
     frames) echo 40000 ;;
-    ledger | requests) echo 2561 ;;
+    compat | ledger | requests) echo 2561 ;;
     import | repl | settings) echo 3000 ;;
     *) echo 1200 ;;
     esac

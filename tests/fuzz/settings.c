@@ -37,6 +37,8 @@ static void options_check(const struct shard_options *options)
     static const struct shard_options defaults = {0};
     MUST(options->data != NULL && options->data[0] != 0);
     MUST(options->listen[0] != 0);
+    MUST(options->compat_listen == NULL || options->compat_listen[0] != 0);
+    MUST(options->compat_sessions_max <= SESSIONS_MAX);
     MUST(options->io_mode == IO_MODE_AUTO || options->io_mode == IO_MODE_URING ||
          options->io_mode == IO_MODE_POSIX);
     for (int i = 0; i < SETTINGS; i++) {

@@ -202,6 +202,7 @@ static void values_find(void)
     values_add(txn, base, "schedules", true);
     values_add(txn, base, "epochs", true);
     values_add(txn, base, "settlements", true);
+    values_add(txn, base, "sessions", true);
     values_add(txn, base, "holds", true);
     values_add(txn, base, "outcomes", true);
     mdb_txn_abort(txn);
@@ -251,7 +252,7 @@ static void limits_make(giro_u128 debit, giro_u128 credit)
     history_limits(&history, limits, 2);
 }
 
-/* Leases; a schedule that makes something, one that is refused, one of months; epochs of both ledgers
+/* Sessions of some requests, and just registered; leases; a schedule that makes something, one that is refused, one of months; epochs of both ledgers
  * that accounts are of, and of one without any. */
 static void objects_make(giro_u128 debit, giro_u128 credit)
 {
@@ -280,6 +281,8 @@ static void objects_make(giro_u128 debit, giro_u128 credit)
     history_schedules(&history, schedules, 3);
     history_cut_off(&history, cut_offs, 3);
     history_fire(&history, 3);
+    for (uint32_t i = 0; i < 12; i++)
+        history_session(&history, 1 + i % 5, i, i / 2);
 }
 
 /* Holds that were amended, returns of returns, marks, limits. */
@@ -353,7 +356,7 @@ static void history_make(void)
     }
     MUST(history.replica->payments.count > PAYMENT_DEPTH_MAX);
     MUST(history.replica->limits.counting == 1 && history.replica->leases.count > 0);
-    MUST(history.replica->schedules.deadlines.count > 0);
+    MUST(history.replica->schedules.deadlines.count > 0 && history.replica->sessions.count == 5);
     MUST(history.replica->settlements.epoch_count == 3 && history.replica->settlements.count > 0);
     snapshot_make();
     archive_clear(&history.archive);

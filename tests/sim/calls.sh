@@ -18,7 +18,7 @@ sig(addset|emptyset|wait)|getpid|sysconf|uname|getrlimit64'
 replaced='io_uring_[a-z_]+|epoll_[a-z0-9]+|eventfd|clock_gettime|p(read|write)v64v2|accept4|bind|listen|socket|setsockopt|
 get(addrinfo|nameinfo|peername|sockname)|freeaddrinfo|gai_strerror'
 # Of compilers.
-built='__(asan|ubsan|tsan|gcov|sanitizer)_.*|__tls_get_addr|__u?(div|mod|divmod)ti[34]'
+built='__cpu_(model|indicator_init)|__(asan|ubsan|tsan|gcov|sanitizer)_.*|__tls_get_addr|__u?(div|mod|divmod)ti[34]'
 
 known=$(printf '%s|' "$pure" "$files" "$others" "$replaced" "$built" | tr -d '\n')
 unknown=$(nm -u "$1" | awk '{print $2}' | grep -v '^__wrap_' | grep -vxE "${known%|}")
