@@ -26,8 +26,10 @@
 /* What one run holds, so that one function lets all of it go. */
 struct session {
     const struct bench_options *options;
+    enum wire_protocol protocol; /* of the load; everything else speaks the native one */
     struct server_process server;
     struct client_address address;
+    struct client_address load_address;
     struct client *client;
     struct workload *workload;
     struct load *load;
@@ -92,6 +94,7 @@ static int session_connect(struct session *session, struct report_run *run)
 {
     const struct bench_options *options = session->options;
     const char *address = options->connect;
+    const char *compat = options->compat;
     snprintf(run->io, sizeof run->io, "unknown");
     if (options->spawn) {
         int error = server_start(options, &interrupted, &session->server);
@@ -100,12 +103,19 @@ static int session_connect(struct session *session, struct report_run *run)
             return error;
         }
         address = session->server.address;
+        compat = session->server.compat;
         snprintf(run->io, sizeof run->io, "%s", session->server.io);
     }
     int error = client_resolve(address, &session->address);
     session->address.congestion = options->congestion;
+    session->load_address = session->address;
     if (error == 0)
         error = client_open(&session->address, &session->client);
+    if (error == 0 && session->protocol == WIRE_COMPAT) {
+        address = compat;
+        error = client_resolve(address, &session->load_address);
+        session->load_address.congestion = options->congestion;
+    }
     if (error != 0)
         snprintf(session->problem, sizeof session->problem, "cannot connect to %.80s: %s", address,
                  strerror(-error));
@@ -154,7 +164,8 @@ static int session_open(struct session *session, struct report_run *run)
     if (error != 0)
         return error;
     struct load_config load = {
-        .address = session->address,
+        .address = session->load_address,
+        .protocol = session->protocol,
         .connections = options->connections,
         .depth = options->depth,
         .batch = options->batch,
@@ -374,9 +385,10 @@ static int session_run(struct session *session, struct report_run *run)
 }
 
 /* Returns 0 or -errno, said on stderr. A run that found something wrong still has figures. */
-static int run_once(const struct bench_options *options, struct report_run *run)
+static int run_once(const struct bench_options *options, enum wire_protocol protocol,
+                    struct report_run *run)
 {
-    struct session session = {.options = options};
+    struct session session = {.options = options, .protocol = protocol};
     probe(options, run);
     int error = interrupted ? -EINTR : session_open(&session, run);
     if (error == 0)
@@ -399,30 +411,69 @@ static bool table_wanted(const struct bench_options *options)
     return !options->json || (options->json_path != NULL && strcmp(options->json_path, "-") != 0);
 }
 
+/* One repeat: a run over each protocol. Returns how many found something wrong, or -1 when one of
+ * them did not come to its end. */
+static int repeat_run(const struct bench_options *options, struct report_runs *runs)
+{
+    int wrong = 0;
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        if (!options->protocols[i])
+            continue;
+        struct report_run *run = &runs->of[i][runs->count[i]];
+        if (run_once(options, (enum wire_protocol)i, run) != 0)
+            return -1;
+        runs->count[i]++;
+        wrong += !run_is_good(run);
+        if (table_wanted(options))
+            report_run_line(options, (enum wire_protocol)i, runs->count[i], run);
+    }
+    return wrong;
+}
+
 /* All repeats and what is said about them. Returns the exit status. */
-static int run_all(const struct bench_options *options, struct report_run *runs)
+static int run_all(const struct bench_options *options, struct report_runs *runs)
 {
     int exit_status = 0;
-    uint32_t count = 0;
     if (table_wanted(options))
         report_header(options);
-    for (; count < options->repeat; count++) {
-        if (run_once(options, &runs[count]) != 0)
-            break;
-        if (!run_is_good(&runs[count]))
+    for (uint32_t i = 0; i < options->repeat; i++) {
+        int wrong = repeat_run(options, runs);
+        if (wrong != 0)
             exit_status = 1;
-        if (table_wanted(options))
-            report_run_line(count + 1, &runs[count]);
+        if (wrong < 0)
+            break;
     }
-    if (count < options->repeat)
-        exit_status = 1;
-    if (count > 0 && table_wanted(options))
-        report_summary(options, runs, count);
-    if (count > 0 && options->json && report_json(options, probe_directory(options), runs, count)) {
+    if (runs->count[WIRE_NATIVE] + runs->count[WIRE_COMPAT] == 0)
+        return exit_status;
+    if (table_wanted(options))
+        report_summary(options, runs);
+    if (options->json && report_json(options, probe_directory(options), runs)) {
         fprintf(stderr, "giro bench: cannot write the JSON\n");
         exit_status = 1;
     }
     return exit_status;
+}
+
+/* Room for all runs. Returns false without. */
+static bool runs_make(const struct bench_options *options, struct report_runs *runs)
+{
+    bool made = true;
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        runs->of[i] = calloc(options->repeat, sizeof *runs->of[i]);
+        made = made && runs->of[i] != NULL;
+    }
+    return made;
+}
+
+static void runs_free(const struct bench_options *options, struct report_runs *runs)
+{
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        for (uint32_t j = 0; runs->of[i] != NULL && j < options->repeat; j++) {
+            load_result_free(&runs->of[i][j].load);
+            beside_result_free(&runs->of[i][j].beside);
+        }
+        free(runs->of[i]);
+    }
 }
 
 int bench_command(int argc, char **argv)
@@ -450,16 +501,12 @@ int bench_command(int argc, char **argv)
     if (!options.spawn && options.directory == NULL)
         fprintf(stderr, "giro bench: the device is probed in the current directory; "
                         "--data DIR names the server's\n");
-    struct report_run *runs = calloc(options.repeat, sizeof *runs);
-    if (runs == NULL) {
+    struct report_runs runs = {0};
+    int exit_status = 1;
+    if (runs_make(&options, &runs))
+        exit_status = run_all(&options, &runs);
+    else
         fprintf(stderr, "giro bench: out of memory\n");
-        return 1;
-    }
-    int exit_status = run_all(&options, runs);
-    for (uint32_t i = 0; i < options.repeat; i++) {
-        load_result_free(&runs[i].load);
-        beside_result_free(&runs[i].beside);
-    }
-    free(runs);
+    runs_free(&options, &runs);
     return exit_status;
 }

@@ -48,28 +48,30 @@ int client_resolve(const char *text, struct client_address *out)
     return 0;
 }
 
-/* All of it or -errno; a signal ends it. */
-static int send_all(int fd, const uint8_t *bytes, size_t size)
+/* A signal ends it. */
+int client_send(int fd, const void *bytes, size_t size)
 {
+    const uint8_t *at = bytes;
     while (size > 0) {
-        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
         if (sent < 0)
             return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        bytes += sent;
+        at += sent;
         size -= (size_t)sent;
     }
     return 0;
 }
 
-static int receive_all(int fd, uint8_t *bytes, size_t size)
+int client_receive(int fd, void *bytes, size_t size)
 {
+    uint8_t *at = bytes;
     while (size > 0) {
-        ssize_t received = recv(fd, bytes, size, 0);
+        ssize_t received = recv(fd, at, size, 0);
         if (received == 0)
             return -ECONNRESET;
         if (received < 0)
             return errno == EAGAIN ? -ETIMEDOUT : -errno;
-        bytes += received;
+        at += received;
         size -= (size_t)received;
     }
     return 0;
@@ -80,14 +82,14 @@ static int reply_receive(int fd, const struct frame_header *request, uint8_t *fr
                          uint32_t frame_bytes_max, uint32_t *out_body_bytes, uint32_t *out_status)
 {
     struct frame_header header;
-    int error = receive_all(fd, frame, sizeof header);
+    int error = client_receive(fd, frame, sizeof header);
     if (error != 0)
         return error;
     memcpy(&header, frame, sizeof header);
     if (frame_check_header(&header) != FRAME_OK ||
         header.body_bytes > frame_bytes_max - FRAME_HEADER_BYTES)
         return -EPROTO;
-    error = receive_all(fd, frame + sizeof header, header.body_bytes);
+    error = client_receive(fd, frame + sizeof header, header.body_bytes);
     if (error != 0)
         return error;
     if (frame_check_body(frame) != FRAME_OK)
@@ -118,7 +120,7 @@ static int hello(int fd, struct frame_welcome *out, uint32_t *out_status)
     } reply;
     snprintf(request.hello.client, sizeof request.hello.client, "giro bench");
     frame_seal(&request, sizeof request.hello);
-    int error = send_all(fd, (const uint8_t *)&request, sizeof request);
+    int error = client_send(fd, &request, sizeof request);
     if (error != 0)
         return error;
     uint32_t body_bytes = 0;
@@ -140,10 +142,8 @@ static int congestion_set(int fd, const char *name)
     return -errno;
 }
 
-int client_connect(const struct client_address *address, struct frame_welcome *out_welcome,
-                   uint32_t *out_status)
+int client_socket(const struct client_address *address)
 {
-    *out_status = FRAME_OK;
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -156,8 +156,21 @@ int client_connect(const struct client_address *address, struct frame_welcome *o
          setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout) != 0 ||
          connect(fd, (const struct sockaddr *)&address->storage, address->size_bytes) != 0))
         error = -errno;
-    if (error == 0)
-        error = hello(fd, out_welcome, out_status);
+    if (error != 0) {
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int client_connect(const struct client_address *address, struct frame_welcome *out_welcome,
+                   uint32_t *out_status)
+{
+    *out_status = FRAME_OK;
+    int fd = client_socket(address);
+    if (fd < 0)
+        return fd;
+    int error = hello(fd, out_welcome, out_status);
     if (error != 0) {
         close(fd);
         return error;
@@ -218,7 +231,7 @@ int client_call(struct client *client, enum frame_operation operation, const voi
     if (body_bytes > 0)
         memcpy(client->frame + sizeof header, body, body_bytes);
     frame_seal(client->frame, body_bytes);
-    int error = send_all(client->fd, client->frame, sizeof header + body_bytes);
+    int error = client_send(client->fd, client->frame, sizeof header + body_bytes);
     if (error == 0)
         error = reply_receive(client->fd, &header, client->frame, FRAME_BYTES_MAX, out_reply_bytes,
                               out_status);

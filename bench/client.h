@@ -19,6 +19,14 @@ struct client;
 /* Resolves HOST:PORT ([HOST]:PORT for IPv6). Returns 0, -EINVAL or -EHOSTUNREACH. */
 int client_resolve(const char *text, struct client_address *out);
 
+/* Connects a blocking socket; nothing is said yet. Sending or receiving may wait 30 s.
+ * Returns the descriptor, which the caller closes, or -errno. */
+int client_socket(const struct client_address *address);
+
+/* All of the bytes on such a socket. Returns 0 or -errno. */
+int client_send(int fd, const void *bytes, size_t size);
+int client_receive(int fd, void *bytes, size_t size);
+
 /* Connects a blocking socket and exchanges hello and welcome. A reply may take 30 s.
  * Returns the descriptor, which the caller closes, or -errno; *out_status then says what the server
  * answered, if it did. */

@@ -40,6 +40,7 @@ struct send_buffer {
 
 struct connection {
     int fd;
+    struct wire wire;
     uint32_t slot_first; /* the oldest request in flight */
     uint32_t slot_count;
     struct slot *slots;           /* a ring of depth */
@@ -50,6 +51,8 @@ struct connection {
     uint64_t timestamp_last; /* of what this connection created */
     struct workload_lane lane;
 };
+
+_Static_assert((int)LOAD_PROBLEM_BYTES == (int)WIRE_PROBLEM_BYTES, "one text serves both");
 
 struct load {
     struct load_config config;
@@ -125,9 +128,9 @@ static void buffer_free(struct send_buffer *buffer)
 
 /* Sending */
 
-static uint32_t request_bytes(uint32_t events)
+static uint32_t request_bytes(const struct load *load, uint32_t events)
 {
-    return FRAME_HEADER_BYTES + events * GIRO_RECORD_BYTES;
+    return wire_request_bytes(load->config.protocol, events);
 }
 
 /* The last request of a run may be a small one. */
@@ -150,23 +153,20 @@ static void request_build(struct load *load, struct connection *connection,
     uint32_t events = request_events(load, load->run_sent);
     uint8_t *frame = buffer->bytes + buffer->used_bytes;
     uint64_t number = load->run_first + load->run_sent;
-    struct frame_header header = {.operation = FRAME_CREATE_TRANSFERS, .request_id = number + 1};
     uint32_t at = (connection->slot_first + connection->slot_count) % load->config.depth;
     struct slot *slot = &connection->slots[at];
     struct giro_result *failures = connection->failures == NULL
                                        ? NULL
                                        : &connection->failures[(size_t)at * load->config.batch];
     assert(connection->slot_count < load->config.depth);
-    assert(buffer->used_bytes + request_bytes(events) <= load->send_bytes_max);
+    assert(buffer->used_bytes + request_bytes(load, events) <= load->send_bytes_max);
 
-    memcpy(frame, &header, sizeof header);
     workload_request(load->workload, &connection->lane, number,
-                     (struct giro_transfer *)(void *)(frame + FRAME_HEADER_BYTES), events, failures,
-                     &slot->expected);
-    frame_seal(frame, events * GIRO_RECORD_BYTES);
-    slot->request_id = header.request_id;
+                     wire_events(&connection->wire, frame), events, failures, &slot->expected);
+    slot->request_id = number + 1;
+    wire_request_seal(&connection->wire, frame, slot->request_id, events);
     slot->start_ns = load->config.rate > 0 ? request_due_ns(load, load->run_sent) : 0;
-    buffer->used_bytes += request_bytes(events);
+    buffer->used_bytes += request_bytes(load, events);
     connection->slot_count++;
     load->run_sent++;
 }
@@ -201,7 +201,7 @@ static int connection_send(struct load *load, struct connection *connection, uin
     uint32_t old = connection->slot_count;
     while (request_max-- > 0 && connection->slot_count < load->config.depth &&
            load->run_sent < load->run_requests &&
-           buffer->used_bytes + request_bytes(load->config.batch) <= load->send_bytes_max)
+           buffer->used_bytes + request_bytes(load, load->config.batch) <= load->send_bytes_max)
         request_build(load, connection, buffer);
     if (load->config.rate == 0) {
         uint64_t now_ns = clock_now_ns();
@@ -303,24 +303,16 @@ static int status_check(struct load *load, const struct slot *slot, uint32_t sta
     return 0;
 }
 
-/* The body of a successful reply. */
+/* A successful reply. */
 static int created_check(struct load *load, struct connection *connection, const struct slot *slot,
-                         const struct giro_result *expected, const uint8_t *body,
-                         uint32_t body_bytes)
+                         const struct giro_result *expected, const struct wire_reply *reply)
 {
-    struct frame_created created;
-    if (body_bytes < sizeof created)
-        return fail(load, -EPROTO, "a reply is too short");
-    memcpy(&created, body, sizeof created);
-    if (created.result_count > slot->expected.events ||
-        body_bytes != sizeof created + created.result_count * sizeof(struct giro_result))
-        return fail(load, -EPROTO, "a reply's size does not fit its count");
-    if (created.result_count < slot->expected.events) {
-        if (created.timestamp_first <= connection->timestamp_last)
+    if (reply->timestamp_last != 0) {
+        if (reply->timestamp_first <= connection->timestamp_last)
             return fail(load, -EPROTO, "timestamps do not increase on a connection");
-        connection->timestamp_last = created.timestamp_first + slot->expected.events - 1;
+        connection->timestamp_last = reply->timestamp_last;
     }
-    return results_check(load, slot, expected, body + sizeof created, created.result_count);
+    return results_check(load, slot, expected, reply->results, reply->result_count);
 }
 
 static void latency_record(struct load *load, uint64_t latency_ns)
@@ -336,26 +328,24 @@ static void latency_record(struct load *load, uint64_t latency_ns)
 
 /* One whole frame. */
 static int reply_check(struct load *load, struct connection *connection, const uint8_t *frame,
-                       const struct frame_header *header, uint64_t now_ns)
+                       uint64_t now_ns)
 {
-    if (frame_check_body(frame) != FRAME_OK)
-        return fail(load, -EBADMSG, "a reply is damaged");
-    if (connection->slot_count == 0)
-        return fail(load, -EPROTO, "a reply to no request (status %s)",
-                    frame_status_name(header->status));
     uint32_t at = connection->slot_first;
     const struct slot *slot = &connection->slots[at];
-    if (header->request_id != slot->request_id && header->status == FRAME_OK)
+    uint32_t events = connection->slot_count > 0 ? slot->expected.events : 0;
+    struct wire_reply reply;
+    int error = wire_reply_read(&connection->wire, frame, events, &reply, load->problem);
+    if (error != 0)
+        return error;
+    if (connection->slot_count == 0)
+        return fail(load, -EPROTO, "a reply to no request (status %s)",
+                    frame_status_name(reply.status));
+    if (reply.request_id != slot->request_id && reply.status == FRAME_OK)
         return fail(load, -EPROTO, "replies are out of order: %llu instead of %llu",
-                    (unsigned long long)header->request_id, (unsigned long long)slot->request_id);
-    if (header->flags != FRAME_FLAG_REPLY || header->operation != FRAME_CREATE_TRANSFERS)
-        return fail(load, -EPROTO, "a reply of another operation (status %s)",
-                    frame_status_name(header->status));
+                    (unsigned long long)reply.request_id, (unsigned long long)slot->request_id);
     const struct giro_result *expected = &connection->failures[(size_t)at * load->config.batch];
-    int error = header->status != FRAME_OK
-                    ? status_check(load, slot, header->status)
-                    : created_check(load, connection, slot, expected, frame + FRAME_HEADER_BYTES,
-                                    header->body_bytes);
+    error = reply.status != FRAME_OK ? status_check(load, slot, reply.status)
+                                     : created_check(load, connection, slot, expected, &reply);
     if (error != 0)
         return error;
     uint64_t latency_ns = now_ns > slot->start_ns ? now_ns - slot->start_ns : 1;
@@ -374,17 +364,16 @@ static int reply_check(struct load *load, struct connection *connection, const u
 static int replies_check(struct load *load, struct connection *connection, uint64_t now_ns)
 {
     uint32_t at = 0;
-    while (connection->received_bytes - at >= FRAME_HEADER_BYTES) {
-        struct frame_header header;
+    for (;;) {
+        uint32_t frame_bytes;
         const uint8_t *frame = connection->received + at;
-        memcpy(&header, frame, sizeof header);
-        if (frame_check_header(&header) != FRAME_OK ||
-            header.body_bytes > load->receive_bytes_max - FRAME_HEADER_BYTES)
-            return fail(load, -EPROTO, "not a reply of a Giro server");
-        uint32_t frame_bytes = FRAME_HEADER_BYTES + header.body_bytes;
-        if (connection->received_bytes - at < frame_bytes)
+        int error = wire_reply_find(&connection->wire, frame, connection->received_bytes - at,
+                                    load->receive_bytes_max, &frame_bytes, load->problem);
+        if (error != 0)
+            return error;
+        if (frame_bytes == 0)
             break;
-        int error = reply_check(load, connection, frame, &header, now_ns);
+        error = reply_check(load, connection, frame, now_ns);
         if (error != 0)
             return error;
         at += frame_bytes;
@@ -525,22 +514,16 @@ void load_result_free(struct load_result *result)
 static int connection_open(struct load *load, struct connection *connection)
 {
     const struct load_config *config = &load->config;
-    struct frame_welcome welcome;
-    uint32_t status;
     connection->slots = calloc(config->depth, sizeof *connection->slots);
     connection->failures =
         calloc((size_t)config->depth * config->batch, sizeof *connection->failures);
     connection->received = malloc(load->receive_bytes_max);
     if (connection->slots == NULL || connection->failures == NULL || connection->received == NULL)
         return fail(load, -ENOMEM, "out of memory");
-    connection->fd = client_connect(&config->address, &welcome, &status);
-    if (connection->fd == -EREMOTEIO)
-        return fail(load, -EREMOTEIO, "hello was answered %s", frame_status_name(status));
+    connection->fd = wire_open(config->protocol, &config->address, config->batch, &connection->wire,
+                               load->problem);
     if (connection->fd < 0)
-        return fail(load, connection->fd, "cannot connect: %s", strerror(-connection->fd));
-    if (welcome.events_max < config->batch)
-        return fail(load, -E2BIG, "the server takes at most %u events a request",
-                    welcome.events_max);
+        return connection->fd;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
     if (fcntl(connection->fd, F_SETFL, O_NONBLOCK) != 0 ||
         epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, connection->fd, &event) != 0)
@@ -560,9 +543,8 @@ static uint32_t buffer_bytes(uint64_t wanted, uint32_t frame_bytes, uint32_t gat
 static void load_size(struct load *load)
 {
     const struct load_config *config = &load->config;
-    uint32_t frame_bytes = request_bytes(config->batch);
-    uint32_t reply_bytes = FRAME_HEADER_BYTES + (uint32_t)sizeof(struct frame_created) +
-                           config->batch * (uint32_t)sizeof(struct giro_result);
+    uint32_t frame_bytes = request_bytes(load, config->batch);
+    uint32_t reply_bytes = wire_reply_bytes_max(config->protocol, config->batch);
     load->send_bytes_max =
         buffer_bytes((uint64_t)frame_bytes * config->depth, frame_bytes, SEND_BYTES_MIN);
     load->receive_bytes_max = buffer_bytes(RECEIVE_BYTES_MIN, 2 * reply_bytes, RECEIVE_BYTES_MIN);
@@ -610,6 +592,7 @@ void load_close(struct load *load)
         struct connection *connection = &load->connections[i];
         if (connection->fd >= 0)
             close(connection->fd);
+        wire_close(&connection->wire);
         free(connection->slots);
         free(connection->failures);
         free(connection->received);

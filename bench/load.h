@@ -1,4 +1,5 @@
-/* The load itself: many connections, requests in flight on each, one thread.
+/* The load itself: many connections, requests in flight on each, one thread. What they speak is
+ * bench/wire.h's.
  *
  * Happy path: build whole requests in a buffer, seal each, send the buffer with one call; wait for
  * events; receive what there is, check every reply, record its latency, build the next requests.
@@ -17,6 +18,7 @@
 #define BENCH_LOAD_H
 
 #include "bench/client.h"
+#include "bench/wire.h"
 #include "bench/workload.h"
 #include "engine/result.h"
 
@@ -33,7 +35,8 @@ enum {
 };
 
 struct load_config {
-    struct client_address address;
+    struct client_address address; /* of the port that speaks the protocol */
+    enum wire_protocol protocol;
     uint32_t connections;
     uint32_t depth;
     uint32_t batch;

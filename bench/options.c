@@ -15,6 +15,7 @@
 
 enum option_id {
     OPTION_CONNECT = 256,
+    OPTION_COMPAT_CONNECT,
     OPTION_SPAWN,
     OPTION_DATA,
     OPTION_IO,
@@ -30,6 +31,7 @@ enum option_id {
     OPTION_CONNECTIONS,
     OPTION_DEPTH,
     OPTION_RATE,
+    OPTION_PROTOCOL,
     OPTION_CONGESTION,
     OPTION_ZIPF,
     OPTION_HOT_ACCOUNTS,
@@ -57,6 +59,7 @@ enum option_id {
 
 static const struct option option_table[] = {
     {"connect", required_argument, NULL, OPTION_CONNECT},
+    {"compat-connect", required_argument, NULL, OPTION_COMPAT_CONNECT},
     {"spawn", no_argument, NULL, OPTION_SPAWN},
     {"data", required_argument, NULL, OPTION_DATA},
     {"io", required_argument, NULL, OPTION_IO},
@@ -72,6 +75,7 @@ static const struct option option_table[] = {
     {"connections", required_argument, NULL, OPTION_CONNECTIONS},
     {"depth", required_argument, NULL, OPTION_DEPTH},
     {"rate", required_argument, NULL, OPTION_RATE},
+    {"protocol", required_argument, NULL, OPTION_PROTOCOL},
     {"congestion", required_argument, NULL, OPTION_CONGESTION},
     {"zipf", required_argument, NULL, OPTION_ZIPF},
     {"hot-accounts", required_argument, NULL, OPTION_HOT_ACCOUNTS},
@@ -103,6 +107,7 @@ static const char usage[] =
     "\n"
     "server\n"
     "  --connect HOST:PORT     load a running server\n"
+    "  --compat-connect HOST:PORT  its port for TigerBeetle's clients, for --protocol\n"
     "  --spawn                 format and serve a fresh data directory for every repeat\n"
     "  --data DIR              where the spawned server's files go, and where the device is\n"
     "                          probed; default: the current directory\n"
@@ -117,11 +122,13 @@ static const char usage[] =
     "  --seconds N             end the measured load after N seconds\n"
     "  --warmup N              transfers before it, default 0\n"
     "  --warmup-seconds N      the same by time\n"
-    "  --batch N               transfers a request, 1 .. 8190, default 8190\n"
+    "  --batch N               transfers a request, 1 .. 8190, default 8190; compat: 8189\n"
     "  --connections N         default 4\n"
     "  --depth N               requests in flight a connection, default 1\n"
     "  --rate N                open loop: N transfers a second on a fixed schedule; latency\n"
     "                          counts from the scheduled time. Default: closed loop\n"
+    "  --protocol NAME         what the load speaks: native (default), compat, which is that of\n"
+    "                          TigerBeetle's clients, or both: every repeat is a run of each\n"
     "  --congestion NAME       TCP congestion control of the client's side, as reno or cubic;\n"
     "                          default: the system's\n"
     "  --zipf S                account popularity falls with rank^-S; 0, default: uniform\n"
@@ -212,6 +219,20 @@ static int parse_choice(const char *name, const char *text, const char *first, c
     return 0;
 }
 
+static int parse_protocol(const char *text, bool protocols[WIRE_PROTOCOLS])
+{
+    bool both = strcmp(text, "both") == 0;
+    bool known = both;
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        protocols[i] = both || strcmp(text, wire_names[i]) == 0;
+        known = known || protocols[i];
+    }
+    if (known)
+        return 0;
+    fprintf(stderr, "giro bench: --protocol takes native, compat or both, not \"%s\"\n", text);
+    return -EINVAL;
+}
+
 static int parse_zipf(const char *text, double *out)
 {
     char *end = NULL;
@@ -261,6 +282,9 @@ static int parse_server_option(enum option_id id, const char *text, struct bench
     case OPTION_CONNECT:
         out->connect = text;
         return 0;
+    case OPTION_COMPAT_CONNECT:
+        out->compat = text;
+        return 0;
     case OPTION_SPAWN:
         out->spawn = true;
         return 0;
@@ -303,6 +327,8 @@ static int parse_load_option(enum option_id id, const char *text, struct bench_o
         return parse_number_32("depth", text, 1, 65536, &out->depth);
     case OPTION_RATE:
         return options_number("rate", text, 1, 1000000000, &out->rate);
+    case OPTION_PROTOCOL:
+        return parse_protocol(text, out->protocols);
     case OPTION_CONGESTION:
         out->congestion = text;
         return 0;
@@ -398,6 +424,20 @@ static int parse_beside_option(enum option_id id, const char *text, struct bench
     }
 }
 
+/* The other protocol has limits of its own. */
+static const char *check_compat(const struct bench_options *options)
+{
+    if (!options->protocols[WIRE_COMPAT])
+        return options->compat != NULL ? "--compat-connect needs --protocol compat or both" : NULL;
+    if (options->spawn == (options->compat != NULL))
+        return "--protocol compat and both need --spawn, or --connect and --compat-connect";
+    if (options->depth > 1)
+        return "--protocol compat and both allow one request in flight, not --depth";
+    return options->batch > wire_events_max(WIRE_COMPAT)
+               ? "--protocol compat and both take at most 8189 transfers a request"
+               : NULL;
+}
+
 /* What no single option can know. */
 static int check(const struct bench_options *options)
 {
@@ -422,6 +462,8 @@ static int check(const struct bench_options *options)
     else if (options->schedules > 0 && options->seconds > 0 &&
              options->schedules_after + options->schedules_within >= options->seconds)
         problem = "the load is over before all --schedules are due";
+    else
+        problem = check_compat(options);
     if (problem == NULL)
         return 0;
     fprintf(stderr, "giro bench: %s (--help shows the options)\n", problem);
@@ -457,8 +499,8 @@ static int parse_one(int id, int argc, char **argv, struct bench_options *out)
 int options_parse(int argc, char **argv, struct bench_options *out)
 {
     struct bench_options options = {
+        .protocols = {[WIRE_NATIVE] = true},
         .accounts = 10000,
-        .batch = FRAME_EVENTS_MAX,
         .connections = 4,
         .depth = 1,
         .repeat = 1,
@@ -478,6 +520,8 @@ int options_parse(int argc, char **argv, struct bench_options *out)
     }
     if (options.transfers == 0 && options.seconds == 0)
         options.transfers = TRANSFERS_DEFAULT;
+    if (options.batch == 0)
+        options.batch = wire_events_max(options.protocols[WIRE_COMPAT] ? WIRE_COMPAT : WIRE_NATIVE);
     query_mix_default(&options);
     int error = check(&options);
     if (error == 0)

@@ -3,6 +3,7 @@
 #define BENCH_OPTIONS_H
 
 #include "bench/queries.h"
+#include "bench/wire.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,11 +12,13 @@
 enum { OPTIONS_PASSED_MAX = 32 };
 
 struct bench_options {
-    const char *connect;   /* HOST:PORT of a running server, or NULL with spawn */
-    bool spawn;            /* format and serve a fresh data directory for each repeat */
-    bool keep;             /* leave the data directory of a spawned server */
-    const char *directory; /* --data: where a spawned server's files go; NULL: here */
-    const char *io;        /* I/O backend of a spawned server, or NULL for its default */
+    const char *connect;            /* HOST:PORT of a running server, or NULL with spawn */
+    const char *compat;             /* HOST:PORT of its port for TigerBeetle's clients, or NULL */
+    bool protocols[WIRE_PROTOCOLS]; /* each repeat is a run over each of these in turn */
+    bool spawn;                     /* format and serve a fresh data directory for each repeat */
+    bool keep;                      /* leave the data directory of a spawned server */
+    const char *directory;          /* --data: where a spawned server's files go; NULL: here */
+    const char *io;                 /* I/O backend of a spawned server, or NULL for its default */
     const char *serve_passed[OPTIONS_PASSED_MAX]; /* more arguments of `giro serve` */
     uint32_t serve_passed_count;
     const char *format_passed[OPTIONS_PASSED_MAX]; /* more arguments of `giro format` */
@@ -62,6 +65,12 @@ struct bench_options {
 /* Fills *out from the command line; messages go to stderr.
  * Returns 0, 1 when help was printed, or -EINVAL. */
 int options_parse(int argc, char **argv, struct bench_options *out);
+
+/* How many protocols there are. */
+static inline uint32_t options_protocol_count(const struct bench_options *options)
+{
+    return (uint32_t)options->protocols[WIRE_NATIVE] + options->protocols[WIRE_COMPAT];
+}
 
 /* A decimal number with an optional k, M or G, between min and max. Returns 0, or -EINVAL with a
  * message that names the option. */

@@ -104,15 +104,27 @@ struct spread {
     double max;
 };
 
-static struct spread spread_of(const struct report_run *runs, uint32_t count, enum figure figure)
+static double figure_of(const struct report_run *run, enum figure figure)
+{
+    double figures[FIGURES];
+    figures_of(run, figures);
+    return figures[figure];
+}
+
+/* Of a figure; with another series of as many runs, of its ratios to that one's, run by run: both
+ * sides of a ratio had the same minute. */
+static struct spread spread_of(const struct report_run *runs, const struct report_run *by,
+                               uint32_t count, enum figure figure)
 {
     double *values = calloc(count, sizeof *values);
     if (values == NULL)
         return (struct spread){0};
     for (uint32_t i = 0; i < count; i++) {
-        double figures[FIGURES];
-        figures_of(&runs[i], figures);
-        values[i] = figures[figure];
+        values[i] = figure_of(&runs[i], figure);
+        if (by != NULL) {
+            double divisor = figure_of(&by[i], figure);
+            values[i] = divisor > 0 ? values[i] / divisor : 0;
+        }
     }
     qsort(values, count, sizeof *values, compare_doubles);
     struct spread spread = {
@@ -143,7 +155,34 @@ static uint32_t middle_run(const struct report_run *runs, uint32_t count)
     return 0;
 }
 
+/* What a ratio of both protocols says something about. */
+static const enum figure compared[] = {
+    TRANSFERS_PER_SECOND,
+    LATENCY_US_P50,
+    LATENCY_US_P99,
+    CLIENT_CPU_NS_PER_TRANSFER,
+    SERVER_CPU_NS_PER_TRANSFER,
+    BYTES_ON_DISK_PER_TRANSFER,
+};
+
+/* Repeats that have a run of both. */
+static uint32_t pair_count(const struct report_runs *runs)
+{
+    uint32_t native = runs->count[WIRE_NATIVE];
+    uint32_t compat = runs->count[WIRE_COMPAT];
+    return native < compat ? native : compat;
+}
+
 /* The table */
+
+/* "1", or "1 native" where there are others. text: at least 32 bytes. */
+static const char *run_name(const struct bench_options *options, enum wire_protocol protocol,
+                            const char *what, char text[32])
+{
+    bool both = options_protocol_count(options) > 1;
+    snprintf(text, 32, "%s%s%s", what, both ? " " : "", both ? wire_names[protocol] : "");
+    return text;
+}
 
 /* How long a part of the run lasts. */
 static void extent_print(const char *what, uint64_t transfers, uint64_t seconds)
@@ -166,13 +205,18 @@ void report_header(const struct bench_options *options)
            options->hot_percent, options->two_phase_percent, options->rejected_percent,
            (unsigned long long)options->seed);
     if (options->rate > 0)
-        printf("open loop, %llu transfers/s\n\n", (unsigned long long)options->rate);
+        printf("open loop, %llu transfers/s", (unsigned long long)options->rate);
     else
-        printf("closed loop\n\n");
-    printf("%-6s %11s %10s | %41s | %8s | %19s | %22s | %14s | %15s | %8s\n", "", "", "",
+        printf("closed loop");
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        if (options->protocols[i])
+            printf(", %s", wire_names[i]);
+    }
+    printf("\n\n");
+    printf("%-13s %11s %10s | %41s | %8s | %19s | %22s | %14s | %15s | %8s\n", "", "", "",
            "latency of a request, us", "log", "cpu ns/transf, other", "device: 4K us, 1M MB/s",
            "follower, most", "memory, B a", "with idx");
-    printf("%-6s %11s %10s | %7s %7s %7s %8s %8s | %8s | %6s %6s %6s | %6s %7s %7s | %6s %7s | "
+    printf("%-13s %11s %10s | %7s %7s %7s %8s %8s | %8s | %6s %6s %6s | %6s %7s %7s | %6s %7s | "
            "%7s %7s | %8s\n",
            "run", "transfers/s", "requests/s", "p50", "p90", "p99", "p99.9", "max", "B/transf",
            "client", "server", "%cores", "p50", "p99", "MB/s", "lag MB", "waits", "account",
@@ -182,42 +226,61 @@ void report_header(const struct bench_options *options)
 
 static void figures_print(const char *name, const double figures[FIGURES])
 {
-    printf("%-6s %11.0f %10.0f | %7.0f %7.0f %7.0f %8.0f %8.0f | %8.1f | %6.0f %6.0f %6.1f | %6.0f "
-           "%7.0f %7.0f | %6.1f %7.0f | %7.1f %7.1f | %8.1f\n",
-           name, figures[TRANSFERS_PER_SECOND], figures[REQUESTS_PER_SECOND],
-           figures[LATENCY_US_P50], figures[LATENCY_US_P90], figures[LATENCY_US_P99],
-           figures[LATENCY_US_P999], figures[LATENCY_US_MAX], figures[BYTES_ON_DISK_PER_TRANSFER],
-           figures[CLIENT_CPU_NS_PER_TRANSFER], figures[SERVER_CPU_NS_PER_TRANSFER],
-           figures[OTHER_CPU_PERCENT], figures[DEVICE_4K_US_P50], figures[DEVICE_4K_US_P99],
-           figures[DEVICE_1M_BYTES_PER_SECOND] / 1e6, figures[FOLLOWER_LAG_MAX_BYTES] / 1e6,
-           figures[FOLLOWER_THROTTLED], figures[MEMORY_BYTES_PER_ACCOUNT],
-           figures[MEMORY_BYTES_PER_TRANSFER], figures[DISK_BYTES_PER_TRANSFER]);
+    printf(
+        "%-13s %11.0f %10.0f | %7.0f %7.0f %7.0f %8.0f %8.0f | %8.1f | %6.0f %6.0f %6.1f | %6.0f "
+        "%7.0f %7.0f | %6.1f %7.0f | %7.1f %7.1f | %8.1f\n",
+        name, figures[TRANSFERS_PER_SECOND], figures[REQUESTS_PER_SECOND], figures[LATENCY_US_P50],
+        figures[LATENCY_US_P90], figures[LATENCY_US_P99], figures[LATENCY_US_P999],
+        figures[LATENCY_US_MAX], figures[BYTES_ON_DISK_PER_TRANSFER],
+        figures[CLIENT_CPU_NS_PER_TRANSFER], figures[SERVER_CPU_NS_PER_TRANSFER],
+        figures[OTHER_CPU_PERCENT], figures[DEVICE_4K_US_P50], figures[DEVICE_4K_US_P99],
+        figures[DEVICE_1M_BYTES_PER_SECOND] / 1e6, figures[FOLLOWER_LAG_MAX_BYTES] / 1e6,
+        figures[FOLLOWER_THROTTLED], figures[MEMORY_BYTES_PER_ACCOUNT],
+        figures[MEMORY_BYTES_PER_TRANSFER], figures[DISK_BYTES_PER_TRANSFER]);
     fflush(stdout);
 }
 
-void report_run_line(uint32_t number, const struct report_run *run)
+void report_run_line(const struct bench_options *options, enum wire_protocol protocol,
+                     uint32_t number, const struct report_run *run)
 {
-    char name[16];
+    char text[16];
+    char name[32];
     double figures[FIGURES];
-    snprintf(name, sizeof name, "%u", number);
+    snprintf(text, sizeof text, "%u", number);
     figures_of(run, figures);
-    figures_print(name, figures);
+    figures_print(run_name(options, protocol, text, name), figures);
 }
 
-static void spread_print(const struct report_run *runs, uint32_t count)
+static void spread_print(const struct bench_options *options, enum wire_protocol protocol,
+                         const struct report_run *runs, uint32_t count)
 {
+    char name[32];
     double min[FIGURES];
     double median[FIGURES];
     double max[FIGURES];
     for (uint32_t i = 0; i < FIGURES; i++) {
-        struct spread spread = spread_of(runs, count, (enum figure)i);
+        struct spread spread = spread_of(runs, NULL, count, (enum figure)i);
         min[i] = spread.min;
         median[i] = spread.median;
         max[i] = spread.max;
     }
-    figures_print("min", min);
-    figures_print("median", median);
-    figures_print("max", max);
+    figures_print(run_name(options, protocol, "min", name), min);
+    figures_print(run_name(options, protocol, "median", name), median);
+    figures_print(run_name(options, protocol, "max", name), max);
+}
+
+static void ratios_print(const struct report_runs *runs)
+{
+    uint32_t count = pair_count(runs);
+    if (count == 0)
+        return;
+    printf("\n%-36s %8s %8s %8s\n", "compat by native, repeat by repeat", "min", "median", "max");
+    for (uint32_t i = 0; i < sizeof compared / sizeof compared[0]; i++) {
+        struct spread spread =
+            spread_of(runs->of[WIRE_COMPAT], runs->of[WIRE_NATIVE], count, compared[i]);
+        printf("  %-34s %8.3f %8.3f %8.3f\n", figure_names[compared[i]], spread.min, spread.median,
+               spread.max);
+    }
 }
 
 /* Decimal digits of a u128; text: at least 40 bytes. */
@@ -232,11 +295,13 @@ static const char *u128_text(giro_u128 value, char text[40])
     return at;
 }
 
-static void run_notes_print(uint32_t number, const struct report_run *run)
+static void run_notes_print(const struct bench_options *options, enum wire_protocol protocol,
+                            uint32_t number, const struct report_run *run)
 {
     char debits[40];
     char pending[40];
-    printf("run %u: io %s;", number, run->io);
+    char name[32];
+    printf("run %u%s: io %s;", number, run_name(options, protocol, "", name), run->io);
     for (uint32_t code = 0; code < LOAD_CODES; code++) {
         if (run->load.codes[code] > 0)
             printf(" %s %llu", giro_transfer_result_name(code),
@@ -260,20 +325,31 @@ static void run_notes_print(uint32_t number, const struct report_run *run)
     report_beside_print(number, run);
 }
 
-void report_summary(const struct bench_options *options, const struct report_run *runs,
-                    uint32_t count)
+static bool probed_indirectly(const struct report_runs *runs)
 {
-    if (count > 1)
-        spread_print(runs, count);
-    printf("\n");
-    for (uint32_t i = 0; i < count; i++)
-        run_notes_print(i + 1, &runs[i]);
-    for (uint32_t i = 0; i < count; i++) {
-        if (runs[i].device_known && !runs[i].device.direct) {
-            printf("the device was probed without O_DIRECT, which its file system refuses\n");
-            break;
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        for (uint32_t j = 0; j < runs->count[i]; j++) {
+            if (runs->of[i][j].device_known && !runs->of[i][j].device.direct)
+                return true;
         }
     }
+    return false;
+}
+
+void report_summary(const struct bench_options *options, const struct report_runs *runs)
+{
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        if (runs->count[i] > 1)
+            spread_print(options, (enum wire_protocol)i, runs->of[i], runs->count[i]);
+    }
+    ratios_print(runs);
+    printf("\n");
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        for (uint32_t j = 0; j < runs->count[i]; j++)
+            run_notes_print(options, (enum wire_protocol)i, j + 1, &runs->of[i][j]);
+    }
+    if (probed_indirectly(runs))
+        printf("the device was probed without O_DIRECT, which its file system refuses\n");
 }
 
 /* JSON */
@@ -363,6 +439,12 @@ static json_t *parameters_json(const struct bench_options *options)
                   "two_phase_percent", (json_int_t)options->two_phase_percent, "rejected_percent",
                   (json_int_t)options->rejected_percent, "repeat", (json_int_t)options->repeat,
                   "seed", (json_int_t)options->seed);
+    json_t *protocols = json_array();
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        if (options->protocols[i])
+            json_array_append_new(protocols, json_string(wire_names[i]));
+    }
+    json_object_set_new(json, "protocols", protocols);
     json_object_update_new(json, mix);
     json_object_update_new(
         json,
@@ -400,11 +482,13 @@ static json_t *machine_json(const struct bench_options *options, const char *dir
                      options->congestion != NULL ? options->congestion : congestion);
 }
 
-static json_t *summary_json(const struct report_run *runs, uint32_t count)
+/* by: as in spread_of(). */
+static json_t *summary_json(const struct report_run *runs, const struct report_run *by,
+                            uint32_t count)
 {
     json_t *summary = json_object();
     for (uint32_t i = 0; i < FIGURES; i++) {
-        struct spread spread = spread_of(runs, count, (enum figure)i);
+        struct spread spread = spread_of(runs, by, count, (enum figure)i);
         json_object_set_new(summary, figure_names[i],
                             json_pack("{s:f, s:f, s:f}", "min", spread.min, "median", spread.median,
                                       "max", spread.max));
@@ -412,15 +496,43 @@ static json_t *summary_json(const struct report_run *runs, uint32_t count)
     return summary;
 }
 
-int report_json(const struct bench_options *options, const char *directory,
-                const struct report_run *runs, uint32_t count)
+/* The runs over one protocol. */
+static json_t *runs_json(const struct report_run *runs, uint32_t count)
 {
     json_t *json = run_json(&runs[middle_run(runs, count)]);
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++)
         json_array_append_new(list, run_json(&runs[i]));
-    json_object_set_new(json, "summary", summary_json(runs, count));
+    json_object_set_new(json, "summary", summary_json(runs, NULL, count));
     json_object_set_new(json, "repeats", list);
+    return json;
+}
+
+/* With more than one protocol, an object of each, and their ratios. */
+static json_t *all_json(const struct bench_options *options, const struct report_runs *runs)
+{
+    json_t *json = json_object();
+    for (uint32_t i = 0; i < WIRE_PROTOCOLS; i++) {
+        if (runs->count[i] == 0)
+            continue;
+        json_t *protocol = runs_json(runs->of[i], runs->count[i]);
+        if (options_protocol_count(options) == 1) {
+            json_decref(json);
+            return protocol;
+        }
+        json_object_set_new(json, wire_names[i], protocol);
+    }
+    if (pair_count(runs) > 0)
+        json_object_set_new(
+            json, "compat_by_native",
+            summary_json(runs->of[WIRE_COMPAT], runs->of[WIRE_NATIVE], pair_count(runs)));
+    return json;
+}
+
+int report_json(const struct bench_options *options, const char *directory,
+                const struct report_runs *runs)
+{
+    json_t *json = all_json(options, runs);
     json_object_set_new(json, "parameters", parameters_json(options));
     json_object_set_new(json, "machine", machine_json(options, directory));
     const size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(9);

@@ -40,14 +40,20 @@ static inline bool report_tells_apart(const struct report_run *run)
     return run->load.latency_apart_ns != NULL;
 }
 
-/* The table. */
+/* All runs, by protocol; none of one that was not asked for. */
+struct report_runs {
+    struct report_run *of[WIRE_PROTOCOLS];
+    uint32_t count[WIRE_PROTOCOLS];
+};
+
+/* The table. number: counts from 1. */
 void report_header(const struct bench_options *options);
-void report_run_line(uint32_t number, const struct report_run *run);
-void report_summary(const struct bench_options *options, const struct report_run *runs,
-                    uint32_t count);
+void report_run_line(const struct bench_options *options, enum wire_protocol protocol,
+                     uint32_t number, const struct report_run *run);
+void report_summary(const struct bench_options *options, const struct report_runs *runs);
 
 /* Writes the same as JSON. directory: where the device was probed. Returns 0 or -errno. */
 int report_json(const struct bench_options *options, const char *directory,
-                const struct report_run *runs, uint32_t count);
+                const struct report_runs *runs);
 
 #endif

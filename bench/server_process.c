@@ -105,20 +105,24 @@ static void log_show(const struct server_process *server)
         fprintf(stderr, "--- the server said:\n%s---\n", text);
 }
 
-/* `listening on HOST:PORT`, once that line is complete. */
+/* `listening on HOST:PORT`, once that line is complete. The line of the other port, where there is
+ * one, comes before it and goes on with a blank. */
 static bool log_find_address(struct server_process *server, const char *text)
 {
     static const char mark[] = "listening on ";
-    const char *at = strstr(text, mark);
-    if (at == NULL)
-        return false;
-    at += sizeof mark - 1;
-    size_t size = strcspn(at, " ,;\n");
-    if (at[size] == 0 || size == 0 || size >= sizeof server->address)
-        return false;
-    memcpy(server->address, at, size);
-    server->address[size] = 0;
-    return true;
+    for (const char *at = strstr(text, mark); at != NULL; at = strstr(at, mark)) {
+        at += sizeof mark - 1;
+        size_t size = strcspn(at, " ,;\n");
+        if (at[size] == 0 || size == 0 || size >= sizeof server->address)
+            return false;
+        bool native = at[size] != ' ';
+        char *out = native ? server->address : server->compat;
+        memcpy(out, at, size);
+        out[size] = 0;
+        if (native)
+            return true;
+    }
+    return false;
 }
 
 static void log_find_io(struct server_process *server, const struct bench_options *options,
@@ -166,6 +170,10 @@ static int server_serve(const struct bench_options *options, const char *data,
     arguments_add(&arguments, data);
     arguments_add(&arguments, "--listen");
     arguments_add(&arguments, "127.0.0.1:0");
+    if (options->protocols[WIRE_COMPAT]) {
+        arguments_add(&arguments, "--compat-listen");
+        arguments_add(&arguments, "127.0.0.1:0");
+    }
     if (options->io != NULL) {
         arguments_add(&arguments, "--io");
         arguments_add(&arguments, options->io);

@@ -13,6 +13,7 @@ struct server_process {
     pid_t pid;                /* 0: not running */
     char directory[PATH_MAX]; /* of this run: data/ and server.log; empty: none */
     char address[256];        /* HOST:PORT that it listens on */
+    char compat[256];         /* the same for TigerBeetle's clients; empty: it does not */
     char io[32];              /* its I/O backend, when it said so, else "unknown" */
 };
 
