@@ -111,7 +111,7 @@ giro_u128 aegis_checksum_portable(const void *data, size_t size_bytes)
 }
 
 #if defined(__x86_64__)
-#define AEGIS_TARGET __attribute__((target("aes,sse2")))
+#define AEGIS_TARGET __attribute__((target("aes,avx")))
 
 /* The eight blocks stay in registers: the loops over them have constant bounds, and are unrolled. */
 struct aegis_registers {
@@ -172,7 +172,7 @@ AEGIS_TARGET static giro_u128 checksum_with_instructions(const void *data, size_
 static bool instructions_found(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("aes");
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx");
 }
 #else
 static giro_u128 checksum_with_instructions(const void *data, size_t size_bytes)

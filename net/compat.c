@@ -172,10 +172,16 @@ static void flags_reserve(const struct compat_message *message)
 {
     const unsigned known =
         creates_transfers(message) ? (unsigned)TRANSFER_FLAGS : (unsigned)ACCOUNT_FLAGS;
-    for (uint32_t i = 0; i < message->batches.elements; i++) {
-        struct giro_transfer *event = event_of(message, i);
-        if ((event->flags & ~known) != 0)
-            event->flags |= RESERVED_FLAG;
+    struct giro_transfer *events = event_of(message, 0);
+    const uint32_t count = message->batches.elements;
+    unsigned used = 0;
+    for (uint32_t i = 0; i < count; i++)
+        used |= events[i].flags;
+    if ((used & ~known) == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((events[i].flags & ~known) != 0)
+            events[i].flags |= RESERVED_FLAG;
     }
 }
 
@@ -318,39 +324,64 @@ static uint32_t batches_execute(const struct compat_message *message, uint32_t r
     return 0;
 }
 
+/* Whether a batch's events bring their own timestamps: all of those that were created do, or none. */
+static bool batch_imports(const struct compat_message *message, uint32_t first, uint32_t end)
+{
+    const unsigned imported = creates_transfers(message) ? (unsigned)GIRO_TRANSFER_IMPORTED
+                                                         : (unsigned)GIRO_ACCOUNT_IMPORTED;
+    return first < end && (event_of(message, first)->flags & imported) != 0;
+}
+
+/* Writes the results of events in a row that were all created. The events, which lie 128 bytes apart,
+ * are looked at only where their timestamps are needed. Returns where the next result goes. */
+static char *created_write(const struct compat_message *message, uint32_t first, uint32_t end,
+                           uint64_t timestamp_first, bool imports, char *out)
+{
+    struct result result = {.status = (uint32_t)RESULT_CREATED};
+    if (message->format->sparse)
+        return out;
+    for (uint32_t i = first; i < end; i++) {
+        result.timestamp = imports ? event_of(message, i)->timestamp : timestamp_first + i;
+        memcpy(out, &result, sizeof result);
+        out += sizeof result;
+    }
+    return out;
+}
+
+/* index: of the event in its batch. */
+static char *failed_write(const struct compat_message *message, const struct session_result *failed,
+                          uint32_t index, char *out)
+{
+    const struct giro_result sparse = {.index = index, .code = failed->code};
+    const struct result result = {.timestamp = failed->timestamp, .status = failed->code};
+    if (message->format->sparse)
+        memcpy(out, &sparse, sizeof sparse);
+    else
+        memcpy(out, &result, sizeof result);
+    return out + message->format->result_bytes;
+}
+
 /* Writes the results of the session's last request, from what failed. Returns the size of the body. */
 static uint32_t results_write(const struct compat_message *message, const struct session *session,
                               const struct session_result *failed, char *reply)
 {
-    const uint32_t result_bytes = message->format->result_bytes;
+    const struct session_result *const failed_end = failed + session->result_count;
     char *out = reply;
-    uint32_t index = 0;
-    uint32_t next = 0;
+    uint32_t first = 0;
     for (uint32_t batch = 0; batch < message->batches.count; batch++) {
-        const uint32_t first = index;
         const uint32_t end = first + compat_batch_elements(&message->batches, batch);
+        const bool imports = batch_imports(message, first, end);
         const char *begin = out;
-        for (; index < end; index++) {
-            const bool created = next == session->result_count || failed[next].index != index;
-            const struct giro_transfer *event = event_of(message, index);
-            if (created && message->format->sparse)
-                continue;
-            struct result result = {
-                .timestamp =
-                    event->timestamp != 0 ? event->timestamp : session->timestamp_first + index,
-                .status = (uint32_t)RESULT_CREATED,
-            };
-            if (!created) {
-                result.timestamp = failed[next].timestamp;
-                result.status = failed[next].code;
-                next++;
-            }
-            const struct giro_result sparse = {.index = index - first, .code = result.status};
-            memcpy(out, message->format->sparse ? (const void *)&sparse : (const void *)&result,
-                   result_bytes);
-            out += result_bytes;
+        uint32_t index = first;
+        for (; failed < failed_end && failed->index < end; failed++) {
+            out = created_write(message, index, failed->index, session->timestamp_first, imports,
+                                out);
+            out = failed_write(message, failed, failed->index - first, out);
+            index = failed->index + 1;
         }
-        batch_results_set(message, batch, (uint32_t)(out - begin) / result_bytes);
+        out = created_write(message, index, end, session->timestamp_first, imports, out);
+        batch_results_set(message, batch, (uint32_t)(out - begin) / message->format->result_bytes);
+        first = end;
     }
     return trailer_put(message, reply, (uint32_t)(out - reply));
 }
