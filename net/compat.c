@@ -195,52 +195,42 @@ static uint32_t code_of(const struct compat_message *message, uint32_t code)
                                                  : GIRO_TRANSFER_EXCEEDS_CREDITS;
 }
 
-/* When what exists was made; 0: it is not there any more, its chain has failed. */
-static uint64_t existing_timestamp(const struct compat_message *message, giro_u128 id)
+/* When what exists was made. What the event's own chain had made comes first: the chain has broken at
+ * the event, and whatever has that id now was made behind it. */
+static uint64_t existing_timestamp(const struct compat_message *message, uint32_t batch_first,
+                                   uint32_t index, uint64_t processed)
 {
     struct shard *shard = message->shard;
-    struct giro_transfer transfer;
-    if (creates_transfers(message))
-        return ledger_lookup_transfers(shard->ledger, &id, 1,
-                                       shard_fetch_cache(shard, message->connection),
-                                       &transfer) == 1
-                   ? transfer.timestamp
-                   : 0;
-    const uint32_t row = accounts_find(&shard->ledger->accounts, id);
-    return row == ACCOUNTS_NONE ? 0 : shard->ledger->accounts.rows[row].timestamp;
-}
-
-/* The same of what the chain of the event at index had made before that event broke it: of the event
- * before it with its id. */
-static uint64_t undone_timestamp(const struct compat_message *message, uint32_t index,
-                                 uint64_t processed)
-{
+    const unsigned linked =
+        creates_transfers(message) ? (unsigned)GIRO_TRANSFER_LINKED : (unsigned)GIRO_ACCOUNT_LINKED;
     const giro_u128 id = event_of(message, index)->id;
-    uint32_t at = index;
-    do {
-        assert(at > 0);
-        at--;
-    } while (event_of(message, at)->id != id);
-    const uint64_t given = event_of(message, at)->timestamp;
-    return given != 0 ? given : processed - (index - at);
+    for (uint32_t at = index; at > batch_first; at--) {
+        const struct giro_transfer *before = event_of(message, at - 1);
+        if ((before->flags & linked) == 0)
+            break;
+        if (before->id == id)
+            return before->timestamp != 0 ? before->timestamp : processed - (index - (at - 1));
+    }
+    if (creates_transfers(message)) {
+        struct giro_transfer transfer = {0};
+        (void)ledger_lookup_transfers(shard->ledger, &id, 1,
+                                      shard_fetch_cache(shard, message->connection), &transfer);
+        assert(transfer.timestamp != 0);
+        return transfer.timestamp;
+    }
+    return shard->ledger->accounts.rows[accounts_find(&shard->ledger->accounts, id)].timestamp;
 }
 
 /* When an event that was not created was looked at, or what it is equal to was made. */
-static uint64_t result_timestamp(const struct compat_message *message, uint32_t index,
-                                 uint32_t code, uint64_t processed)
+static uint64_t result_timestamp(const struct compat_message *message, uint32_t batch_first,
+                                 uint32_t index, uint32_t code, uint64_t processed)
 {
-    const struct giro_transfer *event = event_of(message, index);
     const uint32_t exists =
         creates_transfers(message) ? (uint32_t)GIRO_TRANSFER_EXISTS : (uint32_t)GIRO_ACCOUNT_EXISTS;
-    uint64_t known = 0;
-    if (code == exists) {
-        known = existing_timestamp(message, event->id);
-        if (known == 0)
-            known = undone_timestamp(message, index, processed);
-    } else if (code == GIRO_TRANSFER_LINKED_EVENT_FAILED) {
-        known = event->timestamp;
-    }
-    return known != 0 ? known : processed;
+    const uint64_t given = event_of(message, index)->timestamp;
+    if (code == exists)
+        return existing_timestamp(message, batch_first, index, processed);
+    return code == GIRO_TRANSFER_LINKED_EVENT_FAILED && given != 0 ? given : processed;
 }
 
 /* Executes one batch after the others, whose records and results are before its. Returns how many
@@ -295,7 +285,7 @@ static uint32_t batches_execute(const struct compat_message *message, uint32_t r
             compat->failed[failed++] = (struct session_result){
                 .index = index,
                 .code = code,
-                .timestamp = result_timestamp(message, index, code, timestamp + index),
+                .timestamp = result_timestamp(message, first, index, code, timestamp + index),
             };
         }
         used += output.record_count;

@@ -638,11 +638,16 @@ def chains(server):
     assert session.transfers(transfer(next(IDS), a, b, 1), y, x, x, chain[2],
                              same={3: 2}) == [CREATED, 1, 1, 46, 1]
     assert session.wire.call(session.asked).message == session.answered.message
+    # ... even if something else has its id by now.
+    v = next(IDS)
+    assert session.transfers(transfer(v, a, b, 1, flags=LINKED), transfer(v, a, b, 1, flags=LINKED),
+                             transfer(next(IDS), a, b, 1), transfer(v, a, b, 1),
+                             same={1: 0}) == [1, 46, 1, CREATED]
     z = account(next(IDS), flags=LINKED)
     assert session.accounts(account(0), z, accounts[1], account(next(IDS)), z, z, accounts[1],
                             given={2: made + 1}, same={5: 4}) == [6, 1, 21, CREATED, 1, 21, 1]
     assert session.lookup(c.LOOKUP_TRANSFERS, c.field(x, 0, 16), c.field(y, 0, 16)) == []
-    assert session.balances(a, b) == [(0, 4, 0, 0), (0, 0, 0, 4)]
+    assert session.balances(a, b) == [(0, 5, 0, 0), (0, 0, 0, 5)]
 
 
 def rules(server):

@@ -561,33 +561,41 @@ static void status_check(uint32_t status)
     MUST(!transfers || status != 18);
 }
 
-/* When what an event is equal to was made; 0: it is not there. */
+/* When what an event is equal to was made. */
 static uint64_t existing_timestamp(giro_u128 id)
 {
     struct giro_transfer transfer;
     struct giro_account account;
-    if (expected.kind == CREATE_TRANSFERS)
-        return ledger_lookup_transfers(twin, &id, 1, NULL, &transfer) == 1 ? transfer.timestamp : 0;
-    return ledger_lookup_accounts(twin, &id, 1, &account) == 1 ? account.timestamp : 0;
+    if (expected.kind == CREATE_TRANSFERS) {
+        MUST(ledger_lookup_transfers(twin, &id, 1, NULL, &transfer) == 1);
+        return transfer.timestamp;
+    }
+    MUST(ledger_lookup_accounts(twin, &id, 1, &account) == 1);
+    return account.timestamp;
+}
+
+/* The event of the same chain, in front of event i, that has its id; i: there is none. */
+static uint32_t chain_mate(const struct giro_transfer *batch, uint32_t i)
+{
+    const unsigned linked = expected.kind == CREATE_TRANSFERS ? (unsigned)GIRO_TRANSFER_LINKED
+                                                              : (unsigned)GIRO_ACCOUNT_LINKED;
+    for (uint32_t at = i; at > 0 && (batch[at - 1].flags & linked) != 0; at--) {
+        if (batch[at - 1].id == batch[i].id)
+            return at - 1;
+    }
+    return i;
 }
 
 /* The timestamp in the result of an event that was not created: see docs/compatibility.md. What it is
- * equal to may have been undone with its chain, in the same batch. */
+ * equal to may be of its own chain, which breaks there. */
 static uint64_t failed_timestamp(const struct giro_transfer *batch, uint32_t i, uint32_t code,
                                  uint64_t timestamp)
 {
     const uint32_t exists = expected.kind == CREATE_TRANSFERS ? (uint32_t)GIRO_TRANSFER_EXISTS
                                                               : (uint32_t)GIRO_ACCOUNT_EXISTS;
-    uint32_t at = i;
-    if (code == exists) {
-        const uint64_t known = existing_timestamp(batch[i].id);
-        if (known != 0)
-            return known;
-        do {
-            MUST(at > 0);
-            at--;
-        } while (batch[at].id != batch[i].id);
-    }
+    const uint32_t at = code == exists ? chain_mate(batch, i) : i;
+    if (code == exists && at == i)
+        return existing_timestamp(batch[i].id);
     return (at != i || code == GIRO_TRANSFER_LINKED_EVENT_FAILED) && batch[at].timestamp != 0
                ? batch[at].timestamp
                : timestamp + at;
