@@ -40,7 +40,10 @@
     X(STALE_FENCE, "stale-fence", "a lease that is over still lets transfers pass")                \
     X(FIRE_AGAIN, "fire-again", "a replay forgets which attempts schedules have made")             \
     X(FORGET_SCHEDULES, "forget-schedules", "a snapshot forgets when schedules are due")           \
-    X(KEEP_EPOCH, "keep-epoch", "an account does not notice that its epoch is over")
+    X(KEEP_EPOCH, "keep-epoch", "an account does not notice that its epoch is over")               \
+    X(EXECUTE_AGAIN, "execute-again", "a request that a session sends again is executed again")    \
+    X(FORGET_RESULTS, "forget-results", "a session is answered again with another one's results")  \
+    X(FORGET_SESSIONS, "forget-sessions", "a snapshot forgets sessions")
 
 #ifdef GIRO_PLANTED_BUGS
 

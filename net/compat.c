@@ -3,6 +3,7 @@
 #include "net/compat_message.h"
 
 #include "engine/memory.h"
+#include "engine/planted.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -411,7 +412,7 @@ static enum execution execute_again(const struct compat_message *message, uint32
         const union record *record = record_at(&shard->ledger->window, cache, address);
         if (record == NULL)
             shard->addresses[missing++] = address;
-        else
+        else if (!PLANTED(FORGET_RESULTS))
             memcpy(shard->compat.failed + (size_t)i * SESSION_RESULTS,
                    record->session_results.results,
                    record->session_results.count * sizeof *shard->compat.failed);
@@ -445,7 +446,7 @@ static enum execution execute_create(const struct compat_message *message, uint3
         created_bytes(message) > (uint32_t)COMPAT_BODY_BYTES_MAX)
         return compat_evict(message, COMPAT_INVALID_BODY_SIZE);
     const struct session *session = &shard->ledger->sessions.rows[row];
-    if (message->header->request.request == session->request)
+    if (message->header->request.request == session->request && !PLANTED(EXECUTE_AGAIN))
         return execute_again(message, row);
     flags_reserve(message);
     if (shard->throttled)

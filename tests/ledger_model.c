@@ -1843,7 +1843,7 @@ static void chain_create(struct model *model, const struct model_request *reques
 {
     const uint32_t linked_event_failed = GIRO_TRANSFER_LINKED_EVENT_FAILED;
     bool open = is_linked(request, last);
-    if (!open && was_committed(model, request, first, last)) {
+    if (!open && !model->baseline && was_committed(model, request, first, last)) {
         for (uint32_t i = first; i <= last; i++)
             codes[i] = either(request, GIRO_ACCOUNT_EXISTS, GIRO_TRANSFER_EXISTS);
         return;

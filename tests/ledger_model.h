@@ -82,6 +82,7 @@ struct model {
     struct giro_schedule schedules[MODEL_SCHEDULES_MAX]; /* as clients see them, in their order */
     uint32_t schedules_count;
     const struct giro_fence *fence; /* of the request that is being executed */
+    bool baseline; /* the same: a chain that was committed before fails when it comes again */
     struct model_epoch epochs[MODEL_EPOCHS_MAX];
     uint32_t epochs_count;
     /* In which epoch of its ledger the transfer with the same number was accepted: nothing is added up

@@ -803,7 +803,8 @@ static int rows_take(struct loading *loading, uint64_t key, const char *items,
         return -EBADMSG;
     memcpy(rows, items, size);
     loading->done += head->count;
-    if (loading->table == LEDGER_LIMITS && PLANTED(FORGET_LIMITS))
+    if ((loading->table == LEDGER_LIMITS && PLANTED(FORGET_LIMITS)) ||
+        (loading->table == LEDGER_SESSIONS && PLANTED(FORGET_SESSIONS)))
         return 0;
     return ledger_restore_rows(loading->ledger, loading->table, rows, head->count);
 }

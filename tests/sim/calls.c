@@ -503,11 +503,11 @@ struct error;
 int __wrap_listener_open(const char *address, char *out_address, size_t out_size,
                          struct error *error)
 {
-    (void)address;
     (void)error;
     if (out_size > 0)
         out_address[0] = 0;
-    return network_listen();
+    return network_listen(strcmp(address, NETWORK_COMPAT_ADDRESS) == 0 ? NETWORK_COMPAT
+                                                                       : NETWORK_NATIVE);
 }
 
 void __wrap_listener_prepare(int fd)

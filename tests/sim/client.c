@@ -114,15 +114,21 @@ static void random_prepare(void)
     random->clock_ns = machine_wall() + 1000 * 1000;
 }
 
-static void make_accounts(struct request *request)
+uint32_t client_make_accounts(struct giro_account *events)
 {
-    struct giro_account events[LEDGER_RANDOM_EVENTS];
     random_prepare();
     uint32_t count = judge_model()->now.accounts_count > 0
                          ? ledger_random_accounts(&all.random, events)
                          : ledger_random_first_accounts(&all.random, events);
     if (judge_model()->now.accounts_count + count >= MODEL_ACCOUNTS_MAX)
         count = 1;
+    return count;
+}
+
+static void make_accounts(struct request *request)
+{
+    struct giro_account events[LEDGER_RANDOM_EVENTS];
+    uint32_t count = client_make_accounts(events);
     body_set(request, FRAME_CREATE_ACCOUNTS, events, count * sizeof events[0]);
 }
 
@@ -144,19 +150,26 @@ static void make_bulk(struct request *request)
     body_set(request, FRAME_CREATE_TRANSFERS, events, count * sizeof events[0]);
 }
 
+/* None as soon as those that are under way might be too many for the model. */
+uint32_t client_make_transfers(struct giro_transfer *events)
+{
+    random_prepare();
+    uint32_t count = ledger_random_transfers(&all.random, events);
+    if (judge_model()->now.transfers_count + 4 * LEDGER_RANDOM_EVENTS * CLIENTS_MAX * PIPELINE_MAX >
+        MODEL_TRANSFERS_MAX)
+        count = 0;
+    return count;
+}
+
 static void make_transfers(struct request *request)
 {
     struct giro_transfer events[LEDGER_RANDOM_EVENTS];
-    const struct model_state *now = &judge_model()->now;
-    if (now->transfers_count < BULK_TRANSFERS_MAX && random_chance(RANDOM_CLIENTS, all.plan.bulk)) {
+    if (judge_model()->now.transfers_count < BULK_TRANSFERS_MAX &&
+        random_chance(RANDOM_CLIENTS, all.plan.bulk)) {
         make_bulk(request);
         return;
     }
-    random_prepare();
-    uint32_t count = ledger_random_transfers(&all.random, events);
-    if (now->transfers_count + 4 * LEDGER_RANDOM_EVENTS * CLIENTS_MAX * PIPELINE_MAX >
-        MODEL_TRANSFERS_MAX)
-        count = 0;
+    uint32_t count = client_make_transfers(events);
     uint8_t operation =
         chance_below(4) == 0 ? FRAME_CREATE_TRANSFERS_OUTCOMES : FRAME_CREATE_TRANSFERS;
     struct {
@@ -221,8 +234,7 @@ static void make_cut_off(struct request *request)
     body_set(request, FRAME_CUT_OFF, events, count * sizeof events[0]);
 }
 
-/* An id of what an operation looks up, or of nothing. */
-static giro_u128 lookup_id(uint8_t operation)
+giro_u128 client_lookup_id(uint8_t operation)
 {
     switch (operation) {
     case FRAME_LOOKUP_ACCOUNTS:
@@ -243,7 +255,7 @@ static void make_lookup(struct request *request, uint8_t operation)
     giro_u128 ids[40];
     uint32_t count = (uint32_t)chance_below(sizeof ids / sizeof ids[0]);
     for (uint32_t i = 0; i < count; i++)
-        ids[i] = lookup_id(operation);
+        ids[i] = client_lookup_id(operation);
     body_set(request, operation, ids, count * sizeof ids[0]);
 }
 
@@ -472,7 +484,7 @@ static void client_connect(void *context, uint64_t generation)
     struct client *client = context;
     if (!client->used || client->generation != generation || client->connection >= 0)
         return;
-    client->connection = network_connect(&functions, client);
+    client->connection = network_connect(NETWORK_NATIVE, &functions, client);
     if (client->connection < 0) {
         connect_later(client);
         return;

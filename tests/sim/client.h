@@ -16,6 +16,7 @@ struct client_plan {
     uint32_t workers;
     uint32_t subscribers;
     uint32_t strangers;
+    uint32_t sessions; /* compat_client.h */
     uint32_t requests; /* of each worker, in each life */
     uint32_t pipeline; /* requests under way of each */
     uint32_t bulk;     /* chance in permille that a request is a large one */
@@ -36,6 +37,9 @@ struct client_counts {
     uint64_t damaged; /* answered that data is damaged */
     uint64_t stranger_frames;
     uint64_t operations[256];
+    uint64_t session_requests;
+    uint64_t session_retries;
+    uint64_t evictions;
 };
 
 extern struct client_counts client_counts;
@@ -64,6 +68,13 @@ struct client_excuses {
 };
 
 extern struct client_excuses client_excuses;
+
+/* The events of one request, at most LEDGER_RANDOM_EVENTS. */
+uint32_t client_make_accounts(struct giro_account *events);
+uint32_t client_make_transfers(struct giro_transfer *events);
+
+/* An id of what an operation looks up, or of nothing. */
+giro_u128 client_lookup_id(uint8_t operation);
 
 /* Told by the program (hooks.c) what becomes of the frame of a connection: its client finds out what
  * the answer must be. */

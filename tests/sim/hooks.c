@@ -4,6 +4,7 @@
 
 #include "net/shard_state.h"
 #include "tests/sim/client.h"
+#include "tests/sim/compat_client.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/machine.h"
@@ -139,10 +140,24 @@ int __wrap_log_reader_next(struct log_reader *reader, const struct block_header 
 
 /* ---- Execution --------------------------------------------------------------------------- */
 
+static enum execution execute_compat(struct shard *shard, struct connection *connection,
+                                     enum frame_status *out_status)
+{
+    struct compat_header header;
+    memcpy(&header, connection_compat_header(connection), sizeof header);
+    int fd = connection->fd;
+    enum execution execution = shard_execute(shard, connection, out_status);
+    if (execution == EXECUTION_DONE)
+        compat_client_executed(fd, &header);
+    return execution;
+}
+
 enum execution __wrap_shard_execute(struct shard *shard, struct connection *connection,
                                     enum frame_status *out_status)
 {
     struct frame_header header;
+    if (connection->compat)
+        return execute_compat(shard, connection, out_status);
     memcpy(&header, connection_header(connection), sizeof header);
     int fd = connection->fd;
     bool waits = connection->request != NULL;
@@ -159,7 +174,10 @@ void __wrap_ledger_create_accounts(struct ledger *ledger, const struct giro_acco
 {
     ledger_create_accounts(ledger, events, count, timestamp, output);
     judge_accounts(ledger, events, count, timestamp, output);
-    client_created(output, timestamp);
+    if (output->baseline)
+        compat_client_accounts(events, count, timestamp, output);
+    else
+        client_created(output, timestamp);
 }
 
 uint32_t __wrap_ledger_create_transfers(struct ledger *ledger, const struct giro_transfer *events,
@@ -172,8 +190,20 @@ uint32_t __wrap_ledger_create_transfers(struct ledger *ledger, const struct giro
     if (missing > 0)
         return missing;
     judge_transfers(ledger, events, count, timestamp, output);
-    client_created(output, timestamp);
+    if (output->baseline)
+        compat_client_transfers(events, count, timestamp, output);
+    else
+        client_created(output, timestamp);
     return 0;
+}
+
+void __wrap_ledger_log_session(struct ledger *ledger, const struct record_session *session,
+                               const struct session_result *results, struct ledger_output *output)
+{
+    uint64_t address = output->address + output->record_count;
+    ledger_log_session(ledger, session, results, output);
+    judge_session(ledger, session);
+    compat_client_logged(session, address);
 }
 
 void __wrap_ledger_set_limits(struct ledger *ledger, const struct giro_limits *events,

@@ -2,6 +2,7 @@
 
 #include "tests/sim/machine.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,10 @@ enum entry_kind {
     ENTRY_TRANSFERS,
     ENTRY_FIRING,
     ENTRY_EXPIRY,
+    ENTRY_SESSION, /* what the entries before it, with `part`, were for */
 };
+
+enum { SESSIONS_JUDGED_MAX = 16 };
 
 struct entry {
     enum entry_kind kind;
@@ -26,6 +30,7 @@ struct entry {
     uint64_t address; /* in the log, of leases */
     bool fenced;      /* of transfers: by this lease */
     struct giro_fence fence;
+    bool part;              /* of a session's request: never the last one that survives */
     struct checksum digest; /* of the ledger behind it */
 };
 
@@ -34,6 +39,13 @@ struct version {
     uint32_t entry;
     uint32_t number; /* of the account in the model */
     struct giro_account row;
+};
+
+/* A session, and its last request that was executed. */
+struct judged_session {
+    giro_u128 client;
+    uint32_t request;
+    uint32_t entry;
 };
 
 /* What a client was told of an epoch that was over. */
@@ -61,6 +73,9 @@ static struct {
     struct told *told;
     uint32_t told_count;
     uint32_t told_capacity;
+    struct judged_session sessions[SESSIONS_JUDGED_MAX];
+    uint32_t session_count;
+    uint32_t sessions_max;
     struct checksum digest_empty;
     bool digest_empty_known;
 } judge;
@@ -85,10 +100,13 @@ static void derived_reset(void)
     memset(judge.left, 0, sizeof judge.left);
     judge.change_count = 0;
     judge.version_count = 0;
+    judge.session_count = 0;
 }
 
-void judge_reset(void)
+void judge_reset(uint32_t sessions_max)
 {
+    assert(sessions_max <= SESSIONS_JUDGED_MAX);
+    judge.sessions_max = sessions_max;
     for (uint32_t i = 0; i < judge.entry_count; i++)
         free(judge.entries[i].events);
     judge.entry_count = 0;
@@ -221,6 +239,7 @@ static void accounts_follow(uint32_t entry, const struct giro_account *events, u
                             uint64_t timestamp, uint32_t *codes)
 {
     uint32_t before = judge.model.now.accounts_count;
+    judge.model.baseline = judge.entries[entry].part;
     model_create_accounts(&judge.model, events, count, timestamp, codes);
     for (uint32_t i = before; i < judge.model.now.accounts_count; i++)
         change_add(entry, GIRO_CHANGE_ACCOUNT_CREATED)->account = judge.model.now.accounts[i];
@@ -309,6 +328,7 @@ static void transfers_follow(uint32_t entry, const struct giro_transfer *events,
 {
     const struct entry *it = &judge.entries[entry];
     uint32_t before = judge.model.now.transfers_count;
+    judge.model.baseline = it->part;
     model_create_fenced(&judge.model, it->fenced ? &it->fence : NULL, events, count, timestamp,
                         codes);
     for (uint32_t i = before; i < judge.model.now.transfers_count; i++) {
@@ -348,6 +368,53 @@ static uint32_t expiry_follow(uint32_t entry, uint64_t timestamp, uint32_t max)
     return count;
 }
 
+static struct judged_session *session_of(giro_u128 client)
+{
+    for (uint32_t i = 0; i < judge.session_count; i++) {
+        if (judge.sessions[i].client == client)
+            return &judge.sessions[i];
+    }
+    return NULL;
+}
+
+/* Whoever registers takes the next row, or that of the session whose last request is the longest ago. */
+static struct judged_session *session_begin(void)
+{
+    struct judged_session *oldest = &judge.sessions[0];
+    if (judge.session_count < judge.sessions_max)
+        return &judge.sessions[judge.session_count++];
+    for (uint32_t i = 1; i < judge.session_count; i++) {
+        if (judge.sessions[i].entry < oldest->entry)
+            oldest = &judge.sessions[i];
+    }
+    return oldest;
+}
+
+static void session_follow(uint32_t entry)
+{
+    struct record_session record;
+    memcpy(&record, judge.entries[entry].events, sizeof record);
+    struct judged_session *session = session_of(record.client);
+    if (record.request_number == 0) {
+        if (session != NULL)
+            machine_fail("entry %u: a session is registered that is there", entry);
+        session = session_begin();
+    } else if (session == NULL) {
+        machine_fail("entry %u: a request is executed that belongs to no session", entry);
+    } else if (record.request_number <= session->request) {
+        machine_fail("entry %u: request %u of a session is executed, after request %u", entry,
+                     record.request_number, session->request);
+    }
+    if (record.row != (uint32_t)(session - judge.sessions))
+        machine_fail("entry %u: the session has row %u, and here %td", entry, record.row,
+                     session - judge.sessions);
+    *session = (struct judged_session){
+        .client = record.client,
+        .request = record.request_number,
+        .entry = entry,
+    };
+}
+
 static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
 {
     const struct entry *it = &judge.entries[entry];
@@ -379,6 +446,9 @@ static uint32_t entry_follow(uint32_t entry, uint32_t *codes)
         break;
     case ENTRY_EXPIRY:
         count = expiry_follow(entry, it->timestamp, it->count);
+        break;
+    case ENTRY_SESSION:
+        session_follow(entry);
         break;
     }
     versions_follow(entry);
@@ -430,6 +500,7 @@ void judge_accounts(const struct ledger *ledger, const struct giro_account *even
                     uint64_t timestamp, const struct ledger_output *output)
 {
     uint32_t *codes = entry_add(ENTRY_ACCOUNTS, events, count * sizeof *events, count, timestamp);
+    judge.entries[judge.entry_count - 1].part = output->baseline;
     entry_follow(judge.entry_count - 1, codes);
     results_compare(codes, count, output);
     digest_keep(ledger);
@@ -458,6 +529,7 @@ void judge_transfers(const struct ledger *ledger, const struct giro_transfer *ev
 {
     uint32_t *codes = entry_add(ENTRY_TRANSFERS, events, count * sizeof *events, count, timestamp);
     struct entry *entry = &judge.entries[judge.entry_count - 1];
+    entry->part = output->baseline;
     entry->fenced = output->fence != NULL;
     if (entry->fenced)
         memcpy(&entry->fence, output->fence, sizeof entry->fence);
@@ -537,6 +609,15 @@ void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t reco
     if (expired != output->record_count)
         machine_fail("%u holds were released, and the model releases %u", output->record_count,
                      expired);
+    digest_keep(ledger);
+}
+
+void judge_session(const struct ledger *ledger, const struct record_session *session)
+{
+    uint32_t *codes = entry_add(ENTRY_SESSION, session, sizeof *session, 0, session->timestamp);
+    entry_follow(judge.entry_count - 1, codes);
+    judge_counts.sessions += session->request_number == 0;
+    judge_counts.session_requests += session->request_number != 0;
     digest_keep(ledger);
 }
 
@@ -638,6 +719,30 @@ static void schedules_state(const struct ledger *ledger)
     }
 }
 
+static void sessions_state(const struct ledger *ledger)
+{
+    if (ledger->sessions.count != judge.session_count)
+        machine_fail("%u sessions, and there must be %u", ledger->sessions.count,
+                     judge.session_count);
+    for (uint32_t i = 0; i < judge.session_count; i++) {
+        const struct session *row = &ledger->sessions.rows[i];
+        if (row->client != judge.sessions[i].client || row->request != judge.sessions[i].request ||
+            sessions_find(&ledger->sessions, row->client) != i)
+            machine_fail("the session of row %u is not what it must be", i);
+    }
+}
+
+bool judge_session_known(giro_u128 client)
+{
+    return session_of(client) != NULL;
+}
+
+uint32_t judge_session_request(giro_u128 client, uint32_t request)
+{
+    const struct judged_session *session = session_of(client);
+    return session != NULL && session->request == request ? session->entry + 1 : 0;
+}
+
 void judge_attempts(void)
 {
     for (uint32_t i = 0; i < judge.model.schedules_count; i++) {
@@ -683,6 +788,7 @@ void judge_state(const struct ledger *ledger)
     }
     leases_state(ledger);
     schedules_state(ledger);
+    sessions_state(ledger);
     if (ledger->holds.count != open)
         machine_fail("%u open holds, and the model has %u", ledger->holds.count, open);
 }
@@ -690,6 +796,12 @@ void judge_state(const struct ledger *ledger)
 static struct checksum digest_at(uint32_t position)
 {
     return position == 0 ? judge.digest_empty : judge.entries[position - 1].digest;
+}
+
+/* Whether half a request would be behind a position. */
+static bool is_part(int64_t position)
+{
+    return position > 0 && judge.entries[position - 1].part;
 }
 
 void judge_recovered(const struct ledger *ledger, bool tail_lost)
@@ -701,7 +813,8 @@ void judge_recovered(const struct ledger *ledger, bool tail_lost)
     }
     /* An entry that changed nothing cannot be missing. */
     int64_t position = judge.entry_count;
-    while (position >= 0 && !checksum_equal(digest_at((uint32_t)position), digest))
+    while (position >= 0 &&
+           (is_part(position) || !checksum_equal(digest_at((uint32_t)position), digest)))
         position--;
     machine_trace("judge: position %" PRId64 " of %u survived, floor %u", position,
                   judge.entry_count, judge.floor);

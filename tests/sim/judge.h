@@ -43,12 +43,15 @@ struct judge_counts {
     uint64_t not_held; /* events that were refused for want of the lease */
     uint64_t schedules;
     uint64_t attempts;
-    uint64_t made; /* transfers */
+    uint64_t made;             /* transfers */
+    uint64_t sessions;         /* registered */
+    uint64_t session_requests; /* executed */
 };
 
 extern struct judge_counts judge_counts;
 
-void judge_reset(void);
+/* sessions_max: so many have a row. */
+void judge_reset(uint32_t sessions_max);
 
 const struct model *judge_model(void);
 uint32_t judge_position(void);
@@ -75,6 +78,7 @@ void judge_firing(const struct ledger *ledger, uint64_t timestamp, uint32_t even
                   const struct ledger_output *output);
 void judge_expiry(const struct ledger *ledger, uint64_t timestamp, uint32_t records_max,
                   const struct ledger_output *output);
+void judge_session(const struct ledger *ledger, const struct record_session *session);
 
 /* A start has come to its end: what is this ledger? tail_lost: the disk lost the newest block. */
 void judge_recovered(const struct ledger *ledger, bool tail_lost);
@@ -84,6 +88,11 @@ void judge_state(const struct ledger *ledger);
 
 /* Whether every schedule has fired once for each attempt, in order, whatever crashed in between. */
 void judge_attempts(void);
+
+/* Position behind a client's request, if it is the last one of its session that was executed; 0: it is
+ * not. */
+uint32_t judge_session_request(giro_u128 client, uint32_t request);
+bool judge_session_known(giro_u128 client);
 
 /* What is told of leases. */
 void judge_get_leases(const giro_u128 *keys, uint32_t count, const void *found,

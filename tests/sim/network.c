@@ -22,8 +22,9 @@ struct bytes {
 
 struct peer {
     enum socket_kind kind;
-    uint32_t generation; /* an event of an earlier use is void */
-    bool open;           /* the program has a descriptor of it */
+    enum network_port port; /* that it listens on, or is connected to */
+    uint32_t generation;    /* an event of an earlier use is void */
+    bool open;              /* the program has a descriptor of it */
     bool accepted;
     int other;       /* of a pair */
     struct bytes in; /* arrived at the program, not read yet */
@@ -42,8 +43,7 @@ struct network_faults network_faults;
 struct network_counts network_counts;
 
 static struct peer peers[NETWORK_SOCKETS];
-static struct io_op *accepting;
-static bool accept_under_way;
+static struct io_op *accepting[NETWORK_PORTS];
 
 /* One piece of bytes under way. */
 struct piece {
@@ -101,8 +101,7 @@ void network_reset(void)
         free(peers[i].in.data);
         peers[i] = (struct peer){.other = -1};
     }
-    accepting = NULL;
-    accept_under_way = false;
+    memset(accepting, 0, sizeof accepting);
     memset(&network_counts, 0, sizeof network_counts);
     memset(&network_faults, 0, sizeof network_faults);
 }
@@ -254,38 +253,41 @@ static void piece_send(struct peer *peer, const char *bytes, size_t size, bool l
 
 /* ---- For clients ------------------------------------------------------------------------- */
 
-static void accept_serve(void)
+static void accept_serve(enum network_port port)
 {
-    if (accepting == NULL)
+    struct io_op *op = accepting[port];
+    if (op == NULL)
         return;
     for (int i = 0; i < NETWORK_SOCKETS; i++) {
         struct peer *peer = &peers[i];
-        if (peer->kind != SOCKET_CONNECTION || peer->accepted)
+        if (peer->kind != SOCKET_CONNECTION || peer->port != port || peer->accepted)
             continue;
         peer->accepted = true;
         peer->open = true;
-        accepting->result = NETWORK_FD_FIRST + i;
-        resource_add(RESOURCE_FILE, (uint64_t)accepting->result, 0);
-        io_complete(accepting, 0);
-        accepting = NULL;
+        op->result = NETWORK_FD_FIRST + i;
+        resource_add(RESOURCE_FILE, (uint64_t)op->result, 0);
+        io_complete(op, 0);
+        accepting[port] = NULL;
         return;
     }
 }
 
-int network_connect(const struct network_client *functions, void *client)
+int network_connect(enum network_port port, const struct network_client *functions, void *client)
 {
     bool listened = false;
     for (uint32_t i = 0; i < NETWORK_SOCKETS; i++)
-        listened = listened || (peers[i].kind == SOCKET_LISTENS && peers[i].open);
+        listened =
+            listened || (peers[i].kind == SOCKET_LISTENS && peers[i].port == port && peers[i].open);
     if (!listened)
         return -1;
     int number = peer_new(SOCKET_CONNECTION);
     if (number < 0)
         return -1;
+    peers[number].port = port;
     peers[number].functions = functions;
     peers[number].client = client;
     network_counts.connections++;
-    accept_serve();
+    accept_serve(port);
     return number;
 }
 
@@ -321,11 +323,12 @@ void network_poke(int fd)
 
 /* ---- For the program --------------------------------------------------------------------- */
 
-int network_listen(void)
+int network_listen(enum network_port port)
 {
     int number = peer_new(SOCKET_LISTENS);
     if (number < 0)
         return -EMFILE;
+    peers[number].port = port;
     peers[number].open = true;
     resource_add(RESOURCE_FILE, (uint64_t)(NETWORK_FD_FIRST + number), 0);
     return NETWORK_FD_FIRST + number;
@@ -371,8 +374,8 @@ void network_submit(struct io_op *op)
         op->result = -EBADF;
         io_complete(op, 0);
     } else if (op->kind == IO_ACCEPT) {
-        accepting = op;
-        accept_serve();
+        accepting[peer->port] = op;
+        accept_serve(peer->port);
     } else if (op->kind == IO_SEND) {
         send_submit(peer, op);
     } else if (peer->recv != NULL) {
@@ -418,10 +421,11 @@ int network_shutdown(int fd, int how)
     if (peer == NULL)
         return -EBADF;
     if (peer->kind == SOCKET_LISTENS) {
-        if (accepting != NULL) {
-            accepting->result = -EINVAL;
-            io_complete(accepting, 0);
-            accepting = NULL;
+        struct io_op *op = accepting[peer->port];
+        accepting[peer->port] = NULL;
+        if (op != NULL) {
+            op->result = -EINVAL;
+            io_complete(op, 0);
         }
         return 0;
     }
@@ -456,7 +460,7 @@ void network_close(int fd)
 
 void network_life_ended(void)
 {
-    accepting = NULL;
+    memset(accepting, 0, sizeof accepting);
     for (uint32_t i = 0; i < NETWORK_SOCKETS; i++) {
         struct peer *peer = &peers[i];
         peer->recv = NULL;

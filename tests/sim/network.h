@@ -17,6 +17,11 @@ struct io_op;
 
 enum { NETWORK_FD_FIRST = 1 << 20, NETWORK_SOCKETS = 64 };
 
+/* What is listened on: the native port, and that for TigerBeetle's clients. */
+enum network_port { NETWORK_NATIVE, NETWORK_COMPAT, NETWORK_PORTS };
+
+#define NETWORK_COMPAT_ADDRESS "compat" /* any other one: the native port */
+
 struct network_faults {
     uint64_t delay_ns; /* of a piece, most of the time */
     uint32_t split;    /* chance in permille that a piece is cut, and cut again */
@@ -47,7 +52,7 @@ void network_reset(void);
 /* ---- For clients ------------------------------------------------------------------------- */
 
 /* Connects to whoever listens. Returns a number, or -1 when nobody does. */
-int network_connect(const struct network_client *functions, void *client);
+int network_connect(enum network_port port, const struct network_client *functions, void *client);
 void network_send(int number, const void *bytes, size_t size);
 
 /* Closes this end; nothing is told to this client any more. */
@@ -58,7 +63,7 @@ void network_poke(int fd);
 
 /* ---- For the program: results or -errno ---------------------------------------------------- */
 
-int network_listen(void);
+int network_listen(enum network_port port);
 int network_pair(int fds[2]);
 bool network_owns(int fd);
 

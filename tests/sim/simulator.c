@@ -8,6 +8,7 @@
 #include "net/shard.h"
 #include "tests/sim/calls.h"
 #include "tests/sim/client.h"
+#include "tests/sim/compat_client.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/hooks.h"
 #include "tests/sim/io.h"
@@ -186,6 +187,7 @@ static void plan_make(uint64_t seed)
         .clients = {.workers = plan_skewed(1, 5),
                     .subscribers = plan_skewed(0, 2),
                     .strangers = plan_skewed(0, 2),
+                    .sessions = plan_skewed(0, 3),
                     .requests = plan_skewed(5, 60),
                     .pipeline = plan_skewed(1, 8),
                     .bulk = random_below(RANDOM_PLAN, 5) == 0 ? 200 : 4,
@@ -195,6 +197,9 @@ static void plan_make(uint64_t seed)
                     .think_ns = plan_skewed(1, 40) * NS_PER_MS / 4},
     };
     options_choose(&plan.options);
+    if (plan.clients.sessions > 0)
+        plan.options.compat_listen = NETWORK_COMPAT_ADDRESS;
+    plan.options.compat_sessions_max = plan.clients.sessions + plan_skewed(1, 3);
     plan.faults &= bounds.faults;
     plan.lives = plan.lives < bounds.lives ? plan.lives : bounds.lives;
     struct client_plan *clients = &plan.clients;
@@ -202,6 +207,7 @@ static void plan_make(uint64_t seed)
     clients->workers = clients->workers < bounds.clients ? clients->workers : bounds.clients;
     if (bounds.clients < CLIENTS_MAX)
         clients->subscribers = clients->workers < bounds.clients && clients->subscribers > 0;
+    clients->sessions = clients->sessions < bounds.clients ? clients->sessions : bounds.clients;
     if (!has(FAULT_STRANGER))
         clients->strangers = 0;
     if (!has(FAULT_VANISH))
@@ -305,8 +311,8 @@ static bool moment_has_come(void *context)
     return life_state() != LIFE_RUNS ||
            (moment->time != 0 && machine_now() >= moment->time && moment_fits(moment)) ||
            (moment->step != 0 && machine_steps() >= moment->step) ||
-           (moment->done && clients_done()) || (moment->even && hooks_follower_is_even()) ||
-           (moment->fired && !schedules_are_due());
+           (moment->done && clients_done() && compat_clients_done()) ||
+           (moment->even && hooks_follower_is_even()) || (moment->fired && !schedules_are_due());
 }
 
 static bool started_or_ended(void *unused)
@@ -416,6 +422,7 @@ static void life_start(void)
             if (hooks_tail_lost) {
                 disk_tail_accept(hooks_end_segment, hooks_end_offset);
                 clients_forget_floor();
+                compat_clients_forget();
             }
             return;
         }
@@ -533,6 +540,7 @@ static void life_run(uint32_t life)
         moment = (struct moment){.step = bounds.crash_step};
     stop_pair_renew();
     clients_refill();
+    compat_clients_refill();
     life_start();
     life_finish(&moment);
     life_aftermath();
@@ -557,9 +565,11 @@ static void last_life_run(void)
     plan.options.follower = 1;
     plan.options.snapshot_bytes_per_s = 0;
     clients_settle();
+    compat_clients_settle();
     stop_pair_renew();
     life_start();
-    if (!machine_run(moment_has_come, &done) || life_state() != LIFE_RUNS || !clients_done())
+    if (!machine_run(moment_has_come, &done) || life_state() != LIFE_RUNS || !clients_done() ||
+        !compat_clients_done())
         machine_fail("with everything well again, not every client got its answers%s%s",
                      life_state() != LIFE_RUNS ? ": " : "",
                      life_state() != LIFE_RUNS ? end_error.text : "");
@@ -614,16 +624,18 @@ static uint64_t run(uint64_t seed)
     plan_make(seed);
     machine_reset();
     network_reset();
-    judge_reset();
+    judge_reset(plan.options.compat_sessions_max);
     memset(&client_counts, 0, sizeof client_counts);
     stopped_cleanly = false;
     directory_make();
     stop_pair_make();
     clients_start(&plan.clients);
+    compat_clients_start(&plan.clients);
     for (uint32_t life = 0; life + 1 < plan.lives; life++)
         life_run(life);
     last_life_run();
     clients_stop();
+    compat_clients_stop();
     totals_collect();
     return machine_trace_digest();
 }
@@ -653,6 +665,10 @@ static void summary_print(double seconds)
            "; schedules %" PRIu64 ", attempts %" PRIu64 ", made %" PRIu64 "\n",
            judge_counts.leases, judge_counts.fenced, judge_counts.not_held, judge_counts.schedules,
            judge_counts.attempts, judge_counts.made);
+    printf("sessions %" PRIu64 ", requests %" PRIu64 ", executed %" PRIu64 ", retries %" PRIu64
+           ", evictions %" PRIu64 "\n",
+           judge_counts.sessions, client->session_requests, judge_counts.session_requests,
+           client->session_retries, client->evictions);
     printf("sectors unstable %" PRIu64 ": old %" PRIu64 ", torn %" PRIu64 ", garbage %" PRIu64
            "; names lost %" PRIu64 "\n",
            disk->sectors_unstable, disk->sectors_old, disk->sectors_torn, disk->sectors_garbage,
