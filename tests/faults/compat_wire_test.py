@@ -740,6 +740,32 @@ def limits(server):
     admin.close()
 
 
+# ---- Servers that cannot do everything -------------------------------------------------------------
+
+def full(server):
+    """Room for four accounts and ten transfers: what does not fit is not executed at all."""
+    session = session_of(server)
+    a, b = accounts_of(session, 0, 0)
+    many = [[account(next(IDS)) for _ in range(3)]]
+    session.wire.evicts(session.ask(c.CREATE_ACCOUNTS, *many), c.INVALID_BODY_SIZE)
+    assert session.accounts(account(next(IDS)), account(next(IDS))) == [CREATED] * 2
+    session.wire.evicts(session.ask(c.CREATE_ACCOUNTS, [account(next(IDS))]), c.INVALID_BODY_SIZE)
+    assert session.transfers(*[transfer(next(IDS), a, b, 1) for _ in range(10)]) == [CREATED] * 10
+    session.wire.evicts(session.ask(c.CREATE_TRANSFERS, [transfer(next(IDS), a, b, 1)]),
+                        c.INVALID_BODY_SIZE)
+    assert session.balances(a, b) == [(0, 10, 0, 0), (0, 0, 0, 10)]
+    for what in ("accounts_full", "transfers_full"):
+        assert "a client is evicted: " + what in server.text(), server.text()
+
+
+def alone(server):
+    """Without a follower queries are not answered; everything else is."""
+    session = session_of(server)
+    goes_on(session)
+    session.wire.ignores(session.ask(c.QUERY_TRANSFERS, [bytes(56) + struct.pack("<II", 10, 0)]))
+    goes_on(session)
+
+
 # ---- All of it ----------------------------------------------------------------------------------
 
 CASES = (registers, repeats, shares, pings, floods, evictions, bodies, closes, old_operations, batches,
@@ -760,7 +786,14 @@ def work(giro, folder):
                       "--compat-cluster", str(CLUSTER), "--io", "posix")
     replaces(server)
     server.end()
-    return "compat: %d cases" % (len(CASES) + 1)
+    server = c.Server(giro, os.path.join(folder, "three"), "--accounts-max", "4", "--transfers-max",
+                      "10")
+    full(server)
+    server.end()
+    server = c.Server(giro, os.path.join(folder, "four"), "--follower", "0")
+    alone(server)
+    server.end()
+    return "compat: %d cases" % (len(CASES) + 3)
 
 
 if __name__ == "__main__":
