@@ -299,42 +299,54 @@ static void times_choose(uint64_t *min, uint64_t *max)
     }
 }
 
-static void make_account_query(struct request *request, uint8_t operation)
+void client_make_account_filter(struct giro_account_filter *filter)
 {
-    struct giro_account_filter filter = {
+    *filter = (struct giro_account_filter){
         .account_id = 1 + chance_below(LEDGER_RANDOM_ACCOUNTS + 2),
         .limit = limit_choose(),
         .flags = 1 + (uint32_t)chance_below(3) + 4 * (uint32_t)chance_below(2),
     };
     if (chance_below(4) == 0)
-        filter.user_data_128 = chance_below(3);
+        filter->user_data_128 = chance_below(3);
     if (chance_below(4) == 0)
-        filter.user_data_64 = chance_below(3);
+        filter->user_data_64 = chance_below(3);
     if (chance_below(4) == 0)
-        filter.user_data_32 = (uint32_t)chance_below(3);
+        filter->user_data_32 = (uint32_t)chance_below(3);
     if (chance_below(4) == 0)
-        filter.code = (uint16_t)chance_below(3);
-    times_choose(&filter.timestamp_min, &filter.timestamp_max);
+        filter->code = (uint16_t)chance_below(3);
+    times_choose(&filter->timestamp_min, &filter->timestamp_max);
+}
+
+static void make_account_query(struct request *request, uint8_t operation)
+{
+    struct giro_account_filter filter;
+    client_make_account_filter(&filter);
     body_set(request, operation, &filter, sizeof filter);
 }
 
-static void make_query(struct request *request, uint8_t operation)
+void client_make_query_filter(struct giro_query_filter *filter)
 {
-    struct giro_query_filter filter = {
+    *filter = (struct giro_query_filter){
         .limit = limit_choose(),
         .flags = (uint32_t)chance_below(2),
     };
     if (chance_below(3) == 0)
-        filter.user_data_128 = chance_below(3);
+        filter->user_data_128 = chance_below(3);
     if (chance_below(3) == 0)
-        filter.user_data_64 = chance_below(3);
+        filter->user_data_64 = chance_below(3);
     if (chance_below(3) == 0)
-        filter.user_data_32 = (uint32_t)chance_below(3);
+        filter->user_data_32 = (uint32_t)chance_below(3);
     if (chance_below(3) == 0)
-        filter.code = (uint16_t)chance_below(3);
+        filter->code = (uint16_t)chance_below(3);
     if (chance_below(3) == 0)
-        filter.ledger = (uint32_t)chance_below(4);
-    times_choose(&filter.timestamp_min, &filter.timestamp_max);
+        filter->ledger = (uint32_t)chance_below(4);
+    times_choose(&filter->timestamp_min, &filter->timestamp_max);
+}
+
+static void make_query(struct request *request, uint8_t operation)
+{
+    struct giro_query_filter filter;
+    client_make_query_filter(&filter);
     body_set(request, operation, &filter, sizeof filter);
 }
 
@@ -708,13 +720,17 @@ static const char *settlements_judge(const char *body, uint32_t bytes)
     return judge_settlements_told(settlements, bytes / (uint32_t)sizeof settlements[0]);
 }
 
-/* Accounts without the flag history have no balances of the past. */
+bool client_no_history(const struct giro_account_filter *filter)
+{
+    const struct giro_account *account = model_account(judge_model(), filter->account_id);
+    return account != NULL && (account->flags & GIRO_ACCOUNT_HISTORY) == 0;
+}
+
 static bool no_history(const struct request *request)
 {
     struct giro_account_filter filter;
     memcpy(&filter, request->body, sizeof filter);
-    const struct giro_account *account = model_account(judge_model(), filter.account_id);
-    return account != NULL && (account->flags & GIRO_ACCOUNT_HISTORY) == 0;
+    return client_no_history(&filter);
 }
 
 /* Whether its reply is one that the ledger has given. */

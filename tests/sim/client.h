@@ -73,6 +73,13 @@ extern struct client_excuses client_excuses;
 uint32_t client_make_accounts(struct giro_account *events);
 uint32_t client_make_transfers(struct giro_transfer *events);
 
+/* Filters of queries that find something, mostly. */
+void client_make_account_filter(struct giro_account_filter *filter);
+void client_make_query_filter(struct giro_query_filter *filter);
+
+/* Whether the account's balances of the past are not kept. */
+bool client_no_history(const struct giro_account_filter *filter);
+
 /* An id of what an operation looks up, or of nothing. */
 giro_u128 client_lookup_id(uint8_t operation);
 

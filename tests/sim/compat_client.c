@@ -18,6 +18,7 @@ enum {
     REGISTER_BYTES = 256,
     REGISTERED_BYTES = 64,
     RELEASE = 17 << 8 | 9,
+    ASKED_NOT = -1,
     RETRY_NS = 20 * 1000 * 1000,
     RENEW_PERMILLE = 40,   /* of answers that are a session's last one */
     OWN_RESULTS = 127,     /* beyond it: those of the native protocol */
@@ -29,6 +30,7 @@ static const uint8_t account_operations[] = {129, 138, 146};
 static const uint8_t transfer_operations[] = {130, 139, 147};
 static const uint8_t account_lookups[] = {131, 140};
 static const uint8_t transfer_lookups[] = {132, 141};
+static const uint8_t queries[] = {133, 134, 135, 136, 142, 143, 144, 145};
 
 union event {
     struct giro_account account;
@@ -44,6 +46,8 @@ struct wish {
     union {
         union event events[EVENTS_MAX];
         giro_u128 ids[EVENTS_MAX];
+        struct giro_account_filter account_filters[BATCHES_MAX];
+        struct giro_query_filter query_filters[BATCHES_MAX];
     };
 };
 
@@ -76,7 +80,8 @@ struct compat_client {
     uint32_t floor;  /* when it was sent: it is executed behind that */
     uint64_t losses; /* the same */
 
-    bool executed; /* what follows is of its last execution */
+    bool executed;  /* what follows is of its last execution */
+    uint32_t asked; /* position at which the follower was asked; ASKED_NOT */
     uint32_t settles;
     uint64_t commit;
     uint64_t timestamp;
@@ -113,6 +118,12 @@ static bool creates(uint8_t operation)
     return kind == COMPAT_CREATE_ACCOUNTS || kind == COMPAT_CREATE_TRANSFERS;
 }
 
+static bool looks_up(uint8_t operation)
+{
+    const enum compat_kind kind = compat_format_of(operation)->kind;
+    return kind == COMPAT_LOOKUP_ACCOUNTS || kind == COMPAT_LOOKUP_TRANSFERS;
+}
+
 /* ---- Making requests --------------------------------------------------------------------- */
 
 static uint32_t batch_make(enum compat_kind kind, struct wish *wish)
@@ -138,6 +149,14 @@ static uint32_t batch_make(enum compat_kind kind, struct wish *wish)
             events[i].transfer = transfers[i];
         }
         break;
+    case COMPAT_GET_ACCOUNT_TRANSFERS:
+    case COMPAT_GET_ACCOUNT_BALANCES:
+        client_make_account_filter(&wish->account_filters[wish->elements]);
+        return 1;
+    case COMPAT_QUERY_ACCOUNTS:
+    case COMPAT_QUERY_TRANSFERS:
+        client_make_query_filter(&wish->query_filters[wish->elements]);
+        return 1;
     default:
         count = (uint32_t)chance_below(LEDGER_RANDOM_EVENTS);
         for (uint32_t i = 0; i < count; i++)
@@ -157,8 +176,10 @@ static void wish_make(struct compat_client *client)
     memset(wish, 0, sizeof *wish);
     if (chance < 12 || judge_model()->now.accounts_count == 0)
         wish->operation = ONE_OF(account_operations);
-    else if (chance < 80)
+    else if (chance < 70)
         wish->operation = ONE_OF(transfer_operations);
+    else if (chance < 80)
+        wish->operation = ONE_OF(queries);
     else
         wish->operation = chance < 90 ? ONE_OF(account_lookups) : ONE_OF(transfer_lookups);
     const struct compat_format *format = compat_format_of(wish->operation);
@@ -235,6 +256,7 @@ static void message_send(struct compat_client *client)
     client->sending = ++all.sending;
     client->floor = judge_floor();
     client->losses = all.losses;
+    client->asked = (uint32_t)ASKED_NOT;
     client_counts.session_requests++;
     network_send(client->connection, client->message, client->message_bytes);
     machine_at(machine_now() + all.plan.patience_ns, false, client_timed_out, client,
@@ -516,19 +538,42 @@ static void lookup_follow(struct compat_client *client)
     executed_set(client, 0, 0);
 }
 
-void compat_client_executed(int fd, const struct compat_header *header)
+/* Whose message this is; NULL: nobody's any more. */
+static struct compat_client *client_of(int fd, const struct compat_header *header)
 {
     for (uint32_t i = 0; i < COMPAT_CLIENTS_MAX; i++) {
         struct compat_client *client = &all.clients[i];
-        if (!client->used || client->connection != fd - NETWORK_FD_FIRST || !client->sent ||
-            message_header(client)->checksum != header->checksum)
-            continue;
-        if (judge_position() < client->floor)
-            machine_fail("a session's request is executed before something that was known when it "
-                         "was sent");
-        if (client->session != 0 && !creates(client->wish.operation))
-            lookup_follow(client);
+        if (client->used && client->connection == fd - NETWORK_FD_FIRST && client->sent &&
+            message_header(client)->checksum == header->checksum)
+            return client;
     }
+    return NULL;
+}
+
+void compat_client_asked(int fd, const struct compat_header *header)
+{
+    struct compat_client *client = client_of(fd, header);
+    if (client != NULL)
+        client->asked = judge_position();
+}
+
+void compat_client_executed(int fd, const struct compat_header *header)
+{
+    struct compat_client *client = client_of(fd, header);
+    if (client == NULL)
+        return;
+    if (judge_position() < client->floor)
+        machine_fail("a session's request is executed before something that was known when it was "
+                     "sent");
+    if (client->session == 0 || creates(client->wish.operation))
+        return;
+    if (looks_up(client->wish.operation)) {
+        lookup_follow(client);
+        return;
+    }
+    executed_set(client, 0, 0);
+    if (client->asked != (uint32_t)ASKED_NOT)
+        client->settles = client->asked;
 }
 
 /* ---- Judging replies --------------------------------------------------------------------- */
@@ -549,6 +594,50 @@ static const char *body_judge(const struct compat_client *client, const char *bo
     return NULL;
 }
 
+static const char *query_judge(const struct compat_client *client, uint32_t batch,
+                               const char *found, uint32_t count)
+{
+    static _Alignas(16) char items[COMPAT_BODY_BYTES_MAX];
+    const struct giro_account_filter *account = &client->wish.account_filters[batch];
+    const struct giro_query_filter *query = &client->wish.query_filters[batch];
+    const void *all_items = items;
+    memcpy(items, found, (size_t)count * GIRO_RECORD_BYTES);
+    client_counts.queries++;
+    switch (compat_format_of(client->wish.operation)->kind) {
+    case COMPAT_GET_ACCOUNT_TRANSFERS:
+        return judge_account_transfers(account, client->settles, all_items, count);
+    case COMPAT_GET_ACCOUNT_BALANCES:
+        if (client_no_history(account))
+            return count == 0 ? NULL : "the account has no history";
+        return judge_account_balances(account, client->settles, all_items, count);
+    case COMPAT_QUERY_ACCOUNTS:
+        return judge_query_accounts(query, client->settles, all_items, count);
+    default:
+        return judge_query_transfers(query, client->settles, all_items, count);
+    }
+}
+
+/* The answers to all queries of a request, one after the other. */
+static const char *queries_judge(const struct compat_client *client, const char *body,
+                                 uint32_t bytes)
+{
+    const struct compat_format *format = compat_format_of(client->wish.operation);
+    /* Its answer has as many batches, and its trailer is of the same form. */
+    struct compat_format answer = *format;
+    answer.event_bytes = format->result_bytes;
+    struct compat_batches batches;
+    if (!compat_batches_read(&answer, body, bytes, &batches) ||
+        batches.count != client->wish.batches)
+        return "its trailer is wrong";
+    const char *wrong = NULL;
+    for (uint32_t batch = 0; batch < batches.count && wrong == NULL; batch++) {
+        const uint32_t count = compat_batch_elements(&batches, batch);
+        wrong = query_judge(client, batch, body, count);
+        body += (size_t)count * GIRO_RECORD_BYTES;
+    }
+    return wrong;
+}
+
 static const char *reply_judge(struct compat_client *client, const struct compat_header *reply,
                                const char *body)
 {
@@ -560,7 +649,8 @@ static const char *reply_judge(struct compat_client *client, const struct compat
         changes ? judge_session_request(client->id, message->request.request) : client->settles;
     if (position == 0)
         return "what was executed is not there";
-    if (reply->size != COMPAT_HEADER_BYTES + client->body_bytes)
+    const bool asks = !changes && !looks_up(client->wish.operation);
+    if (!asks && reply->size != COMPAT_HEADER_BYTES + client->body_bytes)
         return "its size is wrong";
     struct compat_header expected = {
         .size = reply->size,
@@ -578,7 +668,8 @@ static const char *reply_judge(struct compat_client *client, const struct compat
     if (memcmp(&expected, reply, sizeof expected) != 0)
         return "its header is wrong";
     judge_floor_raise(position);
-    return body_judge(client, body);
+    return asks ? queries_judge(client, body, reply->size - COMPAT_HEADER_BYTES)
+                : body_judge(client, body);
 }
 
 /* The session is over; whoever had it wants the same things in the next one. */

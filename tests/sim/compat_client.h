@@ -18,13 +18,14 @@ void compat_clients_forget(void);
 bool compat_clients_done(void);
 void compat_clients_settle(void);
 
-/* Told by the program: a batch of the request that is being executed, what the request has led to, and
- * that it is done. */
+/* Told by the program: a batch of the request that is being executed, and what the request has led to;
+ * that the follower was asked for the first of its queries; and that it is done. */
 void compat_client_accounts(const struct giro_account *events, uint32_t count, uint64_t timestamp,
                             const struct ledger_output *output);
 void compat_client_transfers(const struct giro_transfer *events, uint32_t count, uint64_t timestamp,
                              const struct ledger_output *output);
 void compat_client_logged(const struct record_session *record, uint64_t address);
+void compat_client_asked(int fd, const struct compat_header *header);
 void compat_client_executed(int fd, const struct compat_header *header);
 
 #endif

@@ -146,9 +146,12 @@ static enum execution execute_compat(struct shard *shard, struct connection *con
     struct compat_header header;
     memcpy(&header, connection_compat_header(connection), sizeof header);
     int fd = connection->fd;
+    bool begun = connection->request != NULL || connection->compat_batch > 0;
     enum execution execution = shard_execute(shard, connection, out_status);
     if (execution == EXECUTION_DONE)
         compat_client_executed(fd, &header);
+    else if (!begun && connection->request != NULL)
+        compat_client_asked(fd, &header);
     return execution;
 }
 
