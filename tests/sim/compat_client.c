@@ -645,9 +645,7 @@ static const char *reply_judge(struct compat_client *client, const struct compat
     const bool changes = client->session == 0 || creates(client->wish.operation);
     if (!client->executed)
         return "nobody has executed it";
-    const uint32_t position =
-        changes ? judge_session_request(client->id, message->request.request) : client->settles;
-    if (position == 0)
+    if (changes && !judge_session_request(client->settles, client->id, message->request.request))
         return "what was executed is not there";
     const bool asks = !changes && !looks_up(client->wish.operation);
     if (!asks && reply->size != COMPAT_HEADER_BYTES + client->body_bytes)
@@ -667,7 +665,7 @@ static const char *reply_judge(struct compat_client *client, const struct compat
     compat_seal(&expected, body);
     if (memcmp(&expected, reply, sizeof expected) != 0)
         return "its header is wrong";
-    judge_floor_raise(position);
+    judge_floor_raise(client->settles);
     return asks ? queries_judge(client, body, reply->size - COMPAT_HEADER_BYTES)
                 : body_judge(client, body);
 }

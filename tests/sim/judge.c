@@ -737,10 +737,14 @@ bool judge_session_known(giro_u128 client)
     return session_of(client) != NULL;
 }
 
-uint32_t judge_session_request(giro_u128 client, uint32_t request)
+bool judge_session_request(uint32_t position, giro_u128 client, uint32_t request)
 {
-    const struct judged_session *session = session_of(client);
-    return session != NULL && session->request == request ? session->entry + 1 : 0;
+    struct record_session record;
+    if (position == 0 || position > judge.entry_count ||
+        judge.entries[position - 1].kind != ENTRY_SESSION)
+        return false;
+    memcpy(&record, judge.entries[position - 1].events, sizeof record);
+    return record.client == client && record.request_number == request;
 }
 
 void judge_attempts(void)

@@ -89,9 +89,8 @@ void judge_state(const struct ledger *ledger);
 /* Whether every schedule has fired once for each attempt, in order, whatever crashed in between. */
 void judge_attempts(void);
 
-/* Position behind a client's request, if it is the last one of its session that was executed; 0: it is
- * not. */
-uint32_t judge_session_request(giro_u128 client, uint32_t request);
+/* Whether what is in front of a position is that a session's request was executed. */
+bool judge_session_request(uint32_t position, giro_u128 client, uint32_t request);
 bool judge_session_known(giro_u128 client);
 
 /* What is told of leases. */
